@@ -1,0 +1,134 @@
+"""Bytes to server-sent events: incremental, bounded, every line ending the standard allows.
+
+WHATWG HTML, section 9.2.6: lines end in LF, CR or CRLF; a BOM at the very start is dropped; a line
+that starts with a colon is a comment; `data` lines of one event are joined with LF; an event
+without data is not dispatched; an event that the end of the stream cuts off is discarded. `id` and
+`retry` are read by browsers, not by us, and skipped.
+
+Providers send one `data:` line and two LFs, and a socket read usually holds whole events. That
+case takes no state: the block is cut at the blank line and the payload sliced out. Anything else
+goes through the line machine. No decoding happens here: a UTF-8 character may be cut anywhere, and
+only whole payloads leave.
+"""
+
+from typing import NamedTuple
+
+MAX_LINE = 8 * 1024 * 1024  # bytes; a Gemini image part is one line of several MiB
+MAX_EVENT = 16 * 1024 * 1024  # bytes over all data lines of one event
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class Message(NamedTuple):
+    """One dispatched event: its type ("message" where none was given) and its payload."""
+
+    event: str
+    data: bytes
+
+
+class TooLongError(ValueError):
+    """A line or an event exceeded its bound; the text says which, how much and the limit."""
+
+
+class SseParser:
+    """Feed it pieces of a body; it returns the events each piece completes."""
+
+    def __init__(self, *, max_line: int = MAX_LINE, max_event: int = MAX_EVENT) -> None:
+        """Bounds in bytes. Beyond them `feed` raises TooLongError."""
+        self._max_line = max_line
+        self._max_event = max_event
+        self._rest = b""
+        """The line whose end has not come."""
+        self._event = ""
+        self._data: list[bytes] = []
+        self._size = 0
+        self._after_cr = False
+        """The last byte was a CR that ended a line: a LF now belongs to it."""
+        self._started = False
+
+    def feed(self, data: bytes) -> list[Message]:
+        """The events that `data` completes.
+
+        Raises TooLongError; the parser is not to be used after that.
+        """
+        if (
+            self._started
+            and not self._rest
+            and not self._data
+            and not self._event
+            and not self._after_cr
+            and data.endswith(b"\n\n")
+            and b"\r" not in data
+            and len(data) <= self._max_line
+        ):
+            return self._whole_blocks(data)
+        return self._lines(data)
+
+    def _whole_blocks(self, data: bytes) -> list[Message]:
+        messages: list[Message] = []
+        for block in data[:-2].split(b"\n\n"):
+            if block.startswith(b"data: ") and b"\n" not in block:
+                messages.append(Message("message", block[6:]))
+            else:
+                messages.extend(self._lines(block + b"\n\n"))
+        return messages
+
+    def _lines(self, data: bytes) -> list[Message]:
+        if self._after_cr:
+            self._after_cr = False
+            if data.startswith(b"\n"):
+                data = data[1:]
+        if self._rest:
+            data = self._rest + data
+            self._rest = b""
+        if not self._started:
+            if len(data) < len(_BOM) and _BOM.startswith(data):
+                self._rest = data
+                return []
+            self._started = True
+            data = data.removeprefix(_BOM)
+        messages: list[Message] = []
+        for line in self._split(data):
+            message = self._line(line)
+            if message is not None:
+                messages.append(message)
+        self._check("line", len(self._rest), self._max_line)
+        return messages
+
+    def _split(self, data: bytes) -> list[bytes]:
+        """The whole lines in `data`, without their ends; what is left over is kept."""
+        if b"\r" not in data:
+            lines = data.split(b"\n")
+            self._rest = lines.pop()
+            return lines
+        lines = data.splitlines(keepends=True)
+        if data.endswith(b"\r"):
+            self._after_cr = True
+        elif not data.endswith(b"\n"):
+            self._rest = lines.pop()
+        return [line.rstrip(b"\r\n") for line in lines]
+
+    def _line(self, line: bytes) -> Message | None:
+        if not line:
+            return self._dispatch()
+        self._check("line", len(line), self._max_line)
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"data":
+            self._size += len(value) + 1
+            self._check("event", self._size, self._max_event)
+            self._data.append(value)
+        elif name == b"event":
+            self._event = value.decode("utf-8", "replace")
+        return None
+
+    def _dispatch(self) -> Message | None:
+        event, data = self._event or "message", self._data
+        self._event, self._data, self._size = "", [], 0
+        return Message(event, b"\n".join(data)) if data else None
+
+    @staticmethod
+    def _check(what: str, size: int, limit: int) -> None:
+        if size > limit:
+            message = f"an SSE {what} of {size} bytes, expected no more than {limit}"
+            raise TooLongError(message)
