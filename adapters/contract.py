@@ -66,6 +66,9 @@ class Provider:
     """What to assume of a model that is not listed; its id is filled in."""
     regions: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     """Region name -> base URL. Keys are bound to a region, so it is configuration."""
+    auth: Literal["bearer", "api-key"] = "bearer"
+    """How the openai client sends the key: `Authorization: Bearer`, or Azure's `api-key` header.
+    The other SDKs have one way each and do not look at it."""
     headers: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     """Sent with every request."""
     error_codes: Mapping[str, ErrorCode] = field(default_factory=lambda: _EMPTY)
