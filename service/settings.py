@@ -1,0 +1,407 @@
+"""What an operator can set: one frozen tree of sections, read once and handed around whole.
+
+Four layers, the later ones winning: the defaults below, `tailrace.toml`, the environment
+(`TAILRACE_<SECTION>__<FIELD>`, so `TAILRACE_SERVER__PORT`), command-line flags. `load` merges them
+field by field, remembers where each value came from and validates the result once, so that a bad
+value can be answered with one line: the key, where it was set, the value, what is allowed. Nothing
+here reads the process's environment or the clock: `load` is a function of its arguments, and
+SIGHUP calls it again. An unknown key is refused by name, in the file and in the environment.
+
+Not pydantic-settings: its errors cannot say which layer a value came from, it reads os.environ
+itself, and it passes over a misspelt section (`TAILRACE_SEVER__PORT`) in silence.
+
+Keys and addresses in the variables that the SDKs use (`OPENAI_API_KEY`, ...) are not settings of
+this module: which variable belongs to which provider is the registry's knowledge, and
+`service.endpoints` joins the two.
+"""
+
+import ipaddress
+import re
+import reprlib
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import ErrorDetails
+
+PREFIX = "TAILRACE_"
+KIB = 1024
+MIB = 1024 * KIB
+
+
+class SettingsError(Exception):
+    """A setting that cannot stand; the text is the one line an operator sees."""
+
+
+# --- Sections -------------------------------------------------------------------------------
+
+
+def _split(value: object) -> object:
+    """A list given as text, as a variable must: `a, b`."""
+    if not isinstance(value, str):
+        return value
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+Bytes = Annotated[int, Field(ge=KIB)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_split)]
+ProviderName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$")]
+
+
+class Section(BaseModel):
+    """One table of `tailrace.toml`."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True
+    )
+
+
+class Server(Section):
+    """The listening socket and what every request meets first."""
+
+    insecure: bool = False
+    """Serve on an address that others can reach although no client keys are configured: whoever
+    reaches the port spends the provider keys. Default false: loopback only."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Anything but loopback needs `insecure`."""
+
+    port: int = Field(default=8180, ge=0, le=65_535)
+    """TCP port; 0 takes a free one, which the start-up line names."""
+
+    workers: int = Field(default=1, ge=1, le=64)
+    """Processes that share the port. Streams live in the process that started them, so with more
+    than one a resume may reach another process."""
+
+    data: Path = Path("./data")
+    """The one folder that is written to; made at the start where it is missing."""
+
+    max_body_bytes: Bytes = MIB
+    """Largest request body, bytes; a larger one is a 413 before it is parsed."""
+
+    drain_s: float = Field(default=30, ge=0, le=3_600, allow_inf_nan=False)
+    """Seconds that running streams get to finish after SIGTERM; what still runs is cut off."""
+
+    allowed_origins: Texts = ()
+    """Web origins (`https://chat.example.com`) whose pages may call this service; `*` is any.
+    Same-origin pages and programs that are not browsers need no entry. Default none."""
+
+    @field_validator("host")
+    @classmethod
+    def _loopback_unless_insecure(cls, host: str, info: ValidationInfo) -> str:
+        if info.data.get("insecure") or is_loopback(host):
+            return host
+        raise ValueError("a loopback address unless server.insecure is true")
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if origin != "*" and not re.fullmatch(r"https?://[^/\s?#@]+", origin):
+                raise ValueError("origins such as https://chat.example.com, without a path, or *")
+        return origins
+
+
+class Streams(Section):
+    """The stream log: what is kept of an answer, for how long, and what a slow reader gets."""
+
+    ttl_s: Seconds = 600
+    """Seconds that a stream can be read and resumed after its end; then it is a 410."""
+
+    max_bytes: Bytes = 8 * MIB
+    """Most bytes of encoded events kept for one stream; the answer is ended beyond them."""
+
+    max_events: Count = 50_000
+    """Most events kept for one stream; the answer is ended beyond them."""
+
+    keepalive_s: Seconds = 10
+    """Seconds of silence after which an SSE reader is sent a comment. Proxies give up on a silent
+    connection after 30 s (Google's load balancer) or 60 s (nginx, AWS)."""
+
+    slow_reader_bytes: Bytes = 256 * KIB
+    """Bytes that may wait for one reader before it counts as slow."""
+
+    slow_reader_s: Seconds = 10
+    """Seconds a reader may stay slow; then it is detached. The stream goes on, to be resumed."""
+
+    stalled_socket_s: Seconds = 30
+    """Seconds one write may block; then the connection is closed, all its readers with it."""
+
+
+class Websocket(Section):
+    """Limits of one WebSocket connection, told to the client in `ready.limits`."""
+
+    max_frame_bytes: Bytes = MIB
+    """Largest frame a client may send, bytes; a larger one closes the socket with 1009."""
+
+    max_streams: Count = 32
+    """Streams open at once on one socket."""
+
+    max_generating: Count = 16
+    """Of those, how many may be generating."""
+
+    max_sockets: Count = 1_024
+    """Open sockets of this process; the next one is refused with 4429."""
+
+    starts_per_s: float = Field(default=5, gt=0, allow_inf_nan=False)
+    """Sustained rate of `start` messages on one socket, a second."""
+
+    init_s: Seconds = 5
+    """Seconds until the first message must be `init`; then the socket closes with 4408."""
+
+    heartbeat_s: Seconds = 20
+    """Seconds between pings; a socket that misses two is dead."""
+
+    idle_s: Seconds = 300
+    """Seconds a socket may stay without any stream."""
+
+    max_age_s: Seconds = 3_600
+    """Seconds a socket may live, spread by 10 % so that not all reconnect at once; then 4499."""
+
+
+class ModelSettings(Section):
+    """One model of a provider, where its id alone does not say enough."""
+
+    id: str = Field(min_length=1)
+    """The provider's own id, as it goes on the wire; on Azure the deployment's name."""
+
+    alias: str | None = None
+    """Short name, for `<provider>/<alias>`."""
+
+    context: int | None = Field(default=None, ge=1)
+    """Window, tokens. Default unknown: nothing is refused for its length."""
+
+    max_output: int | None = Field(default=None, ge=1)
+    """Most output tokens it may be asked for."""
+
+    images: bool | None = None
+    """Takes images in."""
+
+    tools: bool | None = None
+    """Takes tools."""
+
+    reasoning: Literal["none", "optional", "always"] | None = None
+    """Whether it reasons before it answers."""
+
+
+def _model(value: object) -> object:
+    return {"id": value} if isinstance(value, str) else value
+
+
+class ProviderSettings(Section):
+    """`[providers.<name>]`: changes to a known provider, or a whole new one.
+
+    A name that Tailrace does not know is a new provider and needs `base_url`; it speaks OpenAI's
+    chat completions (Ollama, vLLM, llama.cpp) unless `like` names a known provider, of which it is
+    then another deployment.
+    """
+
+    enabled: bool = True
+    """False: never asked, and listed as disabled."""
+
+    key: SecretStr | None = None
+    """API key. Better in a variable or a file than here; outranks both."""
+
+    key_file: Path | None = None
+    """File that holds the key, as secret stores mount one; read at the start and on SIGHUP."""
+
+    base_url: str | None = None
+    """Address instead of the provider's own, with or without the path its documents give."""
+
+    region: str | None = None
+    """One of the provider's regions. Keys are bound to theirs: the wrong one is a 401."""
+
+    models: tuple[Annotated[ModelSettings, BeforeValidator(_model)], ...] | None = None
+    """The models to offer, best first, by id or listed alias. Default: those Tailrace lists."""
+
+    like: str | None = None
+    """For a new name: the known provider whose wire format and quirks it shares."""
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _from_text(cls, value: object) -> object:
+        return _split(value)
+
+
+class Settings(Section):
+    """Everything. `load` builds it."""
+
+    server: Server = Server()
+    streams: Streams = Streams()
+    websocket: Websocket = Websocket()
+    providers: dict[ProviderName, ProviderSettings] = Field(default_factory=dict)
+
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    def remember(self, origins: Mapping[str, str]) -> None:
+        """Note where the values came from; `load` does, once."""
+        self._origins.update(origins)
+
+    def origin(self, key: str) -> str:
+        """Where a value came from: a file, a variable, a flag, or `default`."""
+        return self._origins.get(key, "default")
+
+    def lines(self) -> Iterator[str]:
+        """The effective settings as lines of `tailrace.toml`, each with its origin; keys masked."""
+        for key, value in _leaves(self.model_dump(mode="json", exclude_none=True)):
+            shown = orjson.dumps(value).decode()
+            yield f"{key} = {shown}  # {self.origin(key)}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a listener on that address."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+# --- Layers ---------------------------------------------------------------------------------
+
+Leaf = tuple[str, object, str]
+"""A dotted key, its value, where it was set."""
+
+
+def load(
+    path: Path | None, environ: Mapping[str, str], flags: Mapping[str, object] | None = None
+) -> Settings:
+    """Merge the layers and validate the result.
+
+    Args:
+        path: The TOML file; None for none. Where given it must exist.
+        environ: The environment, whole; variables that are not settings are left alone.
+        flags: Dotted key -> value, for the flags that were given.
+
+    Raises:
+        SettingsError: A file that cannot be read, an unknown key or a bad value, in one line.
+    """
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    in_file = _from_file(path) if path else ()
+    for key, value, origin in (*in_file, *_from_environ(environ), *_from_flags(flags or {})):
+        _put(values, key.split("."), value)
+        origins[key] = origin
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(_explain(error.errors(include_url=False), origins)) from None
+    settings.remember(origins)
+    return settings
+
+
+def _from_file(path: Path) -> Iterator[Leaf]:
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: not UTF-8 at byte {error.start}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: not TOML: {error}") from error
+    for key, value in _leaves(content):
+        yield key, value, str(path)
+
+
+def _from_environ(environ: Mapping[str, str]) -> Iterator[Leaf]:
+    """Only names with `__` are settings; an empty value is one that a template left blank."""
+    for name, value in environ.items():
+        if name.startswith(PREFIX) and "__" in name and value:
+            yield name.removeprefix(PREFIX).lower().replace("__", "."), value, name
+
+
+def _from_flags(flags: Mapping[str, object]) -> Iterator[Leaf]:
+    for key, value in flags.items():
+        yield key, value, "--" + key.rpartition(".")[2].replace("_", "-")
+
+
+def _leaves(table: Mapping[str, Any], parents: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in table.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{parents}{name}.")
+        else:
+            yield parents + name, value
+
+
+def _put(table: dict[str, Any], path: list[str], value: object) -> None:
+    for name in path[:-1]:
+        table = table.setdefault(name, {})
+        if not isinstance(table, dict):
+            return  # `server = 5` in the file: stays, to be refused
+    table[path[-1]] = value
+
+
+# --- One line for the operator --------------------------------------------------------------
+
+
+def _explain(errors: list[ErrorDetails], origins: Mapping[str, str]) -> str:
+    """The first error in one line, and how many more there are."""
+    first = errors[0]
+    path = [part for part in first["loc"] if part != "[key]"]
+    key = ".".join(map(str, path))
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return f"{key} in {_origin(key, origins)}: {_complaint(first, path)}{more}"
+
+
+def _origin(key: str, origins: Mapping[str, str]) -> str:
+    """The origin of a key, of something inside it, or of what it is inside of."""
+    for known, origin in origins.items():
+        if f"{known}.".startswith(f"{key}.") or f"{key}.".startswith(f"{known}."):
+            return origin
+    return "default"
+
+
+def _complaint(error: ErrorDetails, path: list[int | str]) -> str:
+    value, allowed = _shown(error["input"], path), error["msg"]
+    match error["type"]:
+        case "extra_forbidden":
+            return f"unknown key; known are {', '.join(_section(path[:-1]).model_fields)}"
+        case "missing":
+            return "missing"
+        case "string_pattern_mismatch":
+            return f"{value} is not a name; small letters, digits and single underscores are"
+        case "value_error":
+            allowed = str(error["ctx"]["error"])
+        case _:
+            allowed = allowed.removeprefix("Input should be ")
+    return f"{value} is not allowed; must be {allowed}"
+
+
+def _shown(value: object, path: list[int | str]) -> str:
+    """A value as it may be printed: a key is not, nor what stands where a table should be."""
+    section, name = _section(path[:-1]), path[-1]
+    if name == "key" or name not in section.model_fields or isinstance(value, dict):
+        return f"that {type(value).__name__}"
+    return reprlib.repr(value)
+
+
+def _section(path: list[int | str]) -> type[Section]:
+    """The model of the table at a path."""
+    match path:
+        case ["server"]:
+            return Server
+        case ["streams"]:
+            return Streams
+        case ["websocket"]:
+            return Websocket
+        case ["providers", _]:
+            return ProviderSettings
+        case ["providers", _, "models", _]:
+            return ModelSettings
+        case _:
+            return Settings
