@@ -127,6 +127,8 @@ class Decoder(Protocol):
     """
 
     ending: Ending | None
+    finished: bool
+    """The finish signal has come: only usage, a trailer or the end of the body may follow."""
     upstream_id: str | None
     """The provider's id of this answer, once known."""
     model: str | None
