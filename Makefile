@@ -1,0 +1,73 @@
+# Tailrace: what users and developers run. Needs Python >= 3.11 and make, nothing else.
+#
+# Everything is installed into .venv from requirements-dev.lock, hashes checked, once: the stamp is
+# redone when the lock, pyproject.toml or install.sh changes.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Passed on to the command that a target ends in: make run ARGS="--port 9000"
+ARGS :=
+
+# The rooms that decide and do no I/O are covered whole; tests/house holds this list to the
+# import contract's. Everything together: fail_under in pyproject.toml.
+DECIDING := adapters/events.py,adapters/errors.py,adapters/request.py,adapters/contract.py,adapters/tokens.py,adapters/classify.py
+
+.PHONY: help setup run test check lint format types imports dead bench-relay image-steps lock clean
+
+help: ## what there is
+	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/  make \1	\2/p' Makefile
+
+setup: $(STAMP) ## make .venv and install everything pinned into it
+
+$(STAMP): requirements-dev.lock pyproject.toml install.sh
+	@./install.sh $(VENV) requirements-dev.lock --editable
+	@touch $@
+
+run: setup ## serve at http://127.0.0.1:8180 (ARGS="--port 9000" for flags)
+	@exec $(BIN)/tailrace serve $(ARGS)
+
+test: setup ## the whole test suite, with coverage
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term $(ARGS)
+	@$(BIN)/coverage report --include=$(DECIDING) --fail-under=100 >$(VENV)/deciding.txt || { \
+	    cat $(VENV)/deciding.txt; echo 'make test: the deciding rooms are not covered whole'; exit 1; }
+
+check: lint format types imports dead ## style, types, import contracts, dead code: seconds
+
+lint: setup
+	@$(BIN)/ruff check .
+
+format: setup
+	@$(BIN)/ruff format --check .
+
+types: setup
+	@$(BIN)/mypy
+
+imports: setup
+	@$(BIN)/lint-imports --no-cache --no-logo
+
+dead: setup
+	@$(BIN)/vulture
+
+bench-relay: setup ## CPU per chunk, added latency and memory, against a bare relay
+	@$(BIN)/python bench/relay.py $(ARGS)
+
+image-steps: ## the Dockerfile's build stage without a container engine
+	@rm -rf build/image && mkdir -p build
+	@./install.sh build/image requirements.lock
+	@cd build && image/bin/tailrace check-config >/dev/null
+	@rm -rf build/image
+
+lock: setup ## pin again what pyproject.toml asks for (ARGS=--upgrade for newer versions)
+	@set -- $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 \
+	    --generate-hashes --no-header --no-emit-index-url --annotation-style line \
+	    $(ARGS) pyproject.toml && \
+	"$$@" --group dev --output-file requirements-dev.lock && \
+	"$$@" --group build --constraint requirements-dev.lock --output-file requirements.lock
+
+clean: ## remove all that was made here, the data folder excepted
+	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find adapters service tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
