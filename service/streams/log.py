@@ -1,0 +1,171 @@
+"""One stream's events: a sequence number each, encoded once, read by cursor.
+
+`append` numbers the events of one network read, encodes each into the bytes that every consumer
+will see, keeps them, and calls the live readers, all in the caller's task: a second task would
+cost more than the JSON (docs/hot-path.md). A reader is woken with `push()` and reads on from its
+own cursor, so a late joiner, a resumed reader and a live one share one code path, and a slow one
+holds no queue of its own.
+
+The log is bounded. Beyond `max_bytes` or `max_events` the oldest entries go, folded into a
+snapshot; a cursor that points before the oldest kept entry is served that snapshot and reads on
+from there. Nothing is folded, and no event object is kept, while the log stays within its bounds.
+(The bounds are exceeded by one append at most: what is new is never evicted.)
+
+An entry is a whole SSE block, `id: <stream>:<seq>`, `event:` and one `data:` line, because most
+readers are SSE; `json_of` slices the JSON out of it for the others.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from adapters.events import SCHEMA_VERSION, Event, SequencedEvent, StreamEnd
+from service.streams.fold import Fold
+
+MAX_BYTES = 8 * 1024 * 1024
+MAX_EVENTS = 50_000
+
+_DATA = b"\ndata: "
+_BLOCK = b"id: %b:%%d\nevent: %%b\ndata: "
+_JSON = b'{"v":%d,"stream":"%b","seq":%%d,"ts":%%d,%%b\n\n'
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Reader(Protocol):
+    """Whoever follows a log."""
+
+    def push(self) -> None:
+        """New entries are there. Called in the writer's task: must neither block nor raise."""
+
+
+def json_of(entry: bytes) -> bytes:
+    """The event's JSON inside an entry."""
+    return entry[entry.index(_DATA) + len(_DATA) : -2]
+
+
+class StreamLog:
+    """The events of one stream."""
+
+    def __init__(
+        self, stream: str, *, max_bytes: int = MAX_BYTES, max_events: int = MAX_EVENTS
+    ) -> None:
+        """`stream` is the stream's id; the bounds are in bytes of encoded entries, and entries."""
+        self.stream = stream
+        self.first = 0
+        """Sequence number of the oldest entry kept."""
+        self.size = 0
+        """Bytes of the entries kept."""
+        self.end: StreamEnd | None = None
+        """The last event, once it is there; nothing can be appended after it."""
+        self._max_bytes = max_bytes
+        self._max_events = max_events
+        self._entries: list[bytes] = []
+        self._readers: list[Reader] = []
+        self._evicted: Fold | None = None
+        name = stream.encode()
+        self._template = _BLOCK % name + _JSON % (SCHEMA_VERSION, name)
+
+    @property
+    def next(self) -> int:
+        """The sequence number that the next event will get."""
+        return self.first + len(self._entries)
+
+    @property
+    def snapshot(self) -> Fold | None:
+        """The fold of everything before `first`; None while nothing has been evicted."""
+        return self._evicted
+
+    def append(self, events: Sequence[Event], ts: int) -> None:
+        """Number, encode and keep `events`, then call the live readers.
+
+        `ts` is the Unix time in milliseconds. Nothing may follow a StreamEnd.
+        """
+        if self.end is not None:
+            message = f"stream {self.stream} has ended"
+            raise RuntimeError(message)
+        seq = self.next
+        entries = self._entries
+        for event in events:
+            entry = self._template % (seq, tag_of(event), seq, ts, _encode(event)[1:])
+            entries.append(entry)
+            self.size += len(entry)
+            seq += 1
+        last = events[-1]
+        if type(last) is StreamEnd:
+            self.end = last
+        if self.size > self._max_bytes or len(entries) > self._max_events:
+            self._evict(before=seq - len(events))
+        for reader in self._readers:
+            reader.push()
+
+    def read(self, cursor: int) -> list[bytes]:
+        """Entries from sequence number `cursor` on; `cursor` must not lie before `first`."""
+        return self._entries[cursor - self.first :]
+
+    def read_some(self, cursor: int, max_bytes: int) -> list[bytes]:
+        """As `read`, but stop once `max_bytes` are reached; at least one entry if there is one."""
+        taken: list[bytes] = []
+        size = 0
+        for entry in self._entries[cursor - self.first : cursor - self.first + 1024]:
+            size += len(entry)
+            if taken and size > max_bytes:
+                break
+            taken.append(entry)
+        return taken
+
+    def fold(self) -> Fold:
+        """Everything so far as one answer."""
+        fold = self._evicted.copy() if self._evicted is not None else Fold()
+        for entry in self._entries:
+            fold.add(decode(entry))
+        return fold
+
+    def subscribe(self, reader: Reader) -> None:
+        """Call `reader.push()` after every append from now on."""
+        # A new list, so that a reader may leave while append is calling them.
+        self._readers = [*self._readers, reader]
+
+    def unsubscribe(self, reader: Reader) -> None:
+        """Stop calling it; one that was not subscribed is no fault."""
+        self._readers = [other for other in self._readers if other is not reader]
+
+    @property
+    def readers(self) -> int:
+        """How many readers follow."""
+        return len(self._readers)
+
+    def _evict(self, *, before: int) -> None:
+        """Fold the oldest half away, but nothing that no reader has been called for yet.
+
+        Half, so that the cost per event stays constant.
+        """
+        if self._evicted is None:
+            self._evicted = Fold()
+        count = min(max(1, len(self._entries) // 2), before - self.first)
+        for entry in self._entries[:count]:
+            self._evicted.add(decode(entry))
+            self.size -= len(entry)
+        del self._entries[:count]
+        self.first += count
+
+
+_TAGS: dict[type[Event], bytes] = {}
+
+
+def tag_of(event: Event) -> bytes:
+    """The event's type as bytes, looked up once per class."""
+    kind = type(event)
+    tag = _TAGS.get(kind)
+    if tag is None:
+        tag = _TAGS[kind] = str(kind.__struct_config__.tag).encode()
+    return tag
+
+
+_decoder: msgspec.json.Decoder[SequencedEvent] = msgspec.json.Decoder(SequencedEvent)
+
+
+def decode(entry: bytes) -> SequencedEvent:
+    """An entry's event; the envelope's fields are dropped."""
+    return _decoder.decode(json_of(entry))

@@ -1,0 +1,106 @@
+"""A generation and everybody who follows it.
+
+The stream, not a connection, owns the generation: a reader that leaves only ends it where the
+request's `on_disconnect` says so, and then after the grace it names. Cancelling is explicit and
+immediate: the last event is in the log before the upstream connection is closed.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from adapters.events import Error
+from adapters.request import ChatRequest
+from service.streams.log import Reader, StreamLog
+
+
+class Stream:
+    """One answer in the making, or made."""
+
+    def __init__(self, log: StreamLog, request: ChatRequest, *, cancel_after: float | None) -> None:
+        """`cancel_after`: seconds without a reader after which it is cancelled; None: never."""
+        self.id = log.stream
+        self.log = log
+        self.request = request
+        self.cancel_after = cancel_after
+        self.content_started = False
+        """Whether an attempt has committed: content may leave, a failure is in-stream."""
+        self._canceller: Callable[[str], None] | None = None
+        self._attached: set[object] = set()
+        self._grace: asyncio.TimerHandle | None = None
+        self._opened = asyncio.Event()
+        self._over = asyncio.Event()
+
+    # --- The generation's side ---
+
+    def on_cancel(self, canceller: Callable[[str], None]) -> None:
+        """Set what cancels the generation; it gets the reason and writes the ending itself."""
+        self._canceller = canceller
+
+    def mark_committed(self) -> None:
+        """Content begins with the next append."""
+        self.content_started = True
+        self._opened.set()
+
+    def mark_ended(self) -> None:
+        """The last event is in the log."""
+        self._opened.set()
+        self._over.set()
+        self._stop_grace()
+
+    # --- The readers' side ---
+
+    async def opened(self) -> None:
+        """Wait for the first content or the end, whichever comes first."""
+        await self._opened.wait()
+
+    async def over(self) -> None:
+        """Wait for the end."""
+        await self._over.wait()
+
+    @property
+    def ended(self) -> bool:
+        """Whether `stream.end` is in the log."""
+        return self.log.end is not None
+
+    @property
+    def failed_before_content(self) -> Error | None:
+        """The error of a stream that ended without any content; None: it has some, or may yet."""
+        end = self.log.end
+        return None if end is None or self.content_started else end.error
+
+    def attach(self, holder: object) -> None:
+        """Somebody follows, or waits for the answer."""
+        self._attached.add(holder)
+        self._stop_grace()
+
+    def detach(self, holder: object) -> None:
+        """They have left; the last one starts the grace that `on_disconnect` names."""
+        self._attached.discard(holder)
+        if self._attached or self.ended or self.cancel_after is None:
+            return
+        if self.cancel_after == 0:
+            self.cancel("client left")
+            return
+        self._stop_grace()
+        loop = asyncio.get_running_loop()
+        self._grace = loop.call_later(self.cancel_after, self.cancel, "client left")
+
+    def cancel(self, reason: str) -> None:
+        """End the generation now; one that has ended is no fault."""
+        if not self.ended and self._canceller is not None:
+            self._canceller(reason)
+
+    def follow(self, reader: Reader) -> None:
+        """Attach and be called on every append."""
+        self.attach(reader)
+        self.log.subscribe(reader)
+
+    def leave(self, reader: Reader) -> None:
+        """Undo `follow`."""
+        self.log.unsubscribe(reader)
+        self.detach(reader)
+
+    def _stop_grace(self) -> None:
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
