@@ -1,0 +1,7 @@
+"""Attempts, and the race between them.
+
+`race` decides who starts, who wins and who is cancelled, without I/O and with `now` as an argument;
+`deadlines` does the same for one attempt's five time limits. `attempt` is the task that owns one
+connection from open to close; `runner` is the shell that carries out what the race decides and
+writes the stream log.
+"""

@@ -1,0 +1,272 @@
+"""One attempt: the task that owns one provider's connection, from the request to its last byte.
+
+The task sends, reads, decodes and hands on. Until the race lets it (`commit`), its events wait in
+a buffer; from then on they go straight into the stream log, in the task that read them, because a
+second task would cost more per token than all decoding (docs/hot-path.md). Its facts (`content`,
+`ended`) are told to its listener synchronously, so no other attempt can get in between.
+
+It ends in one of three ways, and says so once: the answer is over, the attempt failed, or it was
+aborted from outside. After that it emits nothing, closes its connection and is done. An answer
+that is over is read on to the end of its body for a moment, after the fact has been told, so that
+the connection can be used again.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from adapters.contract import Call, Client, Decoder, Encoded
+from adapters.errors import UpstreamError, make
+from adapters.events import (
+    AttemptEvent,
+    Ending,
+    Error,
+    ErrorCode,
+    Finish,
+    Phase,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolDelta,
+    is_content,
+)
+from service import clock
+from service.hedging.deadlines import Deadlines
+
+BUFFER_BYTES = 64 * 1024
+"""What an attempt may hold back before it wins: what the race's design allows."""
+
+DRAIN = 0.05  # seconds
+"""How long the end of the body is waited for after the answer's: it comes with the last chunk or
+within a round trip. Beyond it, a new connection is cheaper than waiting."""
+
+_log = logging.getLogger(__name__)
+
+Emit = Callable[[Sequence[AttemptEvent]], None]
+
+
+class Listener(Protocol):
+    """Who is told an attempt's facts; called in the attempt's task."""
+
+    def content(self, attempt: "Attempt") -> None:
+        """The first content is there; `commit` may be called before this returns."""
+
+    def ended(self, attempt: "Attempt", ending: Ending) -> None:
+        """The attempt is over by itself; `ending.error` says whether it failed."""
+
+
+class Attempt:
+    """One request to one provider, and what came of it."""
+
+    def __init__(
+        self,
+        call: Call,
+        encoded: Encoded,
+        decoder: Decoder,
+        *,
+        client: Client,
+        connect_timeout: float,
+        deadlines: Deadlines,
+        listener: Listener,
+    ) -> None:
+        """`connect_timeout` in seconds; `deadlines` started when this was made."""
+        self.call = call
+        self.started = clock.monotonic()
+        self.first_content: float | None = None
+        self.ending: Ending | None = None
+        """How it ended, once it has."""
+        self.decoder = decoder
+        self._encoded = encoded
+        self._client = client
+        self._connect_timeout = connect_timeout
+        self._deadlines = deadlines
+        self._listener = listener
+        self._buffer: list[AttemptEvent] = list(encoded.warnings)
+        self._buffered = 0  # bytes of body behind the buffer
+        self._emit: Emit | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def number(self) -> int:
+        """Its number in the stream, from 1."""
+        return self.call.attempt
+
+    # --- From outside ---
+
+    def own(self, task: asyncio.Task[None]) -> None:
+        """The task that runs `run`, so that it can be stopped."""
+        self._task = task
+
+    def commit(self, emit: Emit) -> None:
+        """It answers: what was held back goes out, and everything after it at once."""
+        self._emit = emit
+        if self._buffer:
+            emit(self._buffer)
+            self._buffer = []
+
+    def abort(self, error: Error | None) -> Sequence[AttemptEvent]:
+        """Stop it: close the connection, emit nothing more. `error` None: it lost the race.
+
+        Returns what ends its open blocks, for a committed attempt's stream. One that is over
+        already returns nothing.
+        """
+        if self.ending is not None:
+            return ()
+        events = self.decoder.close()
+        usage = self.decoder.ending.usage if self.decoder.ending is not None else None
+        self._settle(Ending(finish=Finish.CANCELLED, usage=usage, error=error))
+        if self._task is not None:
+            self._task.cancel()
+        return events
+
+    # --- The task ---
+
+    async def run(self) -> None:
+        """Send, read to the end, tell the listener. Raises nothing but cancellation."""
+        self._arm()
+        try:
+            upstream = await self._client.send(self._encoded, connect_timeout=self._connect_timeout)
+            try:
+                await self._read(upstream.chunks())
+            finally:
+                upstream.close()
+        except UpstreamError as failure:
+            self._broken(failure.error)
+        except Exception:  # noqa: BLE001 - a fault of ours must not leave a stream without an end
+            _log.exception("attempt %d at %s died", self.number, self.call.provider.name)
+            self._broken(make(ErrorCode.INTERNAL, "the attempt failed inside the router"))
+        finally:
+            self._disarm()
+
+    async def _read(self, chunks: AsyncIterator[bytes]) -> None:
+        decoder = self.decoder
+        async for data in chunks:
+            events = decoder.feed(data)
+            if events:
+                self._take(events, len(data))
+            if decoder.ending is not None:
+                self._over(decoder.ending)
+                await _drain(chunks)
+                return
+            if decoder.finished:
+                self._deadlines.finished(clock.monotonic())
+                self._arm()
+        self._conclude()
+
+    def _take(self, events: list[AttemptEvent], size: int) -> None:
+        """Hand on what one read gave."""
+        if self.ending is not None:
+            return
+        if self._emit is None:
+            self._hold(events, size)
+            return
+        if is_content(events[-1]):
+            self._stamp(events)
+        self._emit(events)
+
+    def _stamp(self, events: Sequence[AttemptEvent]) -> None:
+        chars = _characters(events) if self._deadlines.counts_characters else 0
+        self._deadlines.content(clock.monotonic(), chars)
+
+    def _hold(self, events: list[AttemptEvent], size: int) -> None:
+        """Keep events back until this attempt has won."""
+        self._buffer.extend(events)
+        self._buffered += size
+        if self.first_content is None and any(map(is_content, events)):
+            self.first_content = clock.monotonic()
+            self._stamp(events)
+            self._listener.content(self)
+            self._arm()
+        if self._emit is None and self._buffered > BUFFER_BYTES and self.ending is None:
+            message = f"more than {BUFFER_BYTES} bytes came without content"
+            raise UpstreamError(make(ErrorCode.UPSTREAM_MALFORMED, message))
+
+    # --- Its end ---
+
+    def _conclude(self) -> None:
+        """No more bytes: the decoder says what that means."""
+        events = self.decoder.close()
+        if events:
+            self._take(events, 0)
+        if self.decoder.ending is not None:
+            self._over(self.decoder.ending)
+
+    def _broken(self, error: Error) -> None:
+        """The connection or a limit broke it; an answer already whole stays whole."""
+        if self.ending is not None:
+            return
+        events = self.decoder.close()
+        ending = self.decoder.ending
+        if ending is None or ending.finish is Finish.INTERRUPTED:
+            usage = ending.usage if ending is not None else None
+            code = error.code
+            finish = Finish.INTERRUPTED if code is ErrorCode.STREAM_INTERRUPTED else Finish.ERROR
+            ending = Ending(finish=finish, usage=usage, error=error)
+        if events:
+            self._take(events, 0)
+        self._over(ending)
+
+    def _over(self, ending: Ending) -> None:
+        if self.ending is None:
+            self._listener.ended(self, self._settle(ending))
+
+    def _settle(self, ending: Ending) -> Ending:
+        """Set the ending; an error is placed where it happened."""
+        self._disarm()
+        if ending.error is not None:
+            committed = self._emit is not None
+            error = msgspec.structs.replace(
+                ending.error,
+                attempt=self.number,
+                provider=ending.error.provider or self.call.provider.name,
+                phase=Phase.MID_STREAM if committed else Phase.BEFORE_COMMIT,
+                bytes_out=committed,
+            )
+            ending = msgspec.structs.replace(ending, error=error)
+        self.ending = ending
+        return ending
+
+    # --- Its limits ---
+
+    def _arm(self) -> None:
+        self._disarm()
+        if self.ending is None:
+            loop = asyncio.get_running_loop()
+            due = self._deadlines.due(clock.monotonic())
+            self._timer = loop.call_at(due, self._due)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _due(self) -> None:
+        self._timer = None
+        error = self._deadlines.check(clock.monotonic())
+        if error is None:
+            self._arm()
+            return
+        self._broken(error)
+        if self._task is not None:
+            self._task.cancel()
+
+
+async def _drain(chunks: AsyncIterator[bytes]) -> None:
+    """Read to the end of a body whose answer is over, but not for long."""
+    try:
+        async with asyncio.timeout(DRAIN):
+            async for _ in chunks:
+                pass
+    except (TimeoutError, UpstreamError):
+        pass
+
+
+_TEXT = (TextDelta, ReasoningDelta, RefusalDelta, ToolDelta)
+
+
+def _characters(events: Sequence[AttemptEvent]) -> int:
+    return sum(len(event.delta) for event in events if isinstance(event, _TEXT))
