@@ -1,0 +1,1 @@
+"""A request becomes a plan: the candidates that may answer it, in order, and why others may not."""
