@@ -1,0 +1,121 @@
+"""One request's whole story: plan, stream, race, log, end.
+
+`open` does everything that can still be refused as an HTTP error (routing, an Idempotency-Key used
+twice) and returns a live `Stream`; the generation then runs in a task of its own, whatever becomes
+of the connection that asked for it.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from adapters.contract import Client
+from adapters.errors import RequestError, make
+from adapters.events import Candidate as CandidateFact
+from adapters.events import Caps, ErrorCode, Phase, RoutePlan, StreamStart
+from adapters.request import ChatRequest
+from service import clock, ids, tasks
+from service.hedging.runner import Runner
+from service.routing.plan import Plan
+from service.streams.log import MAX_BYTES, MAX_EVENTS, StreamLog
+from service.streams.store import Store
+from service.streams.stream import Stream
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """A validated request and how it came."""
+
+    request: ChatRequest
+    dialect: str
+    """The client's: `native`, `coordination`, or a borrowed one."""
+    cancel_after: float | None
+    """Seconds without a reader after which it is cancelled; None: never."""
+    idempotency_key: str | None = None
+    arrived: float
+    """Monotonic seconds."""
+
+
+class Relay:
+    """Opens streams; holds what every request needs."""
+
+    def __init__(
+        self,
+        store: Store,
+        clients: Mapping[str, Client],
+        plan: Callable[[ChatRequest], Plan],
+        *,
+        max_bytes: int = MAX_BYTES,
+        max_events: int = MAX_EVENTS,
+    ) -> None:
+        """`plan` raises RequestError where nobody can serve a request."""
+        self.store = store
+        self.draining = False
+        self._clients = clients
+        self._plan = plan
+        self._max_bytes = max_bytes
+        self._max_events = max_events
+
+    def open(self, ask: Ask) -> tuple[Stream, Plan | None]:
+        """Start a stream, or attach to the one that its Idempotency-Key started (no plan then).
+
+        Raises RequestError: nobody can serve it, the key belongs to another request, draining.
+        """
+        fingerprint = b""
+        if ask.idempotency_key is not None:
+            fingerprint = hashlib.sha256(ask.request.model_dump_json().encode()).digest()
+            running = self.store.find(ask.idempotency_key, fingerprint)
+            if running is not None:
+                return running, None
+        if self.draining:
+            raise RequestError(
+                make(
+                    ErrorCode.DRAINING,
+                    "the service is shutting down: send the request again",
+                    retry_after_ms=1_000,
+                    phase=Phase.BEFORE_STREAM,
+                )
+            )
+        plan = self._plan(ask.request)
+        stream = self._stream(ask)
+        self.store.add(stream, key=ask.idempotency_key, fingerprint=fingerprint)
+        stream.log.append(self._prologue(ask, plan), clock.now_ms())
+        runner = Runner(
+            stream,
+            plan,
+            self._clients,
+            arrived=ask.arrived,
+            on_end=lambda: self.store.ended(stream, clock.monotonic()),
+        )
+        _ = tasks.spawn(runner.run(), name=f"{stream.id} relay")
+        return stream, plan
+
+    def _stream(self, ask: Ask) -> Stream:
+        log = StreamLog(
+            ids.new("st", clock.now_ms()), max_bytes=self._max_bytes, max_events=self._max_events
+        )
+        return Stream(log, ask.request, cancel_after=ask.cancel_after)
+
+    def _prologue(self, ask: Ask, plan: Plan) -> list[StreamStart | RoutePlan]:
+        now = clock.now_ms()
+        return [
+            StreamStart(
+                request_id=ids.new("rq", now),
+                created_at=now,
+                model_requested=ask.request.model,
+                dialect=ask.dialect,
+                caps=Caps(
+                    resume=True, retract=ask.dialect == "native", ttl_s=round(self.store.ttl)
+                ),
+                metadata=ask.request.metadata or None,
+            ),
+            RoutePlan(
+                strategy="single",
+                policy=plan.policy,
+                candidates=[
+                    CandidateFact(choice.endpoint.provider.name, choice.model.id)
+                    for choice in plan.choices
+                ],
+                max_attempts=1,
+            ),
+        ]
