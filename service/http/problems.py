@@ -1,0 +1,118 @@
+"""Every failure as the typed error body, and nothing else.
+
+`{"error": {code, message, retryable, retry_after_ms?, param?, provider?, causes?}}` with the
+status of the error's code. A request that aiohttp itself refuses (no such route, a method that is
+not allowed, a body too large) gets the same form; a fault of ours is logged whole and answered
+with `internal` and no detail.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+from aiohttp import web
+from pydantic import ValidationError
+
+from adapters.errors import TailraceError, make
+from adapters.events import Error, ErrorCode, Phase
+
+_log = logging.getLogger(__name__)
+
+_SHOWN = ("code", "message", "retryable", "retry_after_ms", "param", "provider")
+
+_CODE_OF_STATUS = {
+    404: ErrorCode.NOT_FOUND,
+    405: ErrorCode.INVALID_REQUEST,
+    413: ErrorCode.PAYLOAD_TOO_LARGE,
+}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def body(error: Error) -> dict[str, Any]:
+    """The public form of an error, without its `error` wrapper."""
+    shown = {name: getattr(error, name) for name in _SHOWN if getattr(error, name) is not None}
+    if error.causes:
+        shown["causes"] = [body(cause) for cause in error.causes]
+    return shown
+
+
+def response(error: Error, *, headers: dict[str, str] | None = None) -> web.Response:
+    """The HTTP answer of an error."""
+    answer = web.Response(
+        status=error.http,
+        body=orjson.dumps({"error": body(error)}),
+        content_type="application/json",
+        headers=headers,
+    )
+    if error.retry_after_ms is not None:
+        answer.headers["Retry-After"] = str(-(-error.retry_after_ms // 1000))
+    return answer
+
+
+@web.middleware
+async def typed_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn whatever a handler raises into the typed form."""
+    try:
+        return await handler(request)
+    except TailraceError as failure:
+        return response(failure.error)
+    except web.HTTPException as refusal:
+        return _refused(refusal)
+    except Exception:  # noqa: BLE001 - the last door: nothing of it may reach the client
+        _log.exception("%s %s failed", request.method, request.rel_url.path)
+        return response(make(ErrorCode.INTERNAL, "the router failed", phase=Phase.BEFORE_STREAM))
+
+
+def _refused(refusal: web.HTTPException) -> web.Response:
+    code = _CODE_OF_STATUS.get(refusal.status, ErrorCode.INVALID_REQUEST)
+    error = make(code, refusal.reason, http=refusal.status, phase=Phase.BEFORE_STREAM)
+    answer = response(error)
+    if isinstance(refusal, web.HTTPMethodNotAllowed):
+        answer.headers["Allow"] = refusal.headers["Allow"]
+    return answer
+
+
+def of_validation(failure: ValidationError) -> Error:
+    """The first thing that is wrong with a body, by its field, and how many more there are.
+
+    pydantic reports a union's members one by one; the field's own path is what a caller knows, so
+    the tags and type names that pydantic puts into it are left out.
+    """
+    problems = failure.errors(include_url=False, include_context=False, include_input=False)
+    first = problems[0]
+    param = _path(first["loc"])
+    others = {_path(problem["loc"]) for problem in problems} - {param}
+    message = f"{param}: {first['msg']}" if param else first["msg"]
+    if first["type"] == "extra_forbidden":
+        message = f"{param}: no such field"
+    if others:
+        message += f" (and {len(others)} more: {', '.join(sorted(others)[:5])})"
+    return make(ErrorCode.INVALID_REQUEST, message, param=param or None, phase=Phase.BEFORE_STREAM)
+
+
+_TAGS = frozenset({"system", "developer", "user", "assistant", "tool", "text", "image_url"})
+
+
+def _path(loc: tuple[int | str, ...]) -> str:
+    path = ""
+    for position, part in enumerate(loc):
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif _is_tag(loc, position):
+            continue
+        else:
+            path += f".{part}" if path else part
+    return path
+
+
+def _is_tag(loc: tuple[int | str, ...], position: int) -> bool:
+    """Whether a part of the path names a union's member rather than a field."""
+    part = loc[position]
+    if not isinstance(part, str):
+        return False
+    after_index = position > 0 and isinstance(loc[position - 1], int)
+    if after_index and part in _TAGS:
+        return True
+    return "[" in part or part in {"str", "list", "dict"} or part[:1].isupper()

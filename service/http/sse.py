@@ -1,0 +1,239 @@
+r"""A stream log to one client over server-sent events.
+
+`SseWriter.push` runs in the task that read the upstream bytes and writes the new entries straight
+to the client's transport: one write per network read, no task switch (docs/hot-path.md). The
+handler's own task only sleeps. It is woken when the peer is slow (the transport's buffer is over
+its high-water mark), catches up from the cursor, waiting for the peer as it goes, and hands back to
+`push`. So a slow client costs its transport's buffer and nothing else: the entries stay in the log,
+where they are anyway.
+
+A client that takes nothing for `patience` seconds is told `notice: slow_consumer` and detached: the
+stream goes on, and the client can resume it. Silence is filled with `:\n`, one newline, because
+two would end an event, and openai-python, for one, chokes on the empty one.
+
+Wire rules: docs/streams.md, SSE.
+"""
+
+import asyncio
+import random
+from collections.abc import Iterable
+
+import msgspec
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+
+from adapters.events import ControlEvent, Notice, StreamSnapshot
+from service import clock
+from service.streams.log import StreamLog, tag_of
+from service.streams.stream import Stream
+
+HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-cache, no-transform",
+    "X-Accel-Buffering": "no",
+}
+
+RETRY_MS = (1_000, 3_000)
+"""A browser waits this long before it reconnects: jittered, so that a restart is no stampede."""
+
+BATCH = 64 * 1024
+"""Bytes a catching-up reader writes before it waits for the peer again."""
+
+_KEEPALIVE = b":\n"
+
+
+async def deliver(
+    request: web.Request,
+    stream: Stream,
+    *,
+    cursor: int = 0,
+    keepalive: float,
+    patience: float,
+    headers: dict[str, str] | None = None,
+) -> web.StreamResponse:
+    """Answer `request` with the stream from sequence number `cursor` on, live until its end.
+
+    `keepalive` and `patience` in seconds. The caller has attached to the stream and detaches.
+    """
+    response = web.StreamResponse(headers={**HEADERS, **(headers or {})})
+    response.headers["Tailrace-Stream-Id"] = stream.id
+    response.headers["Location"] = f"/v1/streams/{stream.id}"
+    writer = await response.prepare(request)
+    if request.method == "HEAD" or writer is None:
+        return response
+    sse = SseWriter(
+        stream.log, request, response, writer, cursor=cursor, keepalive=keepalive, patience=patience
+    )
+    stream.log.subscribe(sse)
+    try:
+        await sse.run()
+    finally:
+        stream.log.unsubscribe(sse)
+        sse.close()
+    return response
+
+
+def control(event: ControlEvent) -> bytes:
+    """A control event as an SSE block: without an id, so it moves no cursor."""
+    return b"event: %b\ndata: %b\n\n" % (tag_of(event), msgspec.json.encode(event))
+
+
+class SseWriter:
+    """One client's place in a log."""
+
+    def __init__(
+        self,
+        log: StreamLog,
+        request: web.Request,
+        response: web.StreamResponse,
+        writer: AbstractStreamWriter,
+        *,
+        cursor: int,
+        keepalive: float,
+        patience: float,
+    ) -> None:
+        """The response is prepared: its headers are on the wire."""
+        self._log = log
+        self._cursor = cursor
+        self._response = response
+        self._writer = writer
+        self._protocol = request.protocol
+        transport = request.transport
+        if transport is None:
+            raise ConnectionResetError("the client has gone")
+        self._transport = transport
+        self._chunked = response.headers.get("Transfer-Encoding") == "chunked"
+        self._keepalive = keepalive
+        self._patience = patience
+        self._live = False
+        self._wake = asyncio.Event()
+        self._wrote = clock.monotonic()
+        self._timer: asyncio.TimerHandle | None = None
+        # Jitter, not a secret.
+        self._first = b"retry: %d\n" % random.randint(*RETRY_MS)  # noqa: S311
+
+    # --- Called by the log, in the upstream's task ---
+
+    def push(self) -> None:
+        """Write what is new, if the peer keeps up; else leave it to the handler's task."""
+        if not self._live:
+            return
+        if self._behind():
+            self._live = False
+            self._wake.set()
+            return
+        entries = self._log.read(self._cursor)
+        self._cursor += len(entries)
+        self._send(entries[0] if len(entries) == 1 else b"".join(entries))
+        if self._log.end is not None:
+            self._live = False
+            self._wake.set()
+
+    def _behind(self) -> bool:
+        """Whether the peer or this reader does not keep up, or is gone."""
+        return (
+            self._protocol.writing_paused
+            or self._transport.is_closing()
+            or self._cursor < self._log.first
+        )
+
+    # --- The handler's task ---
+
+    async def run(self) -> None:
+        """Follow the log to its end; returns early where the client was too slow."""
+        self._arm()
+        while True:
+            if not await self._catch_up():
+                return
+            if self._log.end is not None:
+                await self._finish()
+                return
+            self._live = True
+            await self._wake.wait()
+            self._wake.clear()
+
+    def close(self) -> None:
+        """Stop writing, whatever the log still calls."""
+        self._live = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def _catch_up(self) -> bool:
+        """Write everything from the cursor on; False where the client did not take it in time."""
+        while True:
+            if not await self._drained():
+                return False
+            if self._cursor < self._log.first:
+                self._send_snapshot()
+            entries = self._log.read_some(self._cursor, BATCH)
+            if not entries:
+                return True
+            self._cursor += len(entries)
+            self._send(b"".join(self._opening(entries)))
+
+    def _opening(self, entries: list[bytes]) -> Iterable[bytes]:
+        """The first block of a response carries the reconnection time."""
+        first, self._first = self._first, b""
+        return (first, *entries) if first else entries
+
+    def _send_snapshot(self) -> None:
+        fold = self._log.snapshot
+        if fold is not None:
+            as_of = self._log.first - 1
+            attempt = fold.commit.attempt if fold.commit is not None else None
+            snapshot = StreamSnapshot(as_of=as_of, blocks=fold.snapshot(), attempt=attempt)
+            self._send(control(snapshot))
+        self._cursor = self._log.first
+
+    async def _drained(self) -> bool:
+        """Wait until the peer has taken enough; False after `patience`."""
+        if not self._protocol.writing_paused:
+            return True
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._writer.drain()
+        except TimeoutError:
+            self._detach()
+            return False
+        return True
+
+    async def _finish(self) -> None:
+        """End the body; a peer that takes nothing more has all it will get."""
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._response.write_eof()
+        except TimeoutError:
+            self._transport.abort()
+
+    def _detach(self) -> None:
+        """Say why and hang up: what is buffered is still flushed if the peer wakes in time."""
+        self._send(control(Notice(code="slow_consumer", reconnect_after_ms=RETRY_MS[0])))
+        transport = self._transport
+        transport.close()
+        asyncio.get_running_loop().call_later(self._patience, transport.abort)
+
+    def _send(self, data: bytes) -> None:
+        """One write past aiohttp's writer: it cannot be awaited from `push`, and costs 1 us more.
+
+        Right only because the response is prepared and not compressed.
+        """
+        if self._chunked:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        self._transport.write(data)
+        self._wrote = clock.monotonic()
+
+    def _arm(self) -> None:
+        """One timer a silence, not one a write: it looks when the last write was."""
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_at(self._wrote + self._keepalive, self._keep_alive)
+
+    def _keep_alive(self) -> None:
+        if self._transport.is_closing():
+            return
+        silent = clock.monotonic() - self._wrote
+        if silent >= self._keepalive - 0.001 and self._live and not self._protocol.writing_paused:
+            self._send(_KEEPALIVE)
+        elif silent >= self._keepalive:
+            self._wrote = clock.monotonic()
+        self._arm()
