@@ -6,7 +6,7 @@ of the connection that asked for it.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from adapters.contract import Client
@@ -16,6 +16,7 @@ from adapters.events import Caps, ErrorCode, Phase, RoutePlan, StreamStart
 from adapters.request import ChatRequest
 from service import clock, ids, tasks
 from service.hedging.runner import Runner
+from service.routing import policy
 from service.routing.plan import Plan
 from service.streams.log import MAX_BYTES, MAX_EVENTS, StreamLog
 from service.streams.store import Store
@@ -36,23 +37,31 @@ class Ask:
     """Monotonic seconds."""
 
 
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """Who can be asked: replaced whole when the configuration changes."""
+
+    known: policy.Known
+    clients: Mapping[str, Client]
+    """By provider name; one for every active provider."""
+
+
 class Relay:
     """Opens streams; holds what every request needs."""
 
     def __init__(
         self,
         store: Store,
-        clients: Mapping[str, Client],
-        plan: Callable[[ChatRequest], Plan],
+        deployment: Deployment,
         *,
         max_bytes: int = MAX_BYTES,
         max_events: int = MAX_EVENTS,
     ) -> None:
-        """`plan` raises RequestError where nobody can serve a request."""
+        """The bounds are those of one stream's log, in bytes and events."""
         self.store = store
+        self.deployment = deployment
+        """May be replaced at any time: a stream keeps the one it started with."""
         self.draining = False
-        self._clients = clients
-        self._plan = plan
         self._max_bytes = max_bytes
         self._max_events = max_events
 
@@ -76,14 +85,15 @@ class Relay:
                     phase=Phase.BEFORE_STREAM,
                 )
             )
-        plan = self._plan(ask.request)
+        deployment = self.deployment
+        plan = policy.plan(ask.request, deployment.known)
         stream = self._stream(ask)
         self.store.add(stream, key=ask.idempotency_key, fingerprint=fingerprint)
         stream.log.append(self._prologue(ask, plan), clock.now_ms())
         runner = Runner(
             stream,
             plan,
-            self._clients,
+            deployment.clients,
             arrived=ask.arrived,
             on_end=lambda: self.store.ended(stream, clock.monotonic()),
         )

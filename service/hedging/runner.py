@@ -53,6 +53,7 @@ _TIMEOUTS = frozenset(
         ErrorCode.TOO_SLOW,
     }
 )
+_CUT = frozenset({ErrorCode.STREAM_INTERRUPTED, ErrorCode.DRAINING})
 _NOBODY = msgspec.structs.replace(UNKNOWN, requests=0)
 
 _log = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ class Runner:
         self._done = asyncio.Event()
         self._first_content: float | None = None
         self._timer: asyncio.TimerHandle | None = None
-        stream.on_cancel(self._cancelled)
+        stream.on_stop(self._stopped)
 
     async def run(self) -> None:
         """Hold the race, then wait until every connection is closed."""
@@ -121,8 +122,8 @@ class Runner:
 
     # --- Facts from outside ---
 
-    def _cancelled(self, reason: str) -> None:
-        self._execute(self._race.stop(make(ErrorCode.CANCELLED, reason)))
+    def _stopped(self, error: Error) -> None:
+        self._execute(self._race.stop(error))
 
     def _out_of_time(self, limit: float) -> None:
         error = make(ErrorCode.TIMEOUT_TOTAL, f"the answer took longer than {limit:g} s")
@@ -313,7 +314,7 @@ def _finish_of(ending: Ending | None, error: Error | None) -> Finish:
         return ending.finish if ending is not None else Finish.OTHER
     if error.code is ErrorCode.CANCELLED:
         return Finish.CANCELLED
-    if error.code is ErrorCode.STREAM_INTERRUPTED:
+    if error.code in _CUT:
         return Finish.INTERRUPTED
     return Finish.ERROR
 

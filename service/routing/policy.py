@@ -6,9 +6,9 @@ it never restricts. Everything that was passed over is named with its reason, be
 one" is the first question anybody asks of a router.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
-from adapters.contract import Endpoint, Model
+from adapters.contract import Endpoint
 from adapters.errors import RequestError, make
 from adapters.events import ErrorCode, Phase
 from adapters.request import ChatRequest, UseCase
@@ -63,7 +63,7 @@ def _auto(use_case: UseCase, request: ChatRequest, known: Known) -> Plan:
     ranked = [*row, *((name, None) for name in known if name not in dict(row))]
     choices, skipped = _sift(ranked, request, known)
     if not choices:
-        choices = tuple(_demo(known, request))
+        choices = _demo(known, request)
     if not choices:
         raise _nobody(skipped)
     first = row[0][0]
@@ -72,20 +72,18 @@ def _auto(use_case: UseCase, request: ChatRequest, known: Known) -> Plan:
 
 
 def _pinned(provider: str, model: str | None, request: ChatRequest, known: Known) -> Plan:
-    if provider == DEMO:
-        choices, skipped = tuple(_demo(known, request, named=True)), ()
-        return Plan("pinned", choices, skipped)
-    alias = model
     if model is None:
-        alias = dict(EXPECTED[request.use_case]).get(provider)
-    choices, skipped = _sift([(provider, alias)], request, known)
+        model = dict(EXPECTED[request.use_case]).get(provider)
+    choices, skipped = _sift([(provider, model)], request, known, demo=True)
     if not choices:
         raise _nobody(skipped)
     return Plan("pinned", choices, skipped)
 
 
 def _bare(model: str, request: ChatRequest, known: Known) -> Plan:
-    ranked = [(name, model) for name, entry in known.items() if _lists(entry, model)]
+    ranked: list[tuple[str, str | None]] = [
+        (name, model) for name, entry in known.items() if _lists(entry, model)
+    ]
     if not ranked:
         raise RequestError(
             make(
@@ -134,22 +132,18 @@ def _sift(
         elif isinstance(entry, Inactive):
             skipped.append(Skipped(name, model, entry.reason))
         else:
-            choices.append(Choice(entry, _model(entry, model)))
+            choices.append(Choice(entry, entry.provider.model(model)))
     return tuple(choices), tuple(skipped)
 
 
-def _demo(known: Known, request: ChatRequest, *, named: bool = False) -> Iterator[Choice]:
-    """The built-in answer: when named, or when nobody has a key and nobody was asked for."""
+def _demo(known: Known, request: ChatRequest) -> tuple[Choice, ...]:
+    """The built-in answer, for where no key at all is set."""
     entry = known.get(DEMO)
     real = any(isinstance(other, Endpoint) for name, other in known.items() if name != DEMO)
-    if isinstance(entry, Endpoint) and (named or not real):
-        if request.providers.only and DEMO not in request.providers.only:
-            return
-        yield Choice(entry, entry.provider.model(None))
-
-
-def _model(endpoint: Endpoint, name: str | None) -> Model:
-    return endpoint.provider.model(name)
+    wanted = not request.providers.only or DEMO in request.providers.only
+    if real or not wanted or not isinstance(entry, Endpoint):
+        return ()
+    return (Choice(entry, entry.provider.model(None)),)
 
 
 def _lists(entry: Endpoint | Inactive, model: str) -> bool:

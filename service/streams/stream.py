@@ -8,7 +8,8 @@ immediate: the last event is in the log before the upstream connection is closed
 import asyncio
 from collections.abc import Callable
 
-from adapters.events import Error
+from adapters.errors import make
+from adapters.events import Error, ErrorCode
 from adapters.request import ChatRequest
 from service.streams.log import Reader, StreamLog
 
@@ -24,7 +25,7 @@ class Stream:
         self.cancel_after = cancel_after
         self.content_started = False
         """Whether an attempt has committed: content may leave, a failure is in-stream."""
-        self._canceller: Callable[[str], None] | None = None
+        self._stopper: Callable[[Error], None] | None = None
         self._attached: set[object] = set()
         self._grace: asyncio.TimerHandle | None = None
         self._opened = asyncio.Event()
@@ -32,9 +33,9 @@ class Stream:
 
     # --- The generation's side ---
 
-    def on_cancel(self, canceller: Callable[[str], None]) -> None:
-        """Set what cancels the generation; it gets the reason and writes the ending itself."""
-        self._canceller = canceller
+    def on_stop(self, stopper: Callable[[Error], None]) -> None:
+        """Set what stops the generation; it gets the reason and writes the ending itself."""
+        self._stopper = stopper
 
     def mark_committed(self) -> None:
         """Content begins with the next append."""
@@ -86,9 +87,13 @@ class Stream:
         self._grace = loop.call_later(self.cancel_after, self.cancel, "client left")
 
     def cancel(self, reason: str) -> None:
-        """End the generation now; one that has ended is no fault."""
-        if not self.ended and self._canceller is not None:
-            self._canceller(reason)
+        """End the generation now, as cancelled; one that has ended is no fault."""
+        self.stop(make(ErrorCode.CANCELLED, reason))
+
+    def stop(self, error: Error) -> None:
+        """End the generation now, for the reason that `error` gives."""
+        if not self.ended and self._stopper is not None:
+            self._stopper(error)
 
     def follow(self, reader: Reader) -> None:
         """Attach and be called on every append."""
