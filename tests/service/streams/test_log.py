@@ -1,0 +1,143 @@
+"""The stream log: numbering, encoding, cursors, readers, bounds."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.events import Event, TextDelta
+from service.streams.log import StreamLog, decode, json_of
+from tests.service.streams.events_for_tests import end, start, text_block
+
+TS = 1_795_392_000_123
+
+
+class CountingReader:
+    """A reader that remembers what the log held whenever it was called."""
+
+    def __init__(self, log: StreamLog) -> None:
+        self.log = log
+        self.seen: list[int] = []
+
+    def push(self) -> None:
+        self.seen.append(self.log.next)
+
+
+def filled(*events: Event, **bounds: int) -> StreamLog:
+    log = StreamLog("st_1", **bounds)
+    for event in events:
+        log.append([event], TS)
+    return log
+
+
+def test_an_entry_is_one_sse_block_with_id_type_and_the_enveloped_event() -> None:
+    log = filled(TextDelta("b1.0", 'say "hi"\n'))
+    assert log.read(0) == [
+        (
+            b"id: st_1:0\nevent: text.delta\n"
+            b'data: {"v":1,"stream":"st_1","seq":0,"ts":1795392000123,'
+            b'"type":"text.delta","block":"b1.0","delta":"say \\"hi\\"\\n"}\n\n'
+        )
+    ]
+
+
+def test_sequence_numbers_run_without_gaps_over_appends_of_any_size() -> None:
+    log = StreamLog("st_1")
+    log.append([start(), *text_block("b1.0", "a", "b")], TS)
+    log.append([end()], TS)
+    numbers = [msgspec.json.decode(json_of(entry))["seq"] for entry in log.read(0)]
+    assert numbers == list(range(6))
+    assert log.next == 6
+
+
+def test_an_entry_decodes_to_the_event_that_was_appended() -> None:
+    events = [start(), *text_block("b1.0", "a"), end()]
+    assert [decode(entry) for entry in filled(*events).read(0)] == events
+
+
+def test_a_cursor_reads_on_from_where_it_stands() -> None:
+    log = filled(*text_block("b1.0", "a", "b", "c"))
+    assert log.read(3) == log.read(0)[3:]
+    assert log.read(log.next) == []
+
+
+def test_read_some_stops_at_the_bytes_asked_for_but_never_starves() -> None:
+    log = filled(*text_block("b1.0", "a", "b", "c"))
+    entries = log.read(0)
+    assert log.read_some(0, len(entries[0]) + len(entries[1])) == entries[:2]
+    assert log.read_some(0, 1) == entries[:1]
+    assert log.read_some(log.next, 1) == []
+
+
+def test_every_reader_is_called_once_per_append_after_the_entries_are_there() -> None:
+    log = StreamLog("st_1")
+    first, second = CountingReader(log), CountingReader(log)
+    log.subscribe(first)
+    log.append([start()], TS)
+    log.subscribe(second)
+    log.append(text_block("b1.0", "a"), TS)
+    assert (first.seen, second.seen) == ([1, 4], [4])
+
+
+def test_a_reader_may_leave_while_it_is_being_called() -> None:
+    log = StreamLog("st_1")
+    other = CountingReader(log)
+
+    class Leaver:
+        def push(self) -> None:
+            log.unsubscribe(self)
+
+    log.subscribe(Leaver())
+    log.subscribe(other)
+    log.append([start()], TS)
+    log.append([end()], TS)
+    assert other.seen == [1, 2]
+    assert log.readers == 1
+
+
+def test_nothing_can_follow_the_end() -> None:
+    log = filled(start(), end())
+    assert log.end == end()
+    with pytest.raises(RuntimeError, match="has ended"):
+        log.append([end()], TS)
+
+
+def test_beyond_its_bounds_a_log_keeps_the_newest_and_folds_the_rest() -> None:
+    log = filled(start(), *text_block("b1.0", *"abcdefgh"), max_events=6)
+    assert log.next == 11
+    assert log.first > 0
+    assert len(log.read(log.first)) == log.next - log.first <= 6
+    assert log.size == sum(map(len, log.read(log.first)))
+    snapshot = log.snapshot
+    assert snapshot is not None
+    kept = "".join(
+        event.delta for event in map(decode, log.read(log.first)) if isinstance(event, TextDelta)
+    )
+    assert snapshot.blocks["b1.0"].text + kept == "abcdefgh"
+
+
+def test_one_append_is_never_evicted_before_its_readers_have_seen_it() -> None:
+    log = filled(start(), max_bytes=1024)
+    seen: list[list[bytes]] = []
+
+    class Follower:
+        def push(self) -> None:
+            seen.append(log.read(1))
+
+    log.subscribe(Follower())
+    log.append(text_block("b1.0", "x" * 5_000), TS)
+    assert [type(decode(entry)).__name__ for entry in seen[0]] == [
+        "BlockStart",
+        "TextDelta",
+        "BlockEnd",
+    ]
+
+
+@given(st.lists(st.text(min_size=1), min_size=1, max_size=40), st.integers(2, 10))
+def test_the_fold_of_a_log_does_not_depend_on_what_was_evicted(
+    deltas: list[str], max_events: int
+) -> None:
+    events = [start(), *text_block("b1.0", *deltas), end()]
+    bounded, whole = filled(*events, max_events=max_events), filled(*events)
+    assert bounded.fold().blocks["b1.0"].text == whole.fold().blocks["b1.0"].text
+    assert bounded.fold().end == whole.fold().end == end()
