@@ -1,0 +1,1 @@
+"""What is measured, runnable by anyone with one command each; README.md says how to read it."""
