@@ -85,9 +85,9 @@ class Server(Section):
     port: int = Field(default=8180, ge=0, le=65_535)
     """TCP port; 0 takes a free one, which the start-up line names."""
 
-    workers: int = Field(default=1, ge=1, le=64)
-    """Processes that share the port. Streams live in the process that started them, so with more
-    than one a resume may reach another process."""
+    workers: int = Field(default=1, ge=1, le=1)
+    """Processes that share the port. Only 1: a stream lives in the process that started it, and a
+    reader that resumes could reach another."""
 
     data: Path = Path("./data")
     """The one folder that is written to; made at the start where it is missing."""
@@ -227,7 +227,9 @@ class ProviderSettings(Section):
     region: str | None = None
     """One of the provider's regions. Keys are bound to theirs: the wrong one is a 401."""
 
-    models: tuple[Annotated[ModelSettings, BeforeValidator(_model)], ...] | None = None
+    models: tuple[Annotated[ModelSettings, BeforeValidator(_model)], ...] | None = Field(
+        default=None, min_length=1
+    )
     """The models to offer, best first, by id or listed alias. Default: those Tailrace lists."""
 
     like: str | None = None

@@ -1,0 +1,217 @@
+"""`tailrace`: the commands, each a thin layer over the part of the service that does the work.
+
+Exit codes: 0 done, 1 it failed, 2 the command line or the configuration is at fault. An error is
+one line on standard error.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import NoReturn
+
+from dotenv import load_dotenv
+from typing_extensions import override
+
+from adapters.contract import Endpoint
+from adapters.registry import COMPATIBLE, PROVIDERS
+from adapters.request import Strategy, Tier, UseCase
+from service import ask, remote
+from service.endpoints import Inactive, resolve
+from service.settings import Settings, SettingsError, load
+
+DEFAULT_CONFIG = Path("tailrace.toml")
+
+Row = tuple[str, str, str]
+"""A provider's name, its status, and its models or why it is not active."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the process's exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+    except SettingsError as error:
+        return _fail(2, str(error))
+    except remote.RemoteError as error:
+        return _fail(1, str(error))
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # `tailrace ask ... | head`: nobody reads on. Python would complain again at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    return code
+
+
+def _fail(code: int, message: str) -> int:
+    print(f"tailrace: {message}", file=sys.stderr)
+    return code
+
+
+# --- Commands -------------------------------------------------------------------------------
+
+
+def _serve(options: argparse.Namespace) -> int:
+    # Imports five SDKs, seconds of work that no other command needs.
+    from service.app import serve  # noqa: PLC0415 - see above
+
+    _read_env_file(options.env_file)
+    return serve(_settings(options), reload=lambda: _settings(options))
+
+
+def _check_config(options: argparse.Namespace) -> int:
+    _read_env_file(options.env_file)
+    settings = _settings(options)
+    _ = resolve(PROVIDERS, COMPATIBLE, settings, os.environ)
+    for line in settings.lines():
+        print(line)
+    return 0
+
+
+def _providers(options: argparse.Namespace) -> int:
+    _read_env_file(options.env_file)
+    rows = _rows_of_service(options.url) if options.url else _rows_of_settings(_settings(options))
+    for name, status, remark in rows:
+        print(f"{name:12} {status:9} {remark}".rstrip())
+    return 0
+
+
+def _ask(options: argparse.Namespace) -> int:
+    question = ask.Question(
+        text=sys.stdin.read() if options.text == "-" else options.text,
+        model=options.model,
+        use_case=options.use_case,
+        tier=options.tier,
+        latency=options.latency,
+        explain=options.explain,
+    )
+    messages = remote.stream(options.url, "/v1/streams", question.body())
+    if options.json:
+        return ask.show_raw(messages, sys.stdout)
+    screen = ask.Screen(out=sys.stdout, notes=sys.stderr)
+    return ask.show(messages, screen, explain=options.explain)
+
+
+# --- Configuration --------------------------------------------------------------------------
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    path = options.config
+    if path is None and DEFAULT_CONFIG.exists():
+        path = DEFAULT_CONFIG
+    flags = {
+        f"server.{name}": value
+        for name in ("host", "port", "data", "workers", "insecure")
+        if (value := getattr(options, name, None)) is not None
+    }
+    return load(path, os.environ, flags)
+
+
+def _read_env_file(path: Path | None) -> None:
+    """Add a file's variables to the environment, which outranks them."""
+    if path is None:
+        return
+    if not path.is_file():
+        raise SettingsError(f"--env-file: {path} is not a file")
+    load_dotenv(path, override=False, interpolate=False)
+
+
+def _rows_of_settings(settings: Settings) -> list[Row]:
+    endpoints = resolve(PROVIDERS, COMPATIBLE, settings, os.environ)
+    return [(name, *_status(endpoint)) for name, endpoint in endpoints.items()]
+
+
+def _status(endpoint: Endpoint | Inactive) -> tuple[str, str]:
+    provider = endpoint.provider
+    if isinstance(endpoint, Endpoint):
+        return "active", ", ".join(model.alias or model.id for model in provider.models)
+    match endpoint.reason:
+        case "no_key":
+            return "inactive", f"no key: set {' or '.join(provider.key_vars)}"
+        case "no_address":
+            return "inactive", f"no address: set {provider.address_var}"
+        case "retired":
+            return "retired", provider.retired or ""
+        case "disabled":
+            return "disabled", ""
+
+
+def _rows_of_service(url: str) -> list[Row]:
+    answer = remote.get(url, "/api/coordination/llm/providers")
+    return [
+        (row["name"], row["status"], row.get("reason") or ", ".join(row.get("models", ())))
+        for row in answer["providers"]
+    ]
+
+
+# --- The command line -----------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a mistake in one line, where argparse prints the whole usage before it."""
+
+    @override
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="tailrace", description="Streams LLM answers.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"tailrace {version('tailrace')}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="run the service", description="Run the service.")
+    serve.set_defaults(run=_serve)
+    serve.add_argument("--host", help="address to listen on (default 127.0.0.1)")
+    serve.add_argument("--port", help="TCP port, 0 for a free one (default 8180)")
+    serve.add_argument("--data", metavar="DIR", help="the folder to write to (default ./data)")
+    serve.add_argument("--workers", metavar="N", help="processes sharing the port; only 1 for now")
+    serve.add_argument(
+        "--insecure",
+        action="store_const",
+        const=True,
+        help="serve beyond loopback although no client keys are configured",
+    )
+    _add_configuration(serve)
+
+    question = commands.add_parser("ask", help="ask a running service", description=ask.__doc__)
+    question.set_defaults(run=_ask)
+    question.add_argument("text", help="the question; - reads it from standard input")
+    question.add_argument("--model", default="auto", help="as in the API (default auto)")
+    question.add_argument("--use-case", choices=[*UseCase], metavar="NAME", help=_one_of(UseCase))
+    question.add_argument("--tier", choices=[*Tier], metavar="NAME", help=_one_of(Tier))
+    question.add_argument("--latency", choices=[*Strategy], metavar="NAME", help=_one_of(Strategy))
+    question.add_argument("--explain", action="store_true", help="show the plan and every attempt")
+    question.add_argument("--json", action="store_true", help="print the events as they come")
+    question.add_argument("--url", default=remote.DEFAULT_URL, help="default %(default)s")
+
+    providers = commands.add_parser("providers", help="which providers can be asked, and why not")
+    providers.set_defaults(run=_providers)
+    providers.add_argument("--url", help="ask the service there, not the configuration here")
+    _add_configuration(providers)
+
+    check = commands.add_parser("check-config", help="validate and print the effective settings")
+    check.set_defaults(run=_check_config)
+    _add_configuration(check)
+    return parser
+
+
+def _add_configuration(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="default tailrace.toml where it exists"
+    )
+    parser.add_argument(
+        "--env-file", type=Path, metavar="FILE", help="variables, for what the environment lacks"
+    )
+
+
+def _one_of(words: type[UseCase | Tier | Strategy]) -> str:
+    return f"one of {', '.join(words)}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

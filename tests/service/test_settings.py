@@ -1,0 +1,181 @@
+"""What an operator writes becomes settings, or one line that says what is wrong with it."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from service.settings import Settings, SettingsError, is_loopback, load
+
+
+def toml(folder: Path, text: str) -> Path:
+    path = folder / "tailrace.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refusal(
+    path: Path | None = None,
+    environ: dict[str, str] | None = None,
+    flags: dict[str, object] | None = None,
+) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load(path, environ or {}, flags)
+    line = str(caught.value)
+    assert "\n" not in line
+    return line
+
+
+def test_without_a_word_the_service_is_on_loopback_with_the_documented_limits() -> None:
+    settings = load(None, {})
+    assert (settings.server.host, settings.server.port) == ("127.0.0.1", 8180)
+    assert settings.server.max_body_bytes == 1_048_576
+    assert settings.streams.ttl_s == 600
+    assert settings.streams.max_bytes == 8_388_608
+    assert settings.streams.max_events == 50_000
+    assert settings.providers == {}
+
+
+def test_a_flag_outranks_the_environment_which_outranks_the_file(tmp_path: Path) -> None:
+    path = toml(tmp_path, "[server]\nport = 1\ndrain_s = 1\nmax_body_bytes = 2048\n")
+    environ = {"TAILRACE_SERVER__PORT": "2", "TAILRACE_SERVER__DRAIN_S": "2"}
+    settings = load(path, environ, {"server.port": "3"})
+    assert settings.server.port == 3
+    assert settings.server.drain_s == 2
+    assert settings.server.max_body_bytes == 2048
+
+
+def test_layers_merge_field_by_field_even_within_one_provider(tmp_path: Path) -> None:
+    path = toml(tmp_path, '[providers.ollama]\nbase_url = "http://localhost:11434/v1"\n')
+    settings = load(path, {"TAILRACE_PROVIDERS__OLLAMA__MODELS": "qwen3, gemma4"})
+    ollama = settings.providers["ollama"]
+    assert ollama.base_url == "http://localhost:11434/v1"
+    assert [model.id for model in ollama.models or ()] == ["qwen3", "gemma4"]
+
+
+def test_every_value_knows_where_it_came_from(tmp_path: Path) -> None:
+    path = toml(tmp_path, "[server]\ndrain_s = 1\n")
+    settings = load(path, {"TAILRACE_SERVER__PORT": "2"}, {"server.host": "::1"})
+    assert settings.origin("server.drain_s") == str(path)
+    assert settings.origin("server.port") == "TAILRACE_SERVER__PORT"
+    assert settings.origin("server.host") == "--host"
+    assert settings.origin("server.data") == "default"
+
+
+def test_an_empty_variable_is_a_template_left_blank() -> None:
+    assert load(None, {"TAILRACE_SERVER__PORT": ""}).server.port == 8180
+
+
+def test_variables_without_a_section_are_somebody_elses() -> None:
+    assert load(None, {"TAILRACE_RECORDINGS": "x", "TAILRACE": "y", "SERVER__PORT": "1"})
+
+
+def test_settings_are_not_changed_after_loading() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        load(None, {}).server.port = 1
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[server]\nport = 70000", "server.port in {}: 70000 is not allowed; must be less than"),
+        ("[server]\nport = 'x'", "server.port in {}: 'x' is not allowed; must be a valid integer"),
+        ("[server]\nprot = 1", "server.prot in {}: unknown key; known are insecure, host, port,"),
+        ("[sever]\nport = 1", "sever in {}: unknown key; known are server, streams, websocket,"),
+        ("[streams]\nttl_s = nan", "streams.ttl_s in {}: nan is not allowed"),
+        ("[streams]\nttl_s = 0", "streams.ttl_s in {}: 0 is not allowed; must be greater than 0"),
+        ("server = 5", "server in {}: 5 is not allowed"),
+        ("[server.port]\na = 1", "server.port in {}: that dict is not allowed"),
+        (
+            "[server]\nallowed_origins = ['https://a.example/chat']",
+            "server.allowed_origins in {}: ['https://a.example/chat'] is not allowed; must be",
+        ),
+        ("[providers.Azure-West]\nkey = 'x'", "providers.Azure-West in {}: that str is not a name"),
+        ("[providers.a]\nmodels = [{alias = 'x'}]", "providers.a.models.0.id in {}: missing"),
+        ("[providers.a]\nmodels = [{id = 'x', contxt = 1}]", "providers.a.models.0.contxt in {}:"),
+        ("[providers.a]\nmodels = []", "providers.a.models in {}: [] is not allowed"),
+        ("[server\n", "{}: not TOML: "),
+    ],
+)
+def test_a_bad_file_is_one_line_with_key_file_value_and_what_is_allowed(
+    tmp_path: Path, text: str, line: str
+) -> None:
+    path = toml(tmp_path, text)
+    assert refusal(path).startswith(line.format(path))
+
+
+def test_a_bad_variable_and_a_bad_flag_are_named() -> None:
+    assert refusal(environ={"TAILRACE_SERVER__PORT": "-1"}).startswith(
+        "server.port in TAILRACE_SERVER__PORT: '-1' is not allowed; must be greater than"
+    )
+    assert refusal(flags={"server.port": "http"}).startswith("server.port in --port: 'http'")
+    assert refusal(environ={"TAILRACE_SEVER__PORT": "1"}).startswith("sever in TAILRACE_SEVER__")
+
+
+def test_of_several_mistakes_the_first_is_told_and_the_rest_are_counted(tmp_path: Path) -> None:
+    path = toml(tmp_path, "[server]\nport = -1\ndrain_s = -1\n[streams]\nttl_s = -1\n")
+    assert refusal(path).endswith("(and 2 more)")
+
+
+def test_a_variable_does_not_hide_a_mistake_in_the_file(tmp_path: Path) -> None:
+    path = toml(tmp_path, "server = 5")
+    assert str(path) in refusal(path, {"TAILRACE_SERVER__PORT": "80"})
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    missing = tmp_path / "none.toml"
+    assert refusal(missing) == f"{missing}: cannot be read: No such file or directory"
+    latin = tmp_path / "latin.toml"
+    latin.write_bytes(b'# caf\xe9\nx = "y"')
+    assert refusal(latin) == f"{latin}: not UTF-8 at byte 5"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[providers.openai]\nkey = 5050505",
+        "[providers]\nopenai = 'test-key-5050505'",
+        "[providers.openai]\napi_key = 'test-key-5050505'",
+        "[providers.openai.key]\nvalue = 'test-key-5050505'",
+        "[providers.OPENAI]\nkey = 'test-key-5050505'",
+    ],
+)
+def test_no_refusal_shows_a_key(tmp_path: Path, text: str) -> None:
+    assert "5050505" not in refusal(toml(tmp_path, text))
+
+
+def test_what_is_printed_masks_keys_and_names_origins(tmp_path: Path) -> None:
+    path = toml(tmp_path, "[providers.openai]\nkey = 'test-key-openai'\n")
+    settings = load(path, {"TAILRACE_SERVER__PORT": "9000"})
+    lines = list(settings.lines())
+    assert f'providers.openai.key = "**********"  # {path}' in lines
+    assert "server.port = 9000  # TAILRACE_SERVER__PORT" in lines
+    assert "test-key-openai" not in repr(settings) + "".join(lines)
+
+
+def test_the_printed_settings_are_a_file_that_loads_to_the_same(tmp_path: Path) -> None:
+    settings = load(None, {"TAILRACE_SERVER__ALLOWED_ORIGINS": "https://a.example, *"})
+    again = load(toml(tmp_path, "\n".join(settings.lines())), {})
+    assert again.model_dump() == settings.model_dump()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "[::1]", "localhost"])
+def test_loopback_needs_no_permission(host: str) -> None:
+    assert is_loopback(host)
+    assert load(None, {}, {"server.host": host}).server.host == host
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "chat.example.com", ""])  # noqa: S104 - the point
+def test_any_other_address_needs_insecure(host: str) -> None:
+    assert "must be a loopback address" in refusal(flags={"server.host": host})
+    allowed = load(None, {"TAILRACE_SERVER__INSECURE": "true"}, {"server.host": host})
+    assert allowed.server.host == host
+
+
+def test_every_field_of_every_section_says_what_it_does() -> None:
+    sections = [
+        Settings.model_fields[name].annotation for name in ("server", "streams", "websocket")
+    ]
+    for section in sections:
+        for name, field in section.model_fields.items():
+            assert field.description, f"{section.__name__}.{name}"
