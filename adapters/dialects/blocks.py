@@ -61,7 +61,7 @@ class Blocks:
         """The open block under `key`, if there is one."""
         return self._open.get(key)
 
-    def start(  # noqa: PLR0913 - one keyword per field of the event
+    def start(
         self,
         out: list[AttemptEvent],
         key: Hashable,
@@ -154,9 +154,9 @@ _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def is_json_object(text: str) -> bool:
-    """Whether a tool call's argument text is a JSON object."""
+    """Whether a tool call's argument text is a JSON object; one too deep to read is none."""
     try:
         _OBJECT.decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return False
     return True
