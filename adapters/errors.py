@@ -37,6 +37,7 @@ _STOP, _OTHER, _NEXT = Action.NONE, Action.OTHER_CANDIDATE, Action.FAILOVER
 
 RULES: dict[ErrorCode, Rule] = {
     ErrorCode.INVALID_REQUEST: Rule(400, False, _C, _STOP),
+    ErrorCode.INVALID_MESSAGE: Rule(400, False, _C, _STOP),
     ErrorCode.UNSUPPORTED_PARAMETER: Rule(400, False, _C, _OTHER),
     ErrorCode.AUTH_CLIENT: Rule(401, False, _C, _STOP),
     ErrorCode.PERMISSION_DENIED: Rule(403, False, _C, _STOP),

@@ -67,6 +67,7 @@ class ErrorCode(StrEnum):
     """What went wrong; `errors.RULES` says what each one means for the caller and the router."""
 
     INVALID_REQUEST = "invalid_request"
+    INVALID_MESSAGE = "invalid_message"
     UNSUPPORTED_PARAMETER = "unsupported_parameter"
     AUTH_CLIENT = "auth_client"
     PERMISSION_DENIED = "permission_denied"
