@@ -56,6 +56,8 @@ class Provider:
     """Environment variable that overrides the address."""
     base_url: str | None
     """As the provider's documents give it; None where every customer has an own address."""
+    base_path: str = ""
+    """Where there is no `base_url`: the path that an address given as a bare host lacks."""
     client: Literal["openai", "anthropic", "groq", "mistral", "google", "demo"]
     dialect: "Dialect"
     responses: "Dialect | None" = None
