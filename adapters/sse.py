@@ -15,8 +15,10 @@ from typing import NamedTuple
 
 MAX_LINE = 8 * 1024 * 1024  # bytes; a Gemini image part is one line of several MiB
 MAX_EVENT = 16 * 1024 * 1024  # bytes over all data lines of one event
+MAX_UNFRAMED = 64 * 1024  # bytes kept of what is no SSE
 
 _BOM = b"\xef\xbb\xbf"
+_FIELDS = frozenset({b"", b"data", b"event", b"id", b"retry"})  # b"" before a comment's colon
 
 
 class Message(NamedTuple):
@@ -45,6 +47,16 @@ class SseParser:
         self._after_cr = False
         """The last byte was a CR that ended a line: a LF now belongs to it."""
         self._started = False
+        self._unframed = bytearray()
+
+    @property
+    def unframed(self) -> bytes:
+        """Lines that are no field the standard knows, and the line without an end.
+
+        The standard ignores both. Gemini breaks a stream off with a bare JSON error in its body,
+        so a decoder whose answer has no end may look here for the reason.
+        """
+        return bytes(self._unframed) + self._rest
 
     def feed(self, data: bytes) -> list[Message]:
         """The events that `data` completes.
@@ -120,6 +132,8 @@ class SseParser:
             self._data.append(value)
         elif name == b"event":
             self._event = value.decode("utf-8", "replace")
+        elif name not in _FIELDS and len(self._unframed) < MAX_UNFRAMED:
+            self._unframed += line[:MAX_UNFRAMED] + b"\n"
         return None
 
     def _dispatch(self) -> Message | None:
