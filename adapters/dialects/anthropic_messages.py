@@ -54,6 +54,8 @@ from adapters.events import (
 )
 from adapters.sse import Message, SseParser, TooLongError
 
+__all__ = ["FINISH", "AnthropicMessages", "AnthropicQuirks", "MessagesDecoder"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnthropicMessages:

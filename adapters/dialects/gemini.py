@@ -53,6 +53,8 @@ from adapters.events import (
 )
 from adapters.sse import SseParser, TooLongError
 
+__all__ = ["FINISH", "Gemini", "GeminiDecoder", "GeminiQuirks"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gemini:

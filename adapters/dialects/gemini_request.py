@@ -365,11 +365,16 @@ def _response_format(call: Call, quirks: GeminiQuirks, notes: Concessions) -> di
 
 
 def _thinking_config(call: Call, quirks: GeminiQuirks, notes: Concessions) -> dict[str, Any] | None:
-    """How much to think, and that thoughts are shown: they cost nothing more and show life."""
+    """How much to think, and that thoughts are shown: they cost nothing more and show life.
+
+    Nothing is said of its own accord to a model that may not think at all: that is a 400.
+    """
     options, model = call.request.reasoning, call.model
     if model.reasoning == "none":
         if options is not None and options.effort != "none":
             notes.dropped("reasoning", "the model does not think")
+        return None
+    if options is None and model.reasoning != "always":
         return None
     if model.id.startswith(quirks.budget_models):
         return _by_budget(call, quirks, notes)
