@@ -1,0 +1,338 @@
+"""One request's whole story, against scripted providers: what lands in the log, and when."""
+
+import asyncio
+
+import pytest
+
+from adapters.errors import RequestError, UpstreamError, make
+from adapters.events import (
+    AttemptCommit,
+    AttemptEnd,
+    AttemptStart,
+    BlockEnd,
+    BlockKind,
+    BlockStart,
+    ErrorCode,
+    Event,
+    Finish,
+    Outcome,
+    Phase,
+    RoutePlan,
+    Status,
+    StreamEnd,
+    StreamStart,
+    TextDelta,
+)
+from adapters.request import ChatRequest
+from service import clock, tasks
+from service.relay import Ask, Relay
+from service.streams.log import decode
+from service.streams.store import Store
+from service.streams.stream import Stream
+from tests.double.steps import Gate
+from tests.service.scripted import DONE, Scripted, chat, delta, deployment
+
+CUT = UpstreamError(make(ErrorCode.STREAM_INTERRUPTED, "the connection was reset"))
+REFUSED = UpstreamError(make(ErrorCode.UPSTREAM_CONNECT, "refused"))
+KEEPALIVE = b": keep-alive\n\n"
+
+
+def ask(key: str | None = None, cancel_after: float | None = None, **fields: object) -> Ask:
+    body = {"messages": [{"role": "user", "content": "hi"}], "model": "openai/auto", **fields}
+    return Ask(
+        request=ChatRequest.model_validate(body),
+        dialect="native",
+        cancel_after=cancel_after,
+        idempotency_key=key,
+        arrived=clock.monotonic(),
+    )
+
+
+def relay_of(provider: Scripted) -> Relay:
+    return Relay(Store(ttl=600), deployment({"openai": provider}))
+
+
+def events_of(stream: Stream) -> list[Event]:
+    return [decode(entry) for entry in stream.log.read(0)]
+
+
+async def finished(provider: Scripted, **fields: object) -> tuple[list[Event], StreamEnd]:
+    """Every event of a request to `provider`, and the last one."""
+    stream, _ = relay_of(provider).open(ask(**fields))
+    await stream.over()
+    await provider.quiet()
+    await tasks.settle(patience=1)
+    events = events_of(stream)
+    last = events[-1]
+    assert isinstance(last, StreamEnd)
+    return events, last
+
+
+async def reached(stream: Stream, seq: int) -> None:
+    """Wait until the log holds the event of that number."""
+    arrived = asyncio.Event()
+
+    class Watcher:
+        def push(self) -> None:
+            if stream.log.next > seq:
+                arrived.set()
+
+    watcher = Watcher()
+    stream.log.subscribe(watcher)
+    watcher.push()
+    await arrived.wait()
+    stream.log.unsubscribe(watcher)
+
+
+async def test_a_whole_answer_is_told_in_the_order_of_the_grammar() -> None:
+    events, end = await finished(Scripted(*chat("Hel", "lo")))
+    assert [type(event) for event in events] == [
+        StreamStart,
+        RoutePlan,
+        AttemptStart,
+        AttemptCommit,
+        BlockStart,
+        TextDelta,
+        TextDelta,
+        BlockEnd,
+        AttemptEnd,
+        StreamEnd,
+    ]
+    assert (end.status, end.finish, end.error) == (Status.COMPLETED, Finish.STOP, None)
+    assert (end.provider, end.model) == ("openai", "openai-one")
+    assert (end.usage.input, end.usage.output) == (3, 2)
+    assert end.usage_total.total == 5
+    assert [summary.outcome for summary in end.attempts] == [Outcome.COMPLETED]
+
+
+async def test_nothing_of_an_answer_is_told_before_its_first_content() -> None:
+    gate = Gate()
+    preamble = b'data: {"id":"chatcmpl-1","model":"m-1","choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n'
+    provider = Scripted(preamble, gate, *chat("hi"))
+    stream, _ = relay_of(provider).open(ask())
+    await gate.reached()
+    assert [type(event) for event in events_of(stream)] == [StreamStart, RoutePlan, AttemptStart]
+    assert not stream.content_started
+    gate.open()
+    await stream.over()
+    commit = events_of(stream)[3]
+    assert isinstance(commit, AttemptCommit)
+    assert (commit.reason, commit.upstream_id) == ("first_content", "chatcmpl-1")
+
+
+async def test_a_clean_end_without_content_is_an_answer() -> None:
+    events, end = await finished(Scripted(*chat()))
+    assert [event.reason for event in events if isinstance(event, AttemptCommit)] == ["empty_end"]
+    assert (end.status, end.finish) == (Status.COMPLETED, Finish.STOP)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "code"),
+    [
+        ([REFUSED], ErrorCode.UPSTREAM_CONNECT),
+        ([KEEPALIVE, CUT], ErrorCode.STREAM_INTERRUPTED),
+        ([KEEPALIVE], ErrorCode.STREAM_INTERRUPTED),
+        ([b"data: <html>\n\n"], ErrorCode.UPSTREAM_MALFORMED),
+        ([b'data: {"error":{"message":"no","code":"x"}}\n\n', DONE], None),
+    ],
+    ids=["refused", "reset", "closed", "garbage", "error-frame"],
+)
+async def test_a_failure_before_content_ends_the_stream_without_a_commit(
+    pieces: list[bytes | UpstreamError], code: ErrorCode | None
+) -> None:
+    events, end = await finished(Scripted(*pieces))
+    assert not [event for event in events if isinstance(event, AttemptCommit | BlockStart)]
+    assert end.status is Status.FAILED
+    assert end.error is not None
+    assert code is None or end.error.code is code
+    assert (end.error.phase, end.error.bytes_out) == (Phase.BEFORE_COMMIT, False)
+    assert (end.error.provider, end.error.attempt) == ("openai", 1)
+    assert end.provider is None
+
+
+@pytest.mark.parametrize("tail", [[], [CUT]], ids=["closed", "reset"])
+async def test_an_answer_cut_in_the_middle_is_interrupted_and_keeps_what_came(
+    tail: list[UpstreamError],
+) -> None:
+    events, end = await finished(Scripted(delta("half"), *tail))
+    assert (end.status, end.finish) == (Status.FAILED, Finish.INTERRUPTED)
+    assert end.error is not None
+    assert (end.error.phase, end.error.bytes_out) == (Phase.MID_STREAM, True)
+    blocks = [event for event in events if isinstance(event, BlockEnd)]
+    assert [block.status for block in blocks] == ["incomplete"]
+    assert [event.delta for event in events if isinstance(event, TextDelta)] == ["half"]
+
+
+@pytest.mark.parametrize("tail", [[], [CUT]], ids=["closed", "reset"])
+async def test_an_answer_cut_after_its_finish_signal_is_complete(
+    tail: list[UpstreamError],
+) -> None:
+    whole = chat("all of it")
+    _, end = await finished(Scripted(*whole[:2], *tail))
+    assert (end.status, end.finish, end.error) == (Status.COMPLETED, Finish.STOP, None)
+
+
+async def test_cancelling_writes_the_end_before_it_returns_and_closes_the_connection() -> None:
+    provider = Scripted(delta("a"), Gate())
+    stream, _ = relay_of(provider).open(ask())
+    await stream.opened()
+    await reached(stream, 5)
+    stream.cancel("cancelled by the client")
+    end = events_of(stream)[-1]
+    assert isinstance(end, StreamEnd)
+    assert (end.status, end.finish) == (Status.CANCELLED, Finish.CANCELLED)
+    assert [summary.outcome for summary in end.attempts] == [Outcome.CANCELLED]
+    await provider.quiet()
+    stream.cancel("again")
+    assert events_of(stream)[-1] == end
+
+
+async def test_the_last_reader_that_leaves_cancels_under_cancel_after_zero() -> None:
+    provider = Scripted(delta("a"), Gate())
+    stream, _ = relay_of(provider).open(ask(cancel_after=0))
+    first, second = object(), object()
+    stream.attach(first)
+    stream.attach(second)
+    await stream.opened()
+    stream.detach(first)
+    assert not stream.ended
+    stream.detach(second)
+    assert stream.ended
+    await provider.quiet()
+
+
+async def test_a_reader_that_returns_within_the_grace_keeps_the_answer_alive() -> None:
+    gate = Gate()
+    stream, _ = relay_of(Scripted(delta("a"), gate, *chat("b"))).open(ask(cancel_after=0.05))
+    stream.attach("first")
+    await stream.opened()
+    stream.detach("first")
+    stream.attach("second")
+    gate.open()
+    await stream.over()
+    end = events_of(stream)[-1]
+    assert isinstance(end, StreamEnd)
+    assert end.status is Status.COMPLETED
+
+
+async def test_a_grace_without_a_reader_runs_out_and_cancels() -> None:
+    provider = Scripted(delta("a"), Gate())
+    stream, _ = relay_of(provider).open(ask(cancel_after=0.01))
+    stream.attach("first")
+    stream.detach("first")
+    await stream.over()
+    end = events_of(stream)[-1]
+    assert isinstance(end, StreamEnd)
+    assert end.status is Status.CANCELLED
+
+
+@pytest.mark.parametrize(
+    ("pieces", "deadlines", "code"),
+    [
+        ([Gate()], {"first_content_ms": 30}, ErrorCode.TIMEOUT_FIRST_TOKEN),
+        ([KEEPALIVE, Gate()], {"first_content_ms": 30}, ErrorCode.TIMEOUT_FIRST_TOKEN),
+        ([delta("a"), Gate()], {"stall_ms": 30}, ErrorCode.TIMEOUT_IDLE),
+        ([delta("a"), KEEPALIVE, Gate()], {"stall_ms": 30}, ErrorCode.TIMEOUT_IDLE),
+        ([delta("a"), Gate()], {"total_ms": 30}, ErrorCode.TIMEOUT_TOTAL),
+        ([Gate()], {"total_ms": 30}, ErrorCode.TIMEOUT_TOTAL),
+    ],
+    ids=["headers", "first-token", "stall", "keep-alives", "total", "total-before-headers"],
+)
+async def test_each_limit_ends_the_stream_with_its_own_code(
+    pieces: list[bytes | Gate], deadlines: dict[str, int], code: ErrorCode
+) -> None:
+    events, end = await finished(Scripted(*pieces), deadlines=deadlines)
+    assert end.error is not None
+    assert end.error.code is code
+    assert end.status is Status.FAILED
+    assert [event.outcome for event in events if isinstance(event, AttemptEnd)] == [Outcome.TIMEOUT]
+
+
+async def test_more_than_the_buffer_without_content_is_malformed() -> None:
+    role = b'data: {"choices":[{"index":0,"delta":{"role":"assistant"}}],"x":"%b"}\n\n'
+    noise = [role % (b"y" * 20_000) for _ in range(4)]
+    quiet = [b": " + b"c" * 20_000 + b"\n\n"] * 4
+    _, end = await finished(Scripted(*quiet, *chat("fine")))
+    assert end.status is Status.COMPLETED
+    _, end = await finished(Scripted(*noise, *chat("fine")))
+    assert end.status is Status.COMPLETED
+
+
+async def test_a_bug_in_an_attempt_still_ends_its_stream() -> None:
+    class Broken(Scripted):
+        async def send(self, *_: object, **__: object) -> object:  # type: ignore[override]
+            raise ZeroDivisionError
+
+    _, end = await finished(Broken())
+    assert end.error is not None
+    assert end.error.code is ErrorCode.INTERNAL
+    assert "Zero" not in end.error.message
+
+
+async def test_a_request_the_dialect_cannot_say_fails_without_an_attempt() -> None:
+    picture = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+    provider = Scripted(*chat("hi"))
+    blind = deployment({"openai": provider})
+    entry = blind.known["openai"]
+    object.__setattr__(entry.provider.models[0], "images", False)
+    stream, _ = Relay(Store(ttl=1), blind).open(
+        ask(messages=[{"role": "user", "content": [picture]}])
+    )
+    await stream.over()
+    events = events_of(stream)
+    assert not [event for event in events if isinstance(event, AttemptStart)]
+    error = stream.failed_before_content
+    assert error is not None
+    assert error.code is ErrorCode.UNSUPPORTED_PARAMETER
+    assert provider.sent == []
+
+
+async def test_the_same_idempotency_key_and_request_attach_and_another_request_conflicts() -> None:
+    provider = Scripted(*chat("hi"))
+    relay = relay_of(provider)
+    first, plan = relay.open(ask(key="k"))
+    again, no_plan = relay.open(ask(key="k"))
+    assert again is first
+    assert plan is not None
+    assert no_plan is None
+    with pytest.raises(RequestError) as refusal:
+        relay.open(ask(key="k", temperature=1.0))
+    assert refusal.value.error.code is ErrorCode.CONFLICT
+    await first.over()
+    assert len(provider.sent) == 1
+
+
+async def test_a_draining_relay_takes_nothing_new_but_still_attaches() -> None:
+    relay = relay_of(Scripted(*chat("hi")))
+    running, _ = relay.open(ask(key="k"))
+    relay.draining = True
+    assert relay.open(ask(key="k"))[0] is running
+    with pytest.raises(RequestError) as refusal:
+        relay.open(ask())
+    assert refusal.value.error.code is ErrorCode.DRAINING
+    assert refusal.value.error.retry_after_ms is not None
+    await running.over()
+
+
+async def test_a_stream_keeps_the_clients_it_started_with() -> None:
+    gate = Gate()
+    relay = relay_of(Scripted(delta("old"), gate, *chat(" answer")))
+    stream, _ = relay.open(ask())
+    await stream.opened()
+    replacement = Scripted(*chat("new"))
+    relay.deployment = deployment({"openai": replacement})
+    gate.open()
+    await stream.over()
+    assert stream.log.fold().text(BlockKind.TEXT) == "old answer"
+    later, _ = relay.open(ask())
+    await later.over()
+    assert later.log.fold().text(BlockKind.TEXT) == "new"
+
+
+async def test_an_end_forgets_nothing_until_the_ttl_has_passed() -> None:
+    relay = relay_of(Scripted(*chat("hi")))
+    stream, _ = relay.open(ask())
+    await stream.over()
+    now = clock.monotonic()
+    assert relay.store.sweep(now + 599) == 0
+    assert relay.store.sweep(now + 601) == 1
