@@ -12,6 +12,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Literal
 
+from adapters.dialects.concessions import EFFORTS
 from adapters.request import Effort
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
@@ -19,7 +20,7 @@ _EMPTY: Mapping[str, Any] = MappingProxyType({})
 ToolChoice = Literal["none", "auto", "required", "function"]
 ResponseFormat = Literal["text", "json_object", "json_schema"]
 
-ALL_EFFORTS: tuple[Effort, ...] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+ALL_EFFORTS: tuple[Effort, ...] = ("none", *EFFORTS)
 """Every effort a caller can ask for, least first."""
 
 
@@ -58,11 +59,12 @@ class ChatQuirks:
     refusals: bool = False
     """Takes `refusal` on an assistant message; elsewhere a past refusal is sent as its text."""
     reasoning_echo: Literal["reasoning_content", "reasoning_details"] | None = None
-    """What past reasoning is sent back as, on assistant messages with tool calls.
+    """What past reasoning is sent back as.
 
-    `reasoning_content`: its text; demanded, so a call without known reasoning carries an empty one
-    (DeepSeek, Kimi: 400 without the field). `reasoning_details`: the list the provider gave out,
-    unchanged (OpenRouter). None: never sent.
+    `reasoning_content`: its text. It is demanded on messages with tool calls, so a call without
+    known reasoning carries a single space (DeepSeek V4 and Kimi answer 400 where the field is
+    missing, and DeepSeek V4 where it is empty). `reasoning_details`: the list the provider gave
+    out, unchanged, or the text where there is none (OpenRouter). None: never sent.
     """
     call_id_pattern: str | None = None
     """Regular expression of the tool-call ids it takes; ids that do not match are rewritten."""
@@ -92,8 +94,8 @@ class ChatQuirks:
     efforts: tuple[Effort, ...] = ALL_EFFORTS
     """What its models usually take (`Model.efforts` outranks it).
 
-    Another effort becomes the nearest of these, the higher of two, with a warning; `none` is never
-    a stand-in and never stood in for.
+    Another effort becomes the nearest of these, the higher of two, with a warning. Where `none` is
+    missing and there is no switch, a model that always reasons is asked for the least of these.
     """
     thinking_switch: Literal["thinking", "enable_thinking"] | None = None
     """How thinking is turned on and off beside the effort, or instead of it.
