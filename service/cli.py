@@ -178,7 +178,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_configuration(serve)
 
-    question = commands.add_parser("ask", help="ask a running service", description=ask.__doc__)
+    question = commands.add_parser(
+        "ask", help="ask a running service", description="Stream an answer in the terminal."
+    )
     question.set_defaults(run=_ask)
     question.add_argument("text", help="the question; - reads it from standard input")
     question.add_argument("--model", default="auto", help="as in the API (default auto)")

@@ -65,30 +65,29 @@ def resolve(
 def _new(
     name: str, own: ProviderSettings, providers: Mapping[str, Provider], compatible: Provider
 ) -> Provider:
-    if own.base_url is None:
+    """A provider that only the settings know."""
+    key = f"providers.{name}"
+    if own.base_url is None and own.region is None:
         raise SettingsError(
-            f"providers.{name}: not a known provider ({', '.join(providers)});"
-            f" a new one needs providers.{name}.base_url"
+            f"{key}: not a known provider ({', '.join(providers)}); a new one needs {key}.base_url"
         )
-    variable = f"{PREFIX}PROVIDERS__{name.upper()}__"
-    template = compatible
-    key_vars: tuple[str, ...] = ()
-    if own.like is not None:
-        if own.like not in providers:
-            raise SettingsError(
-                f"providers.{name}.like: {own.like!r} is not allowed;"
-                f" must be one of {', '.join(providers)}"
-            )
-        template, key_vars = providers[own.like], (f"{variable}KEY",)
-    elif own.models is None:
-        raise SettingsError(f"providers.{name}.models: missing; name at least one model")
+    if own.like is None and own.models is None:
+        raise SettingsError(f"{key}.models: missing; name at least one model")
+    if own.like is not None and own.like not in providers:
+        raise SettingsError(
+            f"{key}.like: {own.like!r} is not allowed; must be one of {', '.join(providers)}"
+        )
+    template = providers[own.like] if own.like else compatible
+    variable = f"{PREFIX}PROVIDERS__{name}__".upper()
     return replace(
         template,
         name=name,
         title=name,
-        key_vars=key_vars,
+        # Never the template's variables: its key would go to another address.
+        key_vars=(f"{variable}KEY",) if template.key_vars else (),
         address_var=f"{variable}BASE_URL",
         base_url=None,
+        base_path=urlsplit(template.base_url or template.base_path).path,
         retired=None,
     )
 
@@ -175,13 +174,11 @@ def _address(provider: Provider, settings: Settings, environ: Mapping[str, str])
         address = word.read()
         if _is_placeholder(address):
             continue
-        if not _is_address(address):
-            shown = "that address" if "@" in address else repr(address)
-            raise SettingsError(
-                f"{name} in {word.origin}: {shown} is not allowed; must be http:// or https://,"
-                " a host and perhaps a path, without credentials"
-            )
-        return addresses.normalise(provider, address)
+        try:
+            return addresses.normalise(provider, address)
+        except ValueError as error:
+            shown = "" if "@" in address else f"{address!r} is not allowed; "
+            raise SettingsError(f"{name} in {word.origin}: {shown}{error}") from None
     return None
 
 
@@ -206,17 +203,3 @@ def _regional(provider: Provider, region: str | None) -> str | None:
 
 def _is_placeholder(value: str) -> bool:
     return not value or ("your-" in value and value.endswith("-here"))
-
-
-def _is_address(value: str) -> bool:
-    try:
-        parts = urlsplit(value)
-        _ = parts.port
-    except ValueError:
-        return False
-    return (
-        parts.scheme in {"http", "https"}
-        and bool(parts.hostname)
-        and not (parts.query or parts.fragment or "@" in parts.netloc)
-        and not re.search(r"\s", value)
-    )

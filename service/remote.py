@@ -60,8 +60,9 @@ def _exchange(
     except urllib.error.HTTPError as refusal:
         raise RemoteError(_words(refusal)) from refusal
     except urllib.error.URLError as failure:
+        reason = getattr(failure.reason, "strerror", None) or failure.reason
         raise RemoteError(
-            f"no service answers at {url} ({failure.reason}); `tailrace serve` starts one"
+            f"no service answers at {url} ({reason}); `tailrace serve` starts one"
         ) from failure
     except (OSError, HTTPException, ValueError) as failure:
         raise RemoteError(f"the connection to {url} broke: {failure}") from failure
