@@ -27,8 +27,8 @@ $(STAMP): requirements-dev.lock pyproject.toml install.sh
 	@./install.sh $(VENV) requirements-dev.lock --editable
 	@touch $@
 
-run: setup ## serve at http://127.0.0.1:8180 (ARGS="--port 9000" for flags)
-	@exec $(BIN)/tailrace serve $(ARGS)
+run: setup ## serve at http://127.0.0.1:8180, keys from .env (ARGS="--port 9000" for flags)
+	@exec $(BIN)/tailrace serve $(if $(wildcard .env),--env-file .env) $(ARGS)
 
 test: setup ## the whole test suite, with coverage
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term $(ARGS)
