@@ -1,0 +1,100 @@
+"""What is installed, how, and what a stranger's machine would find in the files."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.house.tree import ROOT, files, shown
+
+LOCKS = ("requirements.lock", "requirements-dev.lock")
+PIN = re.compile(r"^(?P<name>[a-z0-9-]+)==(?P<version>\S+)", re.MULTILINE)
+
+# Written in two parts, so that this file is not its own finding.
+FOLDERS_OF_ONE_MACHINE = re.compile(r"(?<![\w.}])/(?:" + "work|root|home|Users" + r")/\w")
+KEYS = re.compile(r"\b(?:" + "sk|xai|gsk|hf|pplx|AIza" + r")[-_][A-Za-z0-9_-]{20,}")
+
+
+def pins(lock: str) -> dict[str, str]:
+    text = (ROOT / lock).read_text(encoding="utf-8")
+    return {found["name"]: found["version"] for found in PIN.finditer(text)}
+
+
+def commands(text: str) -> list[str]:
+    """The targets of a Makefile, or a Dockerfile's instructions, with continuations joined."""
+    return re.sub(r"\\\n\s*", "", text).splitlines()
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_names_no_address(lock: str) -> None:
+    text = (ROOT / lock).read_text(encoding="utf-8")
+    assert re.findall(r"\w+://\S*|^\s*-\w.*|\s@\s.*", text, re.MULTILINE) == []
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_pin_has_hashes(lock: str) -> None:
+    text = (ROOT / lock).read_text(encoding="utf-8")
+    requirements = re.sub(r"\\\n\s*", "", text).splitlines()
+    bare = [line for line in requirements if PIN.match(line) and "--hash=sha256:" not in line]
+    assert bare == []
+
+
+def test_the_image_gets_a_part_of_what_is_tested() -> None:
+    run, everything = (pins(lock) for lock in LOCKS)
+    assert run.items() < everything.items()
+
+
+def test_both_locks_hold_what_pyproject_asks_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    groups = project["dependency-groups"]
+    asked = {
+        "requirements.lock": [*project["project"]["dependencies"], *groups["build"]],
+        "requirements-dev.lock": [g for g in groups["dev"] if isinstance(g, str)],
+    }
+    for lock, requirements in asked.items():
+        names = {re.split(r"[^A-Za-z0-9-]", requirement)[0] for requirement in requirements}
+        assert names - set(pins(lock)) == set()
+
+
+def test_no_file_names_a_folder_of_one_machine_or_holds_a_key() -> None:
+    found = [
+        f"{shown(path)}: {match}"
+        for path in files()
+        for pattern in (FOLDERS_OF_ONE_MACHINE, KEYS)
+        for match in pattern.findall(_text(path))
+    ]
+    assert found == []
+
+
+def test_the_image_is_built_by_commands_that_the_makefile_runs_too() -> None:
+    """So `make image-steps` exercises the build stage where no container engine is."""
+    build_stage = _text(ROOT / "Dockerfile").split("\nFROM ")[1]
+    steps = [line[4:] for line in commands(build_stage) if line.startswith("RUN ")]
+    recipe = _text(ROOT / "Makefile").partition("\nimage-steps:")[2].partition("\n\n")[0]
+    assert steps
+    for step in steps:
+        assert step.replace("/opt/tailrace", "build/image") in recipe
+
+
+def test_the_image_serves_beyond_loopback_only_when_told_to_and_not_as_root() -> None:
+    image = _text(ROOT / "Dockerfile")
+    assert "ENV TAILRACE_SERVER__INSECURE" not in image
+    assert "It needs TAILRACE_SERVER__INSECURE=true" in image
+    assert re.search(r"^USER tailrace$", image, re.MULTILINE)
+
+
+def test_what_the_build_stage_copies_is_not_ignored() -> None:
+    allowed = {line[1:] for line in _text(ROOT / ".dockerignore").splitlines() if line[:1] == "!"}
+    build_stage = _text(ROOT / "Dockerfile").split("\nFROM ")[1]
+    copied = {
+        source
+        for line in commands(build_stage)
+        if line.startswith("COPY ")
+        for source in line.split()[1:-1]
+    }
+    assert copied == allowed
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")

@@ -1,0 +1,62 @@
+"""The tests themselves: beside what they test, with real parts, never sleeping to wait."""
+
+import ast
+from pathlib import Path
+
+from tests.house.tree import ROOT, modules, parsed, shown
+
+# Modules without a test file of their own, and why.
+TESTED_ELSEWHERE: dict[str, str] = {}
+
+
+def test_every_module_has_its_test_file_where_one_looks_for_it() -> None:
+    missing = {
+        shown(path)
+        for path in modules("adapters", "service")
+        if path.name != "__init__.py" and not _mirror(path).exists()
+    }
+    assert missing == set(TESTED_ELSEWHERE)
+
+
+def test_no_test_sleeps_to_wait() -> None:
+    sleeping = [
+        f"{shown(path)}:{node.lineno}"
+        for path in modules("tests")
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Call) and _sleeps(node)
+    ]
+    assert sleeping == []
+
+
+def test_no_test_replaces_a_part_of_what_it_tests() -> None:
+    patching = [
+        f"{shown(path)}:{node.lineno}"
+        for path in modules("tests")
+        for node in ast.walk(parsed(path))
+        if _patches(node)
+    ]
+    assert patching == []
+
+
+def _mirror(path: Path) -> Path:
+    inside = path.relative_to(ROOT)
+    return ROOT / "tests" / inside.parent / f"test_{inside.name}"
+
+
+def _sleeps(call: ast.Call) -> bool:
+    name = ast.unparse(call.func)
+    if name == "time.sleep":
+        return True
+    if name not in {"asyncio.sleep", "anyio.sleep"}:
+        return False
+    # Zero yields to the loop; a variable is a script's own delay. A second is waiting.
+    duration = call.args[0]
+    return isinstance(duration, ast.Constant) and float(str(duration.value)) >= 1
+
+
+def _patches(node: ast.AST) -> bool:
+    if isinstance(node, ast.ImportFrom):
+        return (node.module or "").startswith("unittest.mock")
+    if isinstance(node, ast.Import):
+        return any(alias.name.startswith("unittest.mock") for alias in node.names)
+    return isinstance(node, ast.Attribute) and ast.unparse(node) == "monkeypatch.setattr"
