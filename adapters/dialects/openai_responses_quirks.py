@@ -16,6 +16,8 @@ from adapters.request import Effort
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
+ResponseFormat = Literal["text", "json_object", "json_schema"]
+
 ALL_EFFORTS: tuple[Effort, ...] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
@@ -61,9 +63,15 @@ class ResponsesQuirks:
     unsupported: frozenset[str] = frozenset()
     """Request fields it answers 400 to, by their name in ChatRequest; dropped with a warning.
 
-    Any of `max_tokens`, `temperature`, `top_p`, `user`, `parallel_tool_calls`, `response_format`.
-    The format itself has no `stop` and no `seed`.
+    Any of `max_tokens`, `temperature`, `top_p`, `user`, `tool_choice`, `parallel_tool_calls`,
+    `response_format`. The format itself has no `stop` and no `seed`.
     """
+    format_field: Literal["text", "response_format"] = "text"
+    """Where a response format goes: `text.format`, or the field chat completions has for it."""
+    response_formats: frozenset[ResponseFormat] = frozenset({"text", "json_object", "json_schema"})
+    """What it takes; another one is dropped with a warning."""
+    named_outputs: bool = False
+    """Send a tool's name with its result, as some models behind Perplexity want it."""
     presets: frozenset[str] = frozenset()
     """Model ids that are sent as `preset` instead of `model`."""
     tools: tuple[Mapping[str, Any], ...] = ()
