@@ -4,7 +4,8 @@
 `SseClient` reads a response's bytes as a browser would see them: events with id, type and data.
 """
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -51,6 +52,13 @@ async def until(response: aiohttp.ClientResponse, needle: bytes) -> bytes:
         assert data, f"the body ended before {needle!r} came: {body!r}"
         body += data
     return body
+
+
+async def becomes(condition: Callable[[], object], limit: float = 10) -> None:
+    """Give the loop turns until `condition` holds; for facts that tell nobody when they change."""
+    async with asyncio.timeout(limit):
+        while not condition():  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0)
 
 
 @asynccontextmanager
