@@ -1,0 +1,20 @@
+"""One file per official SDK: it sends a request, and hands back the response's raw bytes.
+
+The SDKs build, authenticate and send; what they would do with the answer is not wanted: a typed
+stream costs five times as much CPU per chunk as reading the socket (docs/hot-path.md). So all of
+them send over one aiohttp session, behind whatever HTTP library each was written for, and their
+clients hand out aiohttp's own response.
+
+* `addresses`  a provider's address, in any of the forms people write it, as its base URL.
+* `transport`  the shared connections, and the two HTTP libraries' transports over them.
+* `exchange`   one request's way through an SDK: what is sent, what came of it, as a typed outcome.
+* `upstream`   an answer as its raw bytes; error bodies, read within bounds.
+* `identity`   the headers a request has, so that an SDK adds none of its own.
+* `openai`, `anthropic`, `groq`, `mistral`, `google`  the SDKs, each touched only there.
+* `demo`       answers without a network.
+* `factory`    client name -> constructor.
+
+An SDK reads its own environment: keys, organisations, custom headers, addresses, proxies. None of
+that may reach any address, so every client passes everything explicitly and no header leaves that
+was not stated here; tests set every variable the SDKs know and look for it on the wire.
+"""
