@@ -1,0 +1,211 @@
+"""One request's way through an SDK: what is sent for it, and what came of it, as a typed outcome.
+
+`through` calls an SDK and comes back with the answer or with an UpstreamError. Between the two, the
+SDK calls the transport it was given, which knows nothing of the call; the two meet in a context
+variable that holds the `Exchange`. So, whatever an SDK is like,
+
+* the body on the wire is the one our dialect wrote, byte for byte, also where the SDK's way in
+  would encode it again;
+* the outcome is decided here, from what the network did: the SDK's exception, of one of two
+  families, only says that there is none, and never leaves;
+* nothing stays open: whoever cancels the call, wherever it is by then, closes the socket.
+
+Nothing here is per chunk: an answer that streams is handed out as it is.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from typing import Any, Final, NamedTuple, Protocol
+
+import aiohttp
+import orjson
+
+from adapters.classify import classify
+from adapters.clients.upstream import RawUpstream, read_bounded
+from adapters.contract import Encoded, Failure, Provider
+from adapters.errors import UpstreamError, make
+from adapters.events import ErrorCode
+
+_OK = 200
+_FIRST_ERROR_STATUS = 400
+_EVENT_STREAM = "text/event-stream"
+
+
+class Post(Protocol):
+    """Puts a request on the wire; raises aiohttp's ClientError, or OSError."""
+
+    async def __call__(
+        self, url: str, headers: Mapping[str, str], body: bytes, *, connect_timeout: float
+    ) -> aiohttp.ClientResponse:
+        """Send, and wait for the headers of the response."""
+
+
+class Reply(NamedTuple):
+    """What an SDK is shown of a response: of a stream, only that there is one."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Exchange:
+    """One request on its way, and its outcome: `upstream`, or `error`, or neither was sent."""
+
+    __slots__ = ("_body", "_connect_timeout", "_provider", "error", "upstream")
+
+    def __init__(self, provider: Provider, body: bytes, connect_timeout: float) -> None:
+        """`connect_timeout` in seconds."""
+        self._provider = provider
+        self._body = body
+        self._connect_timeout = connect_timeout
+        self.upstream: RawUpstream | None = None
+        self.error: UpstreamError | None = None
+
+    async def perform(self, post: Post, url: str, headers: Mapping[str, str]) -> Reply:
+        """Send the request, and keep what came of it.
+
+        Raises what `post` raises, for the transport to say in the words of its HTTP library.
+        """
+        try:
+            response = await post(url, headers, self._body, connect_timeout=self._connect_timeout)
+        except (aiohttp.ClientError, OSError) as silence:
+            self.error = _unanswered(silence, self._provider)
+            raise
+        content_type = _media_type(response)
+        if response.status == _OK and content_type == _EVENT_STREAM:
+            self.upstream = RawUpstream(response, self._provider.name)
+            return Reply(_OK, {"Content-Type": _EVENT_STREAM}, b"")
+        body = await read_bounded(response)
+        self.error = _refused(response, content_type, body, self._provider)
+        return Reply(response.status, {"Content-Type": content_type}, body)
+
+
+_current: ContextVar[Exchange] = ContextVar("exchange")
+
+
+def current() -> Exchange:
+    """The exchange whose SDK call this runs in. Raises LookupError outside of one."""
+    return _current.get()
+
+
+async def through(
+    sdk: Callable[[Encoded, bytes], Awaitable[object]],
+    encoded: Encoded,
+    provider: Provider,
+    *,
+    connect_timeout: float,
+    raises: type[Exception] | tuple[type[Exception], ...],
+) -> RawUpstream:
+    """Send `encoded` by calling `sdk` with it and its bytes; wait for the headers.
+
+    Args:
+        sdk: Sends over a transport that performs the `current` exchange; its result is not used.
+        encoded: What to send.
+        provider: Whose address it goes to: errors are read and named by it.
+        connect_timeout: Seconds for name, TCP and TLS together.
+        raises: The SDK's own exceptions.
+
+    Raises:
+        UpstreamError: Where there was no connection, an error status, or no event stream.
+    """
+    body = orjson.dumps(encoded.body)
+    exchange = Exchange(provider, body, connect_timeout)
+    token = _current.set(exchange)
+    handed_out = False
+    try:
+        await sdk(encoded, body)
+        if exchange.upstream is None or exchange.error is not None:
+            raise exchange.error or _unsent(provider)
+        handed_out = True
+    except raises as failure:
+        raise exchange.error or _unsent(provider) from failure
+    finally:
+        _current.reset(token)
+        if exchange.upstream is not None and not handed_out:
+            exchange.upstream.close()
+    return exchange.upstream
+
+
+# --- What an answer means -------------------------------------------------------------------
+
+
+def _media_type(response: aiohttp.ClientResponse) -> str:
+    """The content type without its parameters.
+
+    None at all counts as an event stream: the address was asked for one, small servers of one's
+    own forget the header, and a decoder says soon enough what it is not.
+    """
+    stated = response.headers.get("Content-Type", _EVENT_STREAM)
+    return stated.partition(";")[0].strip().lower()
+
+
+def _refused(
+    response: aiohttp.ClientResponse, content_type: str, body: bytes, provider: Provider
+) -> UpstreamError:
+    status, said = response.status, _parsed(body)
+    failure = Failure(status=status, body=said, headers=response.headers)
+    if status >= _FIRST_ERROR_STATUS or (status == _OK and _tells_of_failure(said)):
+        return UpstreamError(classify(failure, provider))
+    what = f"status {status}" if status != _OK else f"{content_type[:100] or 'an empty type'}"
+    message = f"The provider answered with {what}, not with an event stream."
+    return UpstreamError(make(ErrorCode.UPSTREAM_MALFORMED, message, provider=provider.name))
+
+
+def _parsed(body: bytes) -> Any:  # noqa: ANN401 - any JSON value
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return body.decode(errors="replace")
+
+
+def _tells_of_failure(said: object) -> bool:
+    """Whether a 200 holds an error: as a whole answer that failed does, also inside a list."""
+    if isinstance(said, list):
+        return any(_tells_of_failure(part) for part in said[:1])
+    return isinstance(said, dict) and (bool(said.get("error")) or said.get("status") == "failed")
+
+
+# --- What the lack of one means -------------------------------------------------------------
+
+_Silence = tuple[type[Exception], ErrorCode, str]
+_SILENCES: Final[tuple[_Silence, ...]] = (
+    (
+        aiohttp.ConnectionTimeoutError,
+        ErrorCode.UPSTREAM_CONNECT,
+        "The provider could not be reached in time.",
+    ),
+    (
+        aiohttp.ClientConnectorDNSError,
+        ErrorCode.UPSTREAM_CONNECT,
+        "The provider's host name could not be resolved.",
+    ),
+    (
+        aiohttp.ClientSSLError,
+        ErrorCode.UPSTREAM_CONNECT,
+        "No TLS connection to the provider could be made.",
+    ),
+    (
+        aiohttp.ClientConnectorError,
+        ErrorCode.UPSTREAM_CONNECT,
+        "The provider could not be reached.",
+    ),
+    (
+        aiohttp.ClientResponseError,
+        ErrorCode.UPSTREAM_MALFORMED,
+        "The provider's answer is not HTTP.",
+    ),
+)
+"""The first that fits, holds."""
+_CLOSED = "The provider closed the connection before it answered."
+
+
+def _unanswered(silence: Exception, provider: Provider) -> UpstreamError:
+    for kind, code, message in _SILENCES:
+        if isinstance(silence, kind):
+            return UpstreamError(make(code, message, provider=provider.name))
+    return UpstreamError(make(ErrorCode.UPSTREAM_CONNECT, _CLOSED, provider=provider.name))
+
+
+def _unsent(provider: Provider) -> UpstreamError:
+    message = "The provider's SDK refused to send the request."
+    return UpstreamError(make(ErrorCode.INTERNAL, message, provider=provider.name))

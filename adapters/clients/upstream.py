@@ -1,0 +1,113 @@
+"""A provider's answer as its raw bytes, straight from aiohttp's reader.
+
+`RawUpstream` is what a client hands out: its iterator is aiohttp's `content.readany()` with the
+errors translated, one coroutine per read and nothing else, which is as cheap as aiohttp's own
+iterator. Error bodies are read here too (`read_bounded`), within 64 KiB and 5 s, because a provider
+in trouble may send anything, or never stop.
+
+A response leaves its connection in the pool once its last byte has come, by itself; `close` on it
+then does nothing, and before that it closes the socket. So there is one call for both, and it may
+come at any time, also in the middle of a cancelled read.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Self
+
+import aiohttp
+
+from adapters.errors import UpstreamError, make
+from adapters.events import ErrorCode, Phase
+
+MAX_ERROR_BODY = 64 * 1024  # bytes; the longest recorded one has 5 KiB
+MAX_ERROR_WAIT = 5.0  # seconds
+
+_CUTS = (aiohttp.ClientError, OSError)
+"""What a read raises when the connection or the framing breaks."""
+
+
+class RawUpstream:
+    """A streamed answer whose headers have come; holds its connection until it ends or `close`."""
+
+    __slots__ = ("_provider", "_response")
+
+    def __init__(self, response: aiohttp.ClientResponse, provider: str) -> None:
+        """`provider` is the name its errors carry."""
+        self._response = response
+        self._provider = provider
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Response headers, names case-insensitive."""
+        return self._response.headers
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body as the socket gives it, decompressed; to be iterated once.
+
+        Raises UpstreamError (`stream_interrupted`) where it is cut, after all that came before.
+        """
+        return _Chunks(self._response.content, self._provider)
+
+    def close(self) -> None:
+        """Close the socket, unless the body has come whole and gave it back already. Idempotent."""
+        self._response.close()
+
+
+class _Chunks:
+    """One read after another."""
+
+    __slots__ = ("_content", "_provider")
+
+    def __init__(self, content: aiohttp.StreamReader, provider: str) -> None:
+        self._content = content
+        self._provider = provider
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            chunk = await self._content.readany()
+        except _CUTS as cut:
+            chunk = self._before_the_cut()
+            if not chunk:
+                raise _interrupted(self._provider) from cut
+        if not chunk:
+            raise StopAsyncIteration
+        return chunk
+
+    def _before_the_cut(self) -> bytes:
+        """What had come but was not read yet: aiohttp raises a cut before it gives that out.
+
+        A finish signal may be in it, and then the answer is complete. The cut itself stays set, so
+        the next read raises it again. There is no public way to these bytes in aiohttp 3.14.
+        """
+        buffer = self._content._buffer  # noqa: SLF001 - see above
+        rest = b"".join(buffer)
+        buffer.clear()
+        return rest
+
+
+def _interrupted(provider: str) -> UpstreamError:
+    message = "The provider's answer was cut off."
+    error = make(ErrorCode.STREAM_INTERRUPTED, message, phase=Phase.MID_STREAM, provider=provider)
+    return UpstreamError(error)
+
+
+async def read_bounded(response: aiohttp.ClientResponse) -> bytes:
+    """The body, or as much of it as comes within the bounds; never raises for what comes.
+
+    The connection goes back to the pool where the body ended, and is closed otherwise.
+    """
+    body = bytearray()
+    try:
+        async with asyncio.timeout(MAX_ERROR_WAIT):
+            async for chunk in RawUpstream(response, "").chunks():
+                body += chunk
+                if len(body) >= MAX_ERROR_BODY:
+                    break
+    except (TimeoutError, UpstreamError):
+        pass  # what came before says more than that it broke off
+    finally:
+        response.close()
+    return bytes(body[:MAX_ERROR_BODY])
