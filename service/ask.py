@@ -6,7 +6,7 @@ every attempt) goes to standard error. The stream is asked to end with its reade
 command costs nothing further.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TextIO
 
@@ -26,6 +26,7 @@ from adapters.events import (
     Status,
     StreamEnd,
     TextDelta,
+    Timing,
     WarningEvent,
 )
 from adapters.sse import Message
@@ -96,7 +97,7 @@ def show(messages: Iterable[Message], screen: Screen, *, explain: bool) -> int:
             event = _decoder.decode(message.data)
             if isinstance(event, TextDelta | RefusalDelta):
                 screen.answer(event.delta)
-            elif (note := _note(event, explain=explain)) is not None:
+            for note in _notes(event, explain=explain):
                 screen.note(note)
             if isinstance(event, StreamEnd):
                 return _exit_code(event)
@@ -119,16 +120,18 @@ def _exit_code(end: Event) -> int:
     return 0 if answered else 1
 
 
-def _note(event: Event, *, explain: bool) -> str | None:
+def _notes(event: Event, *, explain: bool) -> Iterator[str]:
     match event:
         case Failover():
-            return f"[{event.mode}: {event.error.message}]"
+            yield f"[{event.mode}: {event.error.message}]"
         case WarningEvent():
-            return f"[warning: {event.message}]"
+            yield f"[warning: {event.message}]"
         case StreamEnd(error=Error() as error):
-            return f"tailrace: {error.code}: {error.message}"
+            yield f"tailrace: {error.code}: {error.message}"
         case _:
-            return _explanation(event) if explain else None
+            pass
+    if explain and (explanation := _explanation(event)) is not None:
+        yield explanation
 
 
 def _explanation(event: Event) -> str | None:
@@ -145,8 +148,9 @@ def _explanation(event: Event) -> str | None:
             why = f": {event.error.message}" if event.error else ""
             return f"[attempt {event.attempt} {event.outcome}{why}]"
         case StreamEnd():
+            who = f" by {event.provider}/{event.model}" if event.provider else ""
             used = f"{_count(event.usage.input)} tokens in, {_count(event.usage.output)} out"
-            return f"[{event.finish} by {event.provider}/{event.model}: {used}, {_speed(event)}]"
+            return f"[{event.finish}{who}: {used}; {_times(event.timing)}]"
         case _:
             return None
 
@@ -155,6 +159,6 @@ def _count(tokens: int | None) -> str:
     return "?" if tokens is None else str(tokens)
 
 
-def _speed(end: StreamEnd) -> str:
-    first = "no token" if end.timing.ttft_ms is None else f"first after {end.timing.ttft_ms} ms"
-    return f"{first}, all in {end.timing.total_ms} ms"
+def _times(timing: Timing) -> str:
+    first = "no token" if timing.ttft_ms is None else f"first after {timing.ttft_ms} ms"
+    return f"{first}, all in {timing.total_ms} ms"

@@ -31,7 +31,11 @@ def get(url: str, path: str) -> Any:  # noqa: ANN401 - any JSON
 
     Raises RemoteError.
     """
-    return orjson.loads(b"".join(_exchange(url, path, {}, None)))
+    body = b"".join(_exchange(url, path, {}, None))
+    try:
+        return orjson.loads(body)
+    except ValueError as error:
+        raise RemoteError(f"{url}{path} did not answer with JSON") from error
 
 
 def stream(url: str, path: str, body: Mapping[str, object]) -> Iterator[Message]:
