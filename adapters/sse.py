@@ -5,10 +5,10 @@ that starts with a colon is a comment; `data` lines of one event are joined with
 without data is not dispatched; an event that the end of the stream cuts off is discarded. `id` and
 `retry` are read by browsers, not by us, and skipped.
 
-Providers send one `data:` line and two LFs, and a socket read usually holds whole events. That
-case takes no state: the block is cut at the blank line and the payload sliced out. Anything else
-goes through the line machine. No decoding happens here: a UTF-8 character may be cut anywhere, and
-only whole payloads leave.
+Providers send one `data:` line and two LFs, some an `event:` line before it, and a socket read
+usually holds whole events. That case takes no state: the block is cut at the blank line and the
+payload sliced out. Anything else goes through the line machine. No decoding happens here: a UTF-8
+character may be cut anywhere, and only whole payloads leave.
 """
 
 from typing import NamedTuple
@@ -41,8 +41,11 @@ class SseParser:
         """Bounds in bytes. Beyond them `feed` raises TooLongError."""
         self._max_line = max_line
         self._max_event = max_event
-        self._rest = b""
-        """The line whose end has not come."""
+        self._max_whole = min(max_line, max_event)
+        self._rest: list[bytes] = []
+        """The line whose end has not come, in pieces: joined at each one, a line of 1 MiB in pieces
+        of 64 bytes took 4.7 s."""
+        self._rest_size = 0
         self._event = ""
         self._data: list[bytes] = []
         self._size = 0
@@ -58,7 +61,7 @@ class SseParser:
         The standard ignores both. Gemini breaks a stream off with a bare JSON error in its body,
         so a decoder whose answer has no end may look here for the reason.
         """
-        return bytes(self._unframed) + self._rest
+        return bytes(self._unframed) + b"".join(self._rest)
 
     def feed(self, data: bytes) -> list[Message]:
         """The events that `data` completes.
@@ -73,7 +76,7 @@ class SseParser:
             and not self._after_cr
             and data.endswith(b"\n\n")
             and _CR not in data
-            and len(data) <= self._max_line
+            and len(data) <= self._max_whole
         ):
             return self._whole_blocks(data)
         return self._lines(data)
@@ -84,23 +87,33 @@ class SseParser:
             return [Message("message", payload)]
         messages: list[Message] = []
         for block in data[:-2].split(b"\n\n"):
-            if block.startswith(b"data: ") and _LF not in block:
+            end = block.find(_LF)
+            if end < 0 and block.startswith(b"data: "):
                 messages.append(Message("message", block[6:]))
+            elif (
+                block.startswith(b"event: ")
+                and block.startswith(b"data: ", end + 1)
+                and block.find(_LF, end + 1) < 0
+            ):
+                event = block[7:end].decode("utf-8", "replace")
+                messages.append(Message(event or "message", block[end + 7 :]))
             else:
                 messages.extend(self._lines(block + b"\n\n"))
         return messages
 
     def _lines(self, data: bytes) -> list[Message]:
-        if self._after_cr:
+        if self._after_cr and data:
             self._after_cr = False
-            if data.startswith(b"\n"):
-                data = data[1:]
+            data = data.removeprefix(b"\n")
+        if self._started and _LF not in data and _CR not in data:
+            self._keep(data)
+            return []
         if self._rest:
-            data = self._rest + data
-            self._rest = b""
+            data = b"".join(self._rest) + data
+            self._rest, self._rest_size = [], 0
         if not self._started:
             if len(data) < len(_BOM) and _BOM.startswith(data):
-                self._rest = data
+                self._keep(data)
                 return []
             self._started = True
             data = data.removeprefix(_BOM)
@@ -109,20 +122,26 @@ class SseParser:
             message = self._line(line)
             if message is not None:
                 messages.append(message)
-        self._check("line", len(self._rest), self._max_line)
         return messages
+
+    def _keep(self, piece: bytes) -> None:
+        """Keep a piece of the line whose end has not come."""
+        if piece:
+            self._rest.append(piece)
+            self._rest_size += len(piece)
+            self._check("line", self._rest_size, self._max_line)
 
     def _split(self, data: bytes) -> list[bytes]:
         """The whole lines in `data`, without their ends; what is left over is kept."""
         if b"\r" not in data:
             lines = data.split(b"\n")
-            self._rest = lines.pop()
+            self._keep(lines.pop())
             return lines
         lines = data.splitlines(keepends=True)
         if data.endswith(b"\r"):
             self._after_cr = True
         elif not data.endswith(b"\n"):
-            self._rest = lines.pop()
+            self._keep(lines.pop())
         return [line.rstrip(b"\r\n") for line in lines]
 
     def _line(self, line: bytes) -> Message | None:
