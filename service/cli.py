@@ -56,11 +56,12 @@ def _fail(code: int, message: str) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    # Imports five SDKs, seconds of work that no other command needs.
+    _read_env_file(options.env_file)
+    settings = _settings(options)
+    # Imports five SDKs, seconds of work that no other command and no refusal needs.
     from service.app import serve  # noqa: PLC0415 - see above
 
-    _read_env_file(options.env_file)
-    return serve(_settings(options), reload=lambda: _settings(options))
+    return serve(settings, reload=lambda: _settings(options))
 
 
 def _check_config(options: argparse.Namespace) -> int:
@@ -129,15 +130,13 @@ def _status(endpoint: Endpoint | Inactive) -> tuple[str, str]:
     provider = endpoint.provider
     if isinstance(endpoint, Endpoint):
         return "active", ", ".join(model.alias or model.id for model in provider.models)
-    match endpoint.reason:
-        case "no_key":
-            return "inactive", f"no key: set {' or '.join(provider.key_vars)}"
-        case "no_address":
-            return "inactive", f"no address: set {provider.address_var}"
-        case "retired":
-            return "retired", provider.retired or ""
-        case "disabled":
-            return "disabled", ""
+    remarks = {
+        "no_key": ("inactive", f"no key: set {' or '.join(provider.key_vars)}"),
+        "no_address": ("inactive", f"no address: set {provider.address_var}"),
+        "retired": ("retired", provider.retired or ""),
+        "disabled": ("disabled", ""),
+    }
+    return remarks[endpoint.reason]
 
 
 def _rows_of_service(url: str) -> list[Row]:
@@ -213,7 +212,3 @@ def _add_configuration(parser: argparse.ArgumentParser) -> None:
 
 def _one_of(words: type[UseCase | Tier | Strategy]) -> str:
     return f"one of {', '.join(words)}"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

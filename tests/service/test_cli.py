@@ -1,0 +1,247 @@
+"""The commands as a person types them.
+
+The installed script runs as a process of its own where the process is the point (its exit code, its
+streams, a signal); the rest calls `main`, in an empty folder and an environment without keys.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from adapters.registry import FIFTEEN
+from service.cli import main
+
+TAILRACE = Path(sys.executable).with_name("tailrace")
+# No keys, no settings; COVERAGE_* so that these processes are measured too.
+BARE = {k: v for k, v in os.environ.items() if k == "PATH" or k.startswith("COVERAGE_")}
+COMMANDS = ("serve", "ask", "providers", "check-config")
+
+
+def run(
+    folder: Path, *arguments: str, stdin: str | None = None, **environ: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - our own script
+        [TAILRACE, *arguments],
+        cwd=folder,
+        env={**BARE, **environ},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@contextmanager
+def serving(folder: Path, **environ: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """A real service on a free port, and its address as its start-up line gives it."""
+    with subprocess.Popen(  # noqa: S603 - our own script
+        [TAILRACE, "serve", "--port", "0"],
+        cwd=folder,
+        env={**BARE, **environ},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            found = re.search(r"http://\S+", line)
+            assert found is not None, line
+            yield found[0], process
+        finally:
+            process.terminate()
+
+
+@pytest.fixture
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to be in, and an environment without providers or settings."""
+    monkeypatch.chdir(tmp_path)
+    variables = {name for provider in FIFTEEN.values() for name in provider.key_vars}
+    for name in os.environ:
+        if name in variables or name.startswith("TAILRACE_") or name.endswith("_BASE_URL"):
+            monkeypatch.delenv(name)
+    return tmp_path
+
+
+# --- Processes ------------------------------------------------------------------------------
+
+
+def test_a_served_question_is_answered_in_the_terminal_and_a_signal_ends_it_well(
+    tmp_path: Path,
+) -> None:
+    with serving(tmp_path) as (url, process):
+        plain = run(tmp_path, "ask", "Hello", "--model", "demo/demo", "--url", url)
+        told = run(tmp_path, "ask", "Hello", "--explain", "--url", url)
+        raw = run(tmp_path, "ask", "-", "--json", "--url", url, stdin="Hello")
+        listed = run(tmp_path, "providers", "--url", url)
+        refused = run(tmp_path, "ask", "Hello", "--model", "groq/auto", "--url", url)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+    assert (plain.returncode, plain.stderr) == (0, "")
+    assert "demo" in plain.stdout.lower()
+    assert told.returncode == 0
+    assert "answers: first token after" in told.stderr
+    assert raw.stdout.splitlines()[-1].startswith('{"v":1,"type":"stream.end"')
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == list(FIFTEEN)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("tailrace: no_candidates: ")
+    assert refused.stderr.count("\n") == 1
+
+
+def test_a_bad_setting_stops_the_start_with_one_line(tmp_path: Path) -> None:
+    stopped = run(tmp_path, "serve", TAILRACE_SERVER__PORT="http")
+    assert (stopped.returncode, stopped.stdout) == (2, "")
+    assert stopped.stderr.startswith(
+        "tailrace: server.port in TAILRACE_SERVER__PORT: 'http' is not allowed; must be"
+    )
+    assert stopped.stderr.count("\n") == 1
+
+
+def test_serving_beyond_loopback_must_be_asked_for(tmp_path: Path) -> None:
+    stopped = run(tmp_path, "serve", "--host", "0.0.0.0")  # noqa: S104 - the point
+    assert stopped.returncode == 2
+    assert "unless server.insecure is true" in stopped.stderr
+
+
+def test_a_reader_that_leaves_early_is_no_crash(tmp_path: Path) -> None:
+    with subprocess.Popen(  # noqa: S603 - our own script
+        [TAILRACE, "check-config"],
+        cwd=tmp_path,
+        env={**BARE, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 128 + signal.SIGPIPE
+
+
+def test_a_question_to_nobody_is_one_line(tmp_path: Path, unused_tcp_port: int) -> None:
+    asked = run(tmp_path, "ask", "Hello", "--url", f"http://127.0.0.1:{unused_tcp_port}")
+    assert asked.returncode == 1
+    assert asked.stderr.startswith("tailrace: no service answers at http://127.0.0.1:")
+    assert asked.stderr.count("\n") == 1
+
+
+# --- The command line -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([command, "--help"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: tailrace {command}")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["serv"], ["ask"], ["serve", "--prot", "1"], ["ask", "Hi", "--tier", "gold"]],
+    ids=" ".join,
+)
+def test_a_mistyped_command_is_one_line_and_exit_code_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    complaint = capsys.readouterr().err
+    assert complaint.startswith("tailrace")
+    assert complaint.count("\n") == 1
+
+
+def test_the_version_is_the_installed_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert re.fullmatch(r"tailrace \d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+# --- Configuration --------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("alone")
+def test_checking_the_configuration_prints_what_is_in_force_and_from_where(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("tailrace.toml").write_text("[server]\ndrain_s = 5\n", encoding="utf-8")
+    monkeypatch.setenv("TAILRACE_PROVIDERS__GROQ__KEY", "test-key-groq")
+    assert main(["check-config"]) == 0
+    out = capsys.readouterr().out
+    assert "server.drain_s = 5.0  # tailrace.toml\n" in out
+    assert 'providers.groq.key = "**********"  # TAILRACE_PROVIDERS__GROQ__KEY\n' in out
+    assert "test-key-groq" not in out
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[server]\nport = -1\n", "tailrace: server.port in own.toml: -1 is not allowed"),
+        ("[providers.groq]\nregion = 'x'\n", "tailrace: providers.groq.region: 'x' is not"),
+        ("[providers.opnai]\nkey = 'x'\n", "tailrace: providers.opnai: not a known provider"),
+    ],
+)
+def test_a_bad_configuration_is_one_line_and_exit_code_2(
+    text: str,
+    complaint: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("GROQ_API_KEY", "test-key-groq")
+    Path("own.toml").write_text(text, encoding="utf-8")
+    assert main(["check-config", "--config", "own.toml"]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(complaint)
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize("flag", ["--config", "--env-file"])
+def test_a_file_that_was_named_must_exist(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check-config", flag, "none"]) == 2
+    assert "none" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("alone")
+def test_the_environment_outranks_an_env_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("keys").write_text(
+        "TAILRACE_SERVER__PORT=1111\nTAILRACE_SERVER__DRAIN_S=7\n", encoding="utf-8"
+    )
+    monkeypatch.setenv("TAILRACE_SERVER__PORT", "2222")
+    monkeypatch.setenv("TAILRACE_SERVER__DRAIN_S", "")  # so that it is put back after the test
+    monkeypatch.delenv("TAILRACE_SERVER__DRAIN_S")
+    assert main(["check-config", "--env-file", "keys"]) == 0
+    out = capsys.readouterr().out
+    assert "server.port = 2222  #" in out
+    assert "server.drain_s = 7.0  # TAILRACE_SERVER__DRAIN_S\n" in out
+
+
+@pytest.mark.usefixtures("alone")
+def test_providers_are_listed_from_the_configuration_with_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "test-key-claude")
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "test-key-azure")
+    monkeypatch.setenv("TAILRACE_PROVIDERS__GROQ__ENABLED", "false")
+    assert main(["providers"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = {name: " ".join(rest) for name, *rest in map(str.split, lines)}
+    assert list(rows) == [*FIFTEEN, "demo"]
+    assert re.match(r"active .*\bsonnet\b", rows["claude"])
+    assert rows["kimi"] == "inactive no key: set KIMI_API_KEY or MOONSHOT_API_KEY"
+    assert rows["copilot"] == "inactive no address: set AZURE_OPENAI_ENDPOINT"
+    assert rows["github"] == "retired retired by GitHub on 2026-07-30"
+    assert rows["groq"] == "disabled"
+    assert rows["demo"].startswith("active demo")
