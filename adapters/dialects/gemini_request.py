@@ -330,15 +330,22 @@ def _generation_config(call: Call, quirks: GeminiQuirks, notes: Concessions) -> 
         "temperature": concessions.temperature(request, model, notes),
         "topP": request.top_p if model.sampling else None,
         "stopSequences": _stop_sequences(call, quirks, notes) or None,
-        "seed": request.seed if request.seed in _INT32 else None,
+        "seed": _seed(request, notes),
         "thinkingConfig": _thinking_config(call, quirks, notes),
         **_response_format(call, quirks, notes),
     }
     if request.top_p is not None and not model.sampling:
         notes.dropped("top_p", "the model takes no sampling parameters")
-    if request.seed is not None and request.seed not in _INT32:
-        notes.dropped("seed", "the Gemini API takes 32 bits")
     return {name: value for name, value in config.items() if value is not None}
+
+
+def _seed(request: ChatRequest, notes: Concessions) -> int | None:
+    seed = request.seed
+    # Asked for first: `None in range(...)` compares it with four thousand million numbers.
+    if seed is None or seed in _INT32:
+        return seed
+    notes.dropped("seed", "the Gemini API takes 32 bits")
+    return None
 
 
 def _stop_sequences(call: Call, quirks: GeminiQuirks, notes: Concessions) -> list[str]:
