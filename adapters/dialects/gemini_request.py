@@ -52,7 +52,7 @@ SIGNATURE = "gemini.thought_signature"
 MADE_ID = "trcall_"
 """How the id of a call begins that the provider gave none; such ids are not sent back."""
 
-_INT32 = range(-(2**31), 2**31)
+_MAX_SEED = 2**31 - 1  # a signed 32-bit integer on the wire
 _UNKNOWN_IMAGE = "image/jpeg"  # what is said of an address whose ending tells nothing
 _IMAGE_TYPES = {
     ".png": "image/png",
@@ -346,6 +346,13 @@ def _seed(request: ChatRequest, notes: Concessions) -> int | None:
         return seed
     notes.dropped("seed", "the Gemini API takes 32 bits")
     return None
+
+
+def _seed(request: ChatRequest, notes: Concessions) -> int | None:
+    if request.seed is not None and not -_MAX_SEED - 1 <= request.seed <= _MAX_SEED:
+        notes.dropped("seed", "the Gemini API takes 32 bits")
+        return None
+    return request.seed
 
 
 def _stop_sequences(call: Call, quirks: GeminiQuirks, notes: Concessions) -> list[str]:
