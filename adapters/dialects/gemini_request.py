@@ -340,15 +340,6 @@ def _generation_config(call: Call, quirks: GeminiQuirks, notes: Concessions) -> 
 
 
 def _seed(request: ChatRequest, notes: Concessions) -> int | None:
-    seed = request.seed
-    # Asked for first: `None in range(...)` compares it with four thousand million numbers.
-    if seed is None or seed in _INT32:
-        return seed
-    notes.dropped("seed", "the Gemini API takes 32 bits")
-    return None
-
-
-def _seed(request: ChatRequest, notes: Concessions) -> int | None:
     if request.seed is not None and not -_MAX_SEED - 1 <= request.seed <= _MAX_SEED:
         notes.dropped("seed", "the Gemini API takes 32 bits")
         return None
