@@ -1,5 +1,6 @@
 """.env.example is complete, true and harmless."""
 
+import ast
 import re
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from adapters.registry import COMPATIBLE, PROVIDERS
 from service.endpoints import Inactive, resolve
 from service.settings import PREFIX, ProviderSettings, Settings, load
-from tests.house.tree import ROOT
+from tests.house.tree import ROOT, modules, parsed
 
 LINE = re.compile(r"^(?P<off># )?(?P<name>[A-Z][A-Z0-9_]+)=(?P<value>.*)$", re.MULTILINE)
 SECTIONS = ("server", "streams", "websocket")
@@ -62,3 +63,19 @@ def test_copied_as_it_is_it_activates_nobody() -> None:
 @pytest.mark.parametrize("name", [name for name in VALUES if "KEY" in name or "TOKEN" in name])
 def test_it_holds_no_key(name: str) -> None:
     assert re.fullmatch(r"|your-[a-z]+-key-here", VALUES[name])
+
+
+def test_every_setting_is_read_by_the_service() -> None:
+    read = {
+        node.attr
+        for path in modules("service")
+        if path.name != "settings.py"
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Attribute)
+    }
+    fields = {
+        f"{section}.{field}"
+        for section in SECTIONS
+        for field in Settings.model_fields[section].annotation.model_fields
+    }
+    assert {name for name in fields if name.partition(".")[2] not in read} == set()
