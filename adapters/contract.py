@@ -211,8 +211,9 @@ def dialect_for(provider: Provider, model: Model, request: ChatRequest) -> Diale
     """
     if provider.responses is None:
         return provider.dialect
-    reasons = model.reasoning != "none" and (
-        request.reasoning is None or request.reasoning.effort != "none"
+    reasons = model.reasoning == "always" or (
+        model.reasoning == "optional"
+        and (request.reasoning is None or request.reasoning.effort != "none")
     )
     if model.api == "responses" or (request.tools and reasons):
         return provider.responses
