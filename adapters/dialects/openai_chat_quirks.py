@@ -92,7 +92,7 @@ class ChatQuirks:
     effort_field: Literal["reasoning_effort", "reasoning"] | None = "reasoning_effort"
     """Where the effort goes; `reasoning` is OpenRouter's object. None: it takes no effort."""
     efforts: tuple[Effort, ...] = ALL_EFFORTS
-    """What its models usually take (`Model.efforts` outranks it).
+    """What can be said here; a model that states its own (`Model.efforts`) takes the common ones.
 
     Another effort becomes the nearest of these, the higher of two, with a warning. Where `none` is
     missing and there is no switch, a model that always reasons is asked for the least of these.

@@ -134,7 +134,7 @@ class _Request:
 
     def _samples(self) -> bool:
         return self._model.sampling or (
-            self._quirks.sampling_unless_reasoning and self._effort_asked() == "none"
+            self._quirks.sampling_unless_reasoning and not self._reasons()
         )
 
     def _temperature(self, asked: float) -> None:
@@ -264,7 +264,7 @@ class _Request:
         switch, field = self._quirks.thinking_switch, self._quirks.effort_field
         if asked == "none" and switch is not None and self._model.reasoning == "optional":
             return
-        taken = self._quirks.efforts if self._model.efforts is None else self._model.efforts
+        taken = self._efforts()
         if field is None or not any(one != "none" for one in taken):
             if switch is None or self._model.reasoning == "always":
                 self._notes.dropped("reasoning.effort", "the model does not take it")
@@ -274,6 +274,12 @@ class _Request:
         sent = self._nearest(asked, taken)
         if sent is not None:
             self._put({field: {"effort": sent}} if field == "reasoning" else {field: sent})
+
+    def _efforts(self) -> tuple[str, ...]:
+        """What the model takes and this format can say."""
+        if self._model.efforts is None:
+            return self._quirks.efforts
+        return tuple(one for one in self._model.efforts if one in self._quirks.efforts)
 
     def _nearest(self, asked: Effort, taken: tuple[str, ...]) -> str | None:
         if asked in taken:

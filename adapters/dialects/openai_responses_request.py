@@ -130,7 +130,11 @@ class _Request:
     def _samples(self, field: str) -> bool:
         if not self._takes(field):
             return False
-        thinks_not = self._quirks.sampling_unless_reasoning and self._effort_asked() == "none"
+        thinks_not = (
+            self._quirks.sampling_unless_reasoning
+            and self._model.reasoning != "always"
+            and self._effort_asked() == "none"
+        )
         if not self._model.sampling and not thinks_not:
             self._notes.dropped(field, "the model takes no sampling parameters")
             return False
