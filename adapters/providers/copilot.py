@@ -1,0 +1,112 @@
+"""Microsoft Foundry, once Azure OpenAI: the inference API that Microsoft has.
+
+The product named Copilot has none, and GitHub Copilot is a third thing. Every customer has
+an own address, `https://<resource>.openai.azure.com/openai/v1` or
+`https://<resource>.services.ai.azure.com/openai/v1`; `model` is the name of a deployment there. The
+models below are what such a deployment holds when it was named after its model, the portal's
+default; other names are listed in the configuration or passed through. Claude on Foundry speaks the
+Messages API at another path and is not reached from here.
+
+The first chunk has no choices but `prompt_filter_results`, and no id [recording:
+azure-model-router.1.json]. A blocked prompt is a 400 with the code `content_filter`.
+
+Sources: [docs] learn.microsoft.com/azure/foundry (models sold directly by Azure, v1 API); ids,
+windows and efforts [litellm], which lists Azure's own price pages. It states input and output
+apart; a window here is their sum where OpenAI's is too.
+"""
+
+from dataclasses import replace
+
+from adapters.contract import Model, Provider
+from adapters.dialects.openai_chat import OpenAIChat
+from adapters.dialects.openai_chat_quirks import ChatQuirks
+from adapters.dialects.openai_responses import OpenAIResponses
+from adapters.dialects.openai_responses_quirks import ResponsesQuirks
+
+_GPT = Model(
+    id="",
+    context=1_050_000,
+    max_output=128_000,
+    images=True,
+    reasoning="always",
+    efforts=("low", "medium", "high", "xhigh", "max"),
+    sampling=False,
+)
+
+PROVIDER = Provider(
+    name="copilot",
+    title="Microsoft Foundry",
+    key_vars=("AZURE_OPENAI_API_KEY",),
+    address_var="AZURE_OPENAI_ENDPOINT",
+    base_url=None,
+    base_path="/openai/v1",
+    client="openai",
+    auth="api-key",
+    dialect=OpenAIChat(
+        quirks=ChatQuirks(
+            max_tokens_field="max_completion_tokens",
+            sampling_unless_reasoning=True,
+            refusals=True,
+            stop_limit=4,
+            # Not `developer`, which OpenAI's models read as the same: others are deployed too.
+            instruction_role="system",
+            efforts=("none", "low", "medium", "high", "xhigh"),
+        )
+    ),
+    responses=OpenAIResponses(
+        quirks=ResponsesQuirks(
+            instruction_role="system",
+            sampling_unless_reasoning=True,
+            min_output_tokens=16,
+        )
+    ),
+    models=(
+        # Unlike OpenAI's own, it takes no effort `none` [litellm].
+        replace(_GPT, id="gpt-6.1-terra", alias="terra"),
+        replace(_GPT, id="gpt-6.1-sol", alias="sol"),
+        replace(
+            _GPT,
+            id="gpt-6-luna",
+            alias="luna",
+            reasoning="optional",
+            efforts=("none", "low", "medium", "high", "xhigh", "max"),
+        ),
+        replace(_GPT, id="gpt-6-astra", alias="astra", efforts=("low", "medium", "high", "xhigh")),
+        Model(
+            id="deepseek-v4-pro",
+            alias="deepseek-v4-pro",
+            context=1_000_000,
+            max_output=384_000,
+            reasoning="optional",
+        ),
+        Model(id="deepseek-v4.1-flash", alias="deepseek-v4.1-flash", reasoning="optional"),
+        Model(
+            id="FW-Kimi-K3",
+            alias="kimi-k3",
+            context=1_048_576,
+            max_output=131_072,
+            images=True,
+            reasoning="always",
+            efforts=("low", "high", "max"),
+        ),
+        Model(id="kimi-k2.7-code", alias="kimi-k2.7-code", images=True, reasoning="always"),
+        Model(id="kimi-k2.6", alias="kimi-k2.6", images=True, reasoning="optional"),
+        Model(id="FW-GLM-5.3", alias="glm-5.3", reasoning="always"),
+        Model(id="grok-4.7", alias="grok-4.7", images=True, reasoning="always", stop=False),
+        Model(
+            id="gpt-oss-120b",
+            alias="gpt-oss-120b",
+            context=131_072,
+            reasoning="always",
+            efforts=("low", "medium", "high"),
+        ),
+        Model(
+            id="Llama-3.3-70B-Instruct",
+            alias="llama-3.3-70b",
+            context=128_000,
+            max_output=8_192,
+        ),
+    ),
+    # A deployment with a name of its own is most likely one of OpenAI's newer models.
+    unlisted=Model(id="", images=True, reasoning="optional", sampling=False),
+)

@@ -1,0 +1,25 @@
+"""The demo provider: built in, without key, address or network; not one of the fifteen.
+
+Its answers are made by `clients/demo.py`, in the plainest form of chat completions, so they take
+the way of any other. It answers only where no key is set at all, or where it is named.
+"""
+
+from adapters.contract import Model, Provider
+from adapters.dialects.openai_chat import OpenAIChat
+from adapters.dialects.openai_chat_quirks import ChatQuirks
+
+PROVIDER = Provider(
+    name="demo",
+    title="Tailrace demo",
+    key_vars=(),
+    address_var="",
+    base_url="demo:",
+    client="demo",
+    dialect=OpenAIChat(quirks=ChatQuirks()),
+    models=(
+        Model(id="demo", alias="demo", images=True, reasoning="optional"),
+        # Eight times as slow, to watch hedging and deadlines at work.
+        Model(id="demo-slow", alias="slow", images=True, reasoning="optional"),
+    ),
+    unlisted=Model(id="", images=True, reasoning="optional"),
+)

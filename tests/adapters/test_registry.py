@@ -1,0 +1,211 @@
+import re
+from collections import Counter
+from urllib.parse import urlsplit
+
+import pytest
+
+from adapters.contract import Model, Provider
+from adapters.registry import COMPATIBLE, DEMO, FIFTEEN, PROVIDERS
+
+# The table of the public interface: name, keys (the first that is set wins), address, SDK.
+TABLE = [
+    ("claude", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "anthropic"),
+    ("openai", "OPENAI_API_KEY", "OPENAI_BASE_URL", "openai"),
+    ("mistral", "MISTRAL_API_KEY", "MISTRAL_BASE_URL", "mistral"),
+    ("gemini", "GOOGLE_API_KEY GEMINI_API_KEY", "GOOGLE_BASE_URL", "google"),
+    ("qwen", "QWEN_API_KEY DASHSCOPE_API_KEY", "QWEN_BASE_URL", "openai"),
+    ("deepseek", "DEEPSEEK_API_KEY", "DEEPSEEK_BASE_URL", "openai"),
+    ("kimi", "KIMI_API_KEY MOONSHOT_API_KEY", "KIMI_BASE_URL", "openai"),
+    ("glm", "GLM_API_KEY ZAI_API_KEY ZHIPUAI_API_KEY", "GLM_BASE_URL", "openai"),
+    ("groq", "GROQ_API_KEY", "GROQ_BASE_URL", "groq"),
+    ("grok", "GROK_API_KEY XAI_API_KEY", "GROK_BASE_URL", "openai"),
+    ("perplexity", "PERPLEXITY_API_KEY", "PERPLEXITY_BASE_URL", "openai"),
+    ("openrouter", "OPENROUTER_API_KEY", "OPENROUTER_BASE_URL", "openai"),
+    ("huggingface", "HUGGINGFACE_API_KEY HF_TOKEN", "HUGGINGFACE_BASE_URL", "openai"),
+    ("github", "GITHUB_TOKEN", "GITHUB_BASE_URL", "openai"),
+    ("copilot", "AZURE_OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT", "openai"),
+]
+
+ADDRESSES = {
+    "claude": "https://api.anthropic.com",
+    "openai": "https://api.openai.com/v1",
+    "mistral": "https://api.mistral.ai/v1",
+    "gemini": "https://generativelanguage.googleapis.com/v1beta",
+    "qwen": "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+    "deepseek": "https://api.deepseek.com",
+    "kimi": "https://api.moonshot.ai/v1",
+    "glm": "https://api.z.ai/api/paas/v4",
+    "groq": "https://api.groq.com/openai/v1",
+    "grok": "https://api.x.ai/v1",
+    "perplexity": "https://api.perplexity.ai/v1",
+    "openrouter": "https://openrouter.ai/api/v1",
+    "huggingface": "https://router.huggingface.co/v1",
+    "github": "https://models.github.ai/inference",
+    "copilot": None,
+}
+
+DIALECTS = {
+    "claude": "anthropic_messages",
+    "gemini": "gemini",
+    "mistral": "mistral_chat",
+    "perplexity": "openai_responses",
+}
+
+REGIONS = {
+    "mistral": {"global", "eu", "us"},
+    "qwen": {"intl", "cn", "us"},
+    "kimi": {"intl", "cn"},
+    "glm": {"intl", "cn", "coding"},
+    "grok": {"global", "us"},
+}
+
+EVERY_MODEL = [
+    pytest.param(provider, model, id=f"{provider.name}/{model.id}")
+    for provider in PROVIDERS.values()
+    for model in provider.models
+]
+
+
+def test_the_fifteen_stand_in_the_order_of_the_public_interface() -> None:
+    assert list(FIFTEEN) == [name for name, *_ in TABLE]
+
+
+@pytest.mark.parametrize(("name", "keys", "address", "client"), TABLE)
+def test_each_provider_has_its_documented_keys_address_variable_and_sdk(
+    name: str, keys: str, address: str, client: str
+) -> None:
+    provider = FIFTEEN[name]
+    assert provider.name == name
+    assert provider.key_vars == tuple(keys.split())
+    assert provider.address_var == address
+    assert provider.client == client
+
+
+@pytest.mark.parametrize(("name", "address"), ADDRESSES.items())
+def test_each_provider_is_at_its_documented_address(name: str, address: str | None) -> None:
+    assert FIFTEEN[name].base_url == address
+
+
+@pytest.mark.parametrize("name", FIFTEEN)
+def test_each_provider_speaks_its_documented_format(name: str) -> None:
+    assert FIFTEEN[name].dialect.name == DIALECTS.get(name, "openai_chat")
+
+
+def test_openai_azure_and_grok_alone_have_responses_beside_chat() -> None:
+    beside = {name for name, provider in FIFTEEN.items() if provider.responses is not None}
+    assert beside == {"openai", "copilot", "grok"}
+
+
+@pytest.mark.parametrize("name", FIFTEEN)
+def test_regions_are_the_documented_ones_and_the_usual_address_is_one_of_them(name: str) -> None:
+    provider = FIFTEEN[name]
+    assert set(provider.regions) == REGIONS.get(name, set())
+    if provider.regions:
+        assert provider.base_url in provider.regions.values()
+
+
+@pytest.mark.parametrize("provider", FIFTEEN.values(), ids=lambda provider: provider.name)
+def test_addresses_are_https_and_end_without_a_slash(provider: Provider) -> None:
+    for address in filter(None, (provider.base_url, *provider.regions.values())):
+        parts = urlsplit(address)
+        assert parts.scheme == "https"
+        assert not address.endswith("/")
+        assert parts.query == parts.fragment == ""
+
+
+def test_no_variable_holds_the_key_or_address_of_two_providers() -> None:
+    used = Counter(
+        variable
+        for provider in FIFTEEN.values()
+        for variable in (*provider.key_vars, provider.address_var)
+    )
+    assert [variable for variable, times in used.items() if times > 1] == []
+
+
+def test_github_models_alone_is_retired_and_says_since_when() -> None:
+    retired = {name: provider.retired for name, provider in FIFTEEN.items() if provider.retired}
+    assert list(retired) == ["github"]
+    assert "2026-07-30" in str(retired["github"])
+
+
+def test_azure_alone_takes_its_key_in_a_header_of_its_own() -> None:
+    own = {name: provider.auth for name, provider in FIFTEEN.items() if provider.auth != "bearer"}
+    assert own == {"copilot": "api-key"}
+
+
+def test_the_demo_needs_no_key_and_is_not_one_of_the_fifteen() -> None:
+    assert DEMO.key_vars == ()
+    assert DEMO.client == "demo"
+    assert "demo" not in FIFTEEN
+    assert list(PROVIDERS) == [*FIFTEEN, "demo"]
+
+
+def test_a_server_of_ones_own_reads_no_variable_and_has_no_address_until_configured() -> None:
+    assert COMPATIBLE.key_vars == ()
+    assert COMPATIBLE.address_var == ""
+    assert COMPATIBLE.base_url is None
+    assert COMPATIBLE.name not in PROVIDERS
+    model = COMPATIBLE.model("qwen3:8b")
+    assert (model.id, model.images, model.tools, model.reasoning) == (
+        "qwen3:8b",
+        True,
+        True,
+        "optional",
+    )
+
+
+# --- Models ---------------------------------------------------------------------------------
+
+
+def test_routing_finds_the_models_it_names() -> None:
+    assert {FIFTEEN["claude"].model(alias).alias for alias in ("opus", "sonnet", "haiku")} == {
+        "opus",
+        "sonnet",
+        "haiku",
+    }
+    for provider, alias in [
+        ("mistral", "large"),
+        ("mistral", "medium"),
+        ("mistral", "small"),
+        ("gemini", "pro"),
+        ("gemini", "flash"),
+    ]:
+        assert FIFTEEN[provider].model(alias).alias == alias
+    assert FIFTEEN["groq"].model("qwen/qwen3.8-27b") in FIFTEEN["groq"].models
+
+
+def test_an_unnamed_claude_is_sonnet() -> None:
+    assert FIFTEEN["claude"].model(None).alias == "sonnet"
+
+
+@pytest.mark.parametrize("provider", PROVIDERS.values(), ids=lambda provider: provider.name)
+def test_every_provider_lists_an_alias_and_no_name_means_two_models(provider: Provider) -> None:
+    aliases = [model.alias for model in provider.models if model.alias]
+    ids = [model.id for model in provider.models]
+    assert aliases
+    assert len(set(ids)) == len(ids)
+    names = Counter(name for model in provider.models for name in {model.id, model.alias} if name)
+    assert [name for name, times in names.items() if times > 1] == []
+
+
+@pytest.mark.parametrize("provider", PROVIDERS.values(), ids=lambda provider: provider.name)
+def test_an_alias_is_short_and_has_no_slash(provider: Provider) -> None:
+    for model in provider.models:
+        assert model.alias is None or re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,23}", model.alias)
+
+
+@pytest.mark.parametrize(("provider", "model"), EVERY_MODEL)
+def test_a_model_states_nothing_that_contradicts_itself(provider: Provider, model: Model) -> None:
+    del provider
+    assert model.id
+    if model.context is not None and model.max_output is not None:
+        assert model.max_output <= model.context
+    if model.reasoning == "none":
+        assert model.efforts is None
+    if model.reasoning == "always":
+        assert "none" not in (model.efforts or ())
+
+
+@pytest.mark.parametrize("provider", PROVIDERS.values(), ids=lambda provider: provider.name)
+def test_error_codes_are_written_in_lower_case_as_they_are_looked_up(provider: Provider) -> None:
+    assert [code for code in provider.error_codes if code != code.lower()] == []
