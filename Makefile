@@ -64,7 +64,7 @@ bench-relay: setup ## CPU per chunk, added latency and memory, against a bare re
 image-steps: ## the Dockerfile's build stage without a container engine
 	@rm -rf build/image && mkdir -p build
 	@./install.sh build/image requirements.lock
-	@cd build && image/bin/tailrace check-config >/dev/null
+	@cd build && image/bin/tailrace check-config >/dev/null && image/bin/python -c 'import service.app'
 	@rm -rf build/image
 
 lock: setup ## pin again what pyproject.toml asks for (ARGS=--upgrade for newer versions)

@@ -41,8 +41,9 @@ if ! runs "$venv/bin/python" pip; then
     echo "install.sh: making $venv with $("$python" --version)"
     "$python" -m venv --clear "$venv"
 fi
+# Twice quiet: errors still show, what pip thinks of the machine's own configuration does not.
 pip() {
-    "$venv/bin/python" -m pip --disable-pip-version-check --quiet "$@"
+    "$venv/bin/python" -m pip --disable-pip-version-check --quiet --quiet "$@"
 }
 echo "install.sh: installing $lock into $venv"
 pip install --require-hashes --requirement "$lock"
