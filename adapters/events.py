@@ -398,6 +398,8 @@ class ReasoningSignature(Event, frozen=True, tag="reasoning.signature", kw_only=
     """`anthropic.signature`, `anthropic.redacted`, `openai.encrypted_content`,
     `gemini.thought_signature`, `openrouter.reasoning_details`, ..."""
     value: str
+    id: str | None = None
+    """The provider's id of what is signed, where it wants that back beside the value."""
 
 
 class CitationAdd(Event, frozen=True, tag="citation.add", kw_only=True):

@@ -139,6 +139,7 @@ class Signature(_Model):
     provider: str
     format: str
     value: str
+    id: str | None = None
 
 
 class Reasoning(_Model):

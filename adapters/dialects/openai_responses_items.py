@@ -243,7 +243,7 @@ class Items:
         if block is None:
             kind, key = BlockKind.REASONING, output.key("tool")
             block = self._blocks.start(out, key, kind, form="redacted")
-        self._sign(out, block, ENCRYPTED, value)
+        self._sign(out, block, ENCRYPTED, value, output.item.id)
 
     def _settle_call(self, out: list[AttemptEvent], output: _Output) -> None:
         block = self._text(out, output, "arguments", 0).block
@@ -251,11 +251,19 @@ class Items:
         if block is not None and output.item.thought_signature:
             self._sign(out, block, THOUGHT, output.item.thought_signature)
 
-    def _sign(self, out: list[AttemptEvent], block: OpenBlock, form: str, value: str) -> None:
-        signed = ReasoningSignature(
-            block=block.id, provider=self._provider, format=form, value=value
+    def _sign(
+        self,
+        out: list[AttemptEvent],
+        block: OpenBlock,
+        form: str,
+        value: str,
+        item: str | None = None,
+    ) -> None:
+        out.append(
+            ReasoningSignature(
+                block=block.id, provider=self._provider, format=form, value=value, id=item
+            )
         )
-        out.append(signed)
 
     # --- Tools that the provider runs ---
 

@@ -180,8 +180,9 @@ class _Request:
 
     def _assistant(self, at: int, message: AssistantMessage) -> Iterator[dict[str, Any]]:
         for part in message.reasoning or ():
-            if self._quirks.encrypted_reasoning and self._is_ours(part.signature, ENCRYPTED):
-                yield _reasoning_item(part)
+            signature = self._ours(part.signature, ENCRYPTED)
+            if self._quirks.encrypted_reasoning and signature is not None:
+                yield _reasoning_item(part, signature)
         # A refusal part needs the id of an answer that was not stored: its text says the same.
         text = text_of(message.content) or message.refusal or ""
         if text:
@@ -189,13 +190,11 @@ class _Request:
         for number, made in enumerate(message.tool_calls or ()):
             yield self._tool_call(f"messages[{at}].tool_calls[{number}]", made)
 
-    def _is_ours(self, signature: Signature | None, form: str) -> bool:
-        """Whether this provider gave the value out; to another it is an error."""
-        return (
-            signature is not None
-            and signature.provider == self._call.provider.name
-            and signature.format == form
-        )
+    def _ours(self, signature: Signature | None, form: str) -> Signature | None:
+        """The signature, if this provider gave it out: to another it is an error."""
+        if signature is None or signature.provider != self._call.provider.name:
+            return None
+        return signature if signature.format == form else None
 
     def _tool_call(self, field: str, made: ToolCall) -> dict[str, Any]:
         arguments = made.function.arguments
@@ -210,8 +209,9 @@ class _Request:
             "name": made.function.name,
             "arguments": arguments,
         }
-        if made.signature is not None and self._is_ours(made.signature, THOUGHT):
-            item["thought_signature"] = made.signature.value
+        signature = self._ours(made.signature, THOUGHT)
+        if signature is not None:
+            item["thought_signature"] = signature.value
         return item
 
     def _output(self, message: ToolMessage) -> dict[str, Any]:
@@ -312,11 +312,17 @@ def _part(part: Part) -> dict[str, Any]:
     return {"type": "input_text", "text": part.text}
 
 
-def _reasoning_item(part: Reasoning) -> dict[str, Any]:
-    """No id: it would name an item of a stored answer."""
-    summary = [{"type": "summary_text", "text": part.text}] if part.text else []
-    value = part.signature.value if part.signature else None
-    return {"type": "reasoning", "summary": summary, "encrypted_content": value}
+def _reasoning_item(part: Reasoning, signature: Signature) -> dict[str, Any]:
+    item: dict[str, Any] = {
+        "type": "reasoning",
+        "summary": [{"type": "summary_text", "text": part.text}] if part.text else [],
+        "encrypted_content": signature.value,
+    }
+    if signature.id is not None:
+        # The id is encrypted as well, and OpenAI compares the two ("Encrypted content item_id did
+        # not match the target item id", github.com/maximhq/bifrost/issues/5186).
+        item["id"] = signature.id
+    return item
 
 
 def _call_id(given: str) -> str:

@@ -54,7 +54,9 @@ EXAMPLES: list[Event] = [
     events.RefusalDelta("b1.0", "no"),
     events.ToolDelta("b1.0", "{}"),
     events.FileDelta(block="b1.0", data="aGk=", offset=0),
-    events.ReasoningSignature(block="b1.0", provider="acme", format="acme.sig", value="x"),
+    events.ReasoningSignature(
+        block="b1.0", provider="acme", format="acme.sig", value="x", id="rs_1"
+    ),
     events.CitationAdd(
         block="b1.0", citation=events.Citation(id="1", kind="url", url="https://a.example")
     ),
