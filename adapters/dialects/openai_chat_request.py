@@ -133,9 +133,9 @@ class _Request:
                 self._body[field] = value
 
     def _samples(self) -> bool:
-        return self._model.sampling or (
-            self._quirks.sampling_unless_reasoning and not self._reasons()
-        )
+        if self._model.sampling or not self._quirks.sampling_unless_reasoning:
+            return self._model.sampling
+        return self._model.reasoning == "optional" and self._effort_asked() == "none"
 
     def _temperature(self, asked: float) -> None:
         only = self._model.temperature

@@ -51,11 +51,15 @@ def call(
 
 
 def encode(
-    quirks: ChatQuirks | None = None, *, model: Model | None = None, **request: object
+    quirks: ChatQuirks | None = None,
+    *,
+    model: Model | None = None,
+    more: dict[str, object] | None = None,
+    **request: object,
 ) -> Encoded:
-    """A request written with these quirks."""
+    """A request written with these quirks; `more` are fields whose names a test computes."""
     dialect = OpenAIChat(quirks=quirks or ChatQuirks())
-    return dialect.encode(call(dialect, model=model, request=request))
+    return dialect.encode(call(dialect, model=model, request={**request, **(more or {})}))
 
 
 def body(
