@@ -10,7 +10,10 @@ path asks for, so one script serves all providers.
 * `wire`    one writer for each wire format, and every provider's manner of speaking it.
 * `script`  what to play for a request: an answer or an error, with faults laid over it.
 * `faults`  what can go wrong with the bytes: cuts, stalls, drips, wrong headers, compression.
-* `server`  `Double`: paths, the choice of a script, playing it, and the log of what was seen.
+* `paths`   which path belongs to which format, and every provider's base URL.
+* `seen`    the record of one request: headers, times, when its client left.
+* `exchange`  plays steps on a connection, fast enough for thousands of streams.
+* `server`  `Double`: the server, the choice of a script, the log, and what a test can wait for.
 
 `python -m tests.double` runs one as a process. A first test::
 

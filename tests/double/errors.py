@@ -33,17 +33,25 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ErrorAnswer:
-    """An HTTP answer that is an error in its provider's words."""
+    """An answer that is an error in its provider's words."""
 
     status: int
     body: dict[str, Any]
     """What is sent as JSON; inside a stream, the object an error event holds."""
     headers: tuple[tuple[str, str], ...] = ()
+    streamed: bool = False
+    """Sent as the only event of a stream."""
 
     @property
     def content(self) -> bytes:
         """The body as sent."""
-        return orjson.dumps(self.body)
+        written = orjson.dumps(self.body)
+        return b"data: %b\n\n" % written if self.streamed else written
+
+    @property
+    def content_type(self) -> str:
+        """What the body is."""
+        return "text/event-stream" if self.streamed else "application/json"
 
 
 RETRY_AFTER = 7
@@ -87,7 +95,7 @@ def _claude(
 def _gemini(code: int, status: str, message: str, *details: dict[str, Any]) -> ErrorAnswer:
     error: dict[str, Any] = {"code": code, "message": message, "status": status}
     if details:
-        error["details"] = details
+        error["details"] = list(details)
     return ErrorAnswer(code, {"error": error})
 
 
@@ -227,9 +235,9 @@ _FAMILIES: Mapping[str, Table] = {
         Kind.UNSUPPORTED_PARAMETER: _gemini(
             400, "INVALID_ARGUMENT", "Thinking budget is not supported for this model."
         ),
-        # A blocked prompt is HTTP 200 there (`promptFeedback`); as an HTTP error it is invented.
-        Kind.CONTENT_FILTER: _gemini(
-            400, "INVALID_ARGUMENT", "The prompt was blocked: PROHIBITED_CONTENT"
+        # A blocked prompt is no HTTP error there but a stream without candidates.
+        Kind.CONTENT_FILTER: ErrorAnswer(
+            200, {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}}, streamed=True
         ),
         Kind.NOT_FOUND: _gemini(
             404, "NOT_FOUND", "models/nope is not found for API version v1beta"
@@ -355,7 +363,7 @@ _OWN: Mapping[str, Table] = {
             "Invalid request: Your request exceeded model token limit: 262144",
         ),
         Kind.INVALID_REQUEST: _kimi(
-            400, "invalid_request_error", "tool_choice 'required' is incompatible with thinking"
+            400, "invalid_request_error", "Invalid request: messages must not be empty"
         ),
         Kind.CONTENT_FILTER: _kimi(
             400, "content_filter", "The request was rejected because it was considered high risk"

@@ -95,11 +95,12 @@ def reply(
 
 
 def http_error(kind: Kind, *, headers: tuple[tuple[str, str], ...] = ()) -> Script:
-    """The provider's HTTP error of that kind; `headers` are sent beside its own."""
+    """The provider's error of that kind before any answer; `headers` are sent beside its own."""
 
     def steps(voice: Voice, _: Ask) -> Steps:
         error = error_answer(voice.provider, voice.family, kind)
-        return _whole(error.status, error.content, _JSON, voice.headers, error.headers, headers)
+        own = (*voice.headers, *error.headers)
+        return _whole(error.status, error.content, error.content_type, own, headers)
 
     return Script(source=steps)
 

@@ -199,6 +199,22 @@ async def test_a_citation_is_told_in_each_formats_way(
     assert b"https://example.org/a" in body
 
 
+SIGNED = {
+    "/v1/messages": b'"type":"signature_delta","signature":"sealed"',
+    "/api/v1/chat/completions": b'"reasoning_details":[{"type":"reasoning.text","signature"',
+    "/v1beta/models/m:streamGenerateContent?alt=sse": b'"thoughtSignature":"sealed"',
+}
+
+
+@pytest.mark.parametrize("path", SIGNED)
+async def test_a_signature_of_reasoning_is_told_in_each_formats_way(
+    path: str, double: Double, client: aiohttp.ClientSession
+) -> None:
+    double.script(reply(reasoning("hm", signature="sealed"), "a"))
+
+    assert SIGNED[path] in await read(client, double, path)
+
+
 async def test_a_call_is_whole_in_one_chunk_where_the_provider_sends_it_so(
     double: Double, client: aiohttp.ClientSession
 ) -> None:
@@ -211,14 +227,21 @@ async def test_a_call_is_whole_in_one_chunk_where_the_provider_sends_it_so(
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 @pytest.mark.parametrize("kind", Kind)
-async def test_every_provider_has_an_http_error_of_every_kind(
+async def test_every_provider_has_an_error_of_every_kind(
     provider: str, kind: Kind, start_double: StartDouble, client: aiohttp.ClientSession
 ) -> None:
     double = await start_double(provider)
     double.script(http_error(kind))
-    path = {"claude": "/v1/messages"}.get(provider, CHAT)
+    paths = {
+        "claude": "/v1/messages",
+        "gemini": "/v1beta/models/m:streamGenerateContent?alt=sse",
+        "perplexity": "/v1/agent",
+    }
 
-    async with client.post(double.url + path, json={"model": "m"}) as response:
+    async with client.post(double.url + paths.get(provider, CHAT), json={}) as response:
+        if (provider, kind) == ("gemini", Kind.CONTENT_FILTER):
+            assert b'data: {"promptFeedback"' in await response.read()
+            return
         assert response.status >= 400
         assert orjson.loads(await response.read())
 

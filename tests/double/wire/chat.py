@@ -39,6 +39,12 @@ def reasoning_details(text: str) -> Delta:
     return {"content": "", "reasoning": text, "reasoning_details": [detail]}
 
 
+def signed_details(signature: str) -> Delta:
+    """OpenRouter: the signature comes as a detail of its own."""
+    detail = {"type": "reasoning.text", "signature": signature, "format": "anthropic-claude-v1"}
+    return {"content": "", "reasoning": None, "reasoning_details": [{**detail, "index": 0}]}
+
+
 def thinking_content(text: str) -> Delta:
     """Mistral: the content becomes an array."""
     thinking = {"type": "thinking", "thinking": [{"type": "text", "text": text}]}
@@ -130,6 +136,8 @@ class Manner:
     every_delta: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
     """Fields of every delta."""
     reasoning: Callable[[str], Delta | None] = _nothing
+    signed: Callable[[str], Delta | None] = _nothing
+    """How the signature of reasoning is sent."""
     whole_calls: bool = False
     call: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({"type": "function"}))
     """Fields of a call's first fragment beside id and function."""
@@ -192,6 +200,10 @@ class ChatScribe:
             yield self._call(part, arguments=whole or "{}")
         elif isinstance(part, ToolCall) and not whole:
             yield from self.piece(part, "{}")
+        elif isinstance(part, Reasoning) and part.signature is not None:
+            delta = self._manner.signed(part.signature)
+            if delta is not None:
+                yield self._chunk(delta)
         elif isinstance(part, Text) and part.citations:
             yield self._chunk({"content": "", "annotations": _annotations(part)})
 

@@ -217,6 +217,16 @@ class ResponsesScribe:
             for number, citation in enumerate(citations, 1)
         ]
         call, queries = "call_search0", ["double"]
+        # The provider's own search is announced as a call, finished before it is heard of.
+        asked = {
+            "id": "fc_search0",
+            "type": "function_call",
+            "status": "completed",
+            "arguments": '{"queries":["double"]}',
+            "call_id": call,
+            "name": "search_web",
+        }
+        yield self._event("response.output_item.added", output_index=self._index, item=asked)
         yield self._event(
             "response.reasoning.search_queries", call_id=call, queries=queries, thought="Searching"
         )

@@ -164,6 +164,7 @@ _CHAT: Mapping[str, chat.Manner] = {
         every_delta={"role": "assistant"},
         every_choice={"native_finish_reason": None},
         reasoning=chat.reasoning_details,
+        signed=chat.signed_details,
         usage=chat.openrouter_usage,
         usage_places=("repeat",),
         usage_if_asked=(),
