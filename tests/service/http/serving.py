@@ -14,6 +14,7 @@ import orjson
 from aiohttp import web
 
 from service.http.native import Native
+from service.http.origins import Origins
 from service.http.problems import typed_errors
 from service.relay import Relay
 from service.settings import Streams
@@ -62,9 +63,13 @@ async def becomes(condition: Callable[[], object], limit: float = 10) -> None:
 
 
 @asynccontextmanager
-async def served(*routes: web.RouteDef, max_body: int = 1024 * 1024) -> AsyncIterator[str]:
+async def served(
+    *routes: web.RouteDef, max_body: int = 1024 * 1024, origins: Origins | None = None
+) -> AsyncIterator[str]:
     """The routes behind the service's own error handling; yields the base URL."""
     app = web.Application(middlewares=[typed_errors], client_max_size=max_body)
+    if origins is not None:
+        origins.install(app)
     app.add_routes(routes)
     runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
