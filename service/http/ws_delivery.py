@@ -101,7 +101,7 @@ class Lane:
         """Whether the last event was sent."""
         return self.log.end is not None and not self.pending
 
-    def take(self, limit: int, *, coalesce: bool) -> tuple[list[bytes], list[Numbered]]:
+    def take(self, limit: int, *, coalesce: bool) -> tuple[list[bytes], Iterable[Numbered]]:
         """The messages of one turn, and the events in them; moves the cursor.
 
         Stops at about `limit` bytes, but not before one event.
@@ -109,18 +109,11 @@ class Lane:
         log, cursor = self.log, self.cursor
         if log.snapshot is not None and cursor < log.first:
             return self._evicted(log.snapshot)
-        behind = log.next - cursor > BURST
-        room = min(limit, JOINABLE_BATCH if coalesce and behind else BATCH)
-        entries = log.read_some(cursor, room)
-        self.cursor += len(entries)
-        if not behind:
-            taken = list(enumerate(map(json_of, entries), cursor))
-            return [b"%b%b}" % (self._ev, json) for _, json in taken], taken
-        if coalesce:
-            taken = list(joined(entries, cursor))
-        else:
-            taken = list(enumerate(map(json_of, entries), cursor))
-        return [b"%b%b]}" % (self._evs, b",".join(json for _, json in taken))], taken
+        if log.next - cursor > BURST:
+            return self._batch(limit, coalesce=coalesce)
+        jsons = [json_of(entry) for entry in log.read_some(cursor, min(limit, BATCH))]
+        self.cursor += len(jsons)
+        return [self._ev + json + b"}" for json in jsons], enumerate(jsons, cursor)
 
     def charge(self, sent: Iterable[Numbered]) -> None:
         """These events are on their way."""
@@ -143,7 +136,18 @@ class Lane:
         self._marks.clear()
         self.unacked = 0
 
-    def _evicted(self, fold: Fold) -> tuple[list[bytes], list[Numbered]]:
+    def _batch(self, limit: int, *, coalesce: bool) -> tuple[list[bytes], Iterable[Numbered]]:
+        """One message of many events."""
+        cursor = self.cursor
+        entries = self.log.read_some(cursor, min(limit, JOINABLE_BATCH if coalesce else BATCH))
+        self.cursor += len(entries)
+        if coalesce:
+            taken = list(joined(entries, cursor))
+        else:
+            taken = list(enumerate(map(json_of, entries), cursor))
+        return [b"%b%b]}" % (self._evs, b",".join(json for _, json in taken))], taken
+
+    def _evicted(self, fold: Fold) -> tuple[list[bytes], Iterable[Numbered]]:
         """What stands for the events that the log no longer has."""
         log = self.log
         self.cursor = log.first
@@ -154,7 +158,7 @@ class Lane:
         )
         head = b'{"v":%d,"stream":"%b",' % (SCHEMA_VERSION, log.stream.encode())
         json = head + _encode(snapshot)[1:]
-        return [b"%b%b}" % (self._ev, json)], [(snapshot.as_of, json)]
+        return [self._ev + json + b"}"], [(snapshot.as_of, json)]
 
 
 class Delivery:
