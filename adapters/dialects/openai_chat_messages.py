@@ -11,7 +11,7 @@ an orphan, which is a 400 as well.
 import base64
 import hashlib
 import re
-from typing import Any
+from typing import Any, assert_never
 
 import orjson
 
@@ -78,6 +78,8 @@ class _Messages:
                     "tool_call_id": self._call_id(message.tool_call_id),
                     "content": text_of(message.content),
                 }
+            case _:
+                assert_never(message)
 
     def _named(self, name: str | None, written: dict[str, Any]) -> dict[str, Any]:
         if name is None:
@@ -102,8 +104,9 @@ class _Messages:
         if message.refusal is not None:
             if self._quirks.refusals:
                 written["refusal"] = message.refusal
-            elif not written["content"]:
-                written["content"] = message.refusal
+            else:
+                said = (written["content"], message.refusal)
+                written["content"] = "\n".join(text for text in said if text)
         if message.tool_calls:
             written["tool_calls"] = [
                 self._tool_call(f"messages[{at}].tool_calls[{number}]", made)

@@ -411,7 +411,7 @@ _CHUNK_FIELDS = (
 )
 
 
-@settings(max_examples=300, deadline=None, database=None)
+@settings(max_examples=100, deadline=None, database=None)
 @given(
     st.dictionaries(st.sampled_from(_DELTA_FIELDS), _ANYTHING),
     st.dictionaries(st.sampled_from(_CHOICE_FIELDS), _ANYTHING),

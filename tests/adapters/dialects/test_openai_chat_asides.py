@@ -23,7 +23,8 @@ def test_annotations_may_be_flat_or_nested_and_count_up() -> None:
     out: list[AttemptEvent] = []
     nested = {"type": "url_citation", "url_citation": {"url": "https://a.test", "title": "A"}}
     flat = {"type": "url_citation", "url": "https://b.test", "start_index": 3, "end_index": 5}
-    asides.annotations(out, [nested, flat, nested], "b1.0")
+    nowhere = {"type": "url_citation", "url_citation": {"title": "No address"}}
+    asides.annotations(out, [nested, flat, nested, nowhere, {"url_citation": 1}], "b1.0")
     assert out == [
         CitationAdd(
             block="b1.0", citation=Citation(id="1", kind="url", url="https://a.test", title="A")

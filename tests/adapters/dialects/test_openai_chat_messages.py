@@ -90,8 +90,10 @@ def test_names_the_provider_refuses_are_left_out_with_one_warning_for_all() -> N
 def test_a_past_refusal_is_its_text_where_there_is_no_field_for_it() -> None:
     refused = {"role": "assistant", "refusal": "I cannot."}
     [_, plain] = _written(*HELLO, refused)
+    [_, after] = _written(*HELLO, {**refused, "content": "Well."})
     [_, own] = _written(*HELLO, refused, quirks=ChatQuirks(refusals=True))
     assert plain == {"role": "assistant", "content": "I cannot."}
+    assert after == {"role": "assistant", "content": "Well.\nI cannot."}
     assert own == {"role": "assistant", "content": None, "refusal": "I cannot."}
 
 
