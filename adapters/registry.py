@@ -45,11 +45,13 @@ FIFTEEN: Mapping[str, Provider] = MappingProxyType(
 )
 """The providers of the public interface, in its order."""
 
-DEMO: Provider = demo.PROVIDER
-"""Built in, needs no key, and is never counted among the fifteen."""
+PROVIDERS: Mapping[str, Provider] = MappingProxyType(
+    {
+        **FIFTEEN,
+        "demo": demo.PROVIDER,
+    }
+)
+"""All that come with Tailrace; configuration adds others. The demo needs no key, and is last."""
 
 COMPATIBLE: Provider = compatible.PROVIDER
 """What a server named only in the settings is like; it has no name, address or models yet."""
-
-PROVIDERS: Mapping[str, Provider] = MappingProxyType({**FIFTEEN, DEMO.name: DEMO})
-"""All that come with Tailrace; configuration adds others."""
