@@ -1,5 +1,6 @@
 import re
 from collections import Counter
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -209,3 +210,49 @@ def test_a_model_states_nothing_that_contradicts_itself(provider: Provider, mode
 @pytest.mark.parametrize("provider", PROVIDERS.values(), ids=lambda provider: provider.name)
 def test_error_codes_are_written_in_lower_case_as_they_are_looked_up(provider: Provider) -> None:
     assert [code for code in provider.error_codes if code != code.lower()] == []
+
+
+# --- What the documents say -----------------------------------------------------------------
+
+PAGE = (Path(__file__).parents[2] / "docs" / "providers.md").read_text(encoding="utf-8")
+SDKS = {
+    "anthropic": "anthropic",
+    "openai": "openai",
+    "mistral": "mistralai",
+    "google": "google-genai",
+    "groq": "groq",
+}
+
+
+def rows(heading: str) -> dict[str, list[str]]:
+    """The cells after the name, of the first table under a heading."""
+    section = PAGE.split(f"# {heading}\n")[1]
+    table = re.findall(r"^\|.*\|$(?:\n^\|.*\|$)+", section, re.MULTILINE)[0]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.split("\n")]
+    return {name: rest for name, *rest in cells[2:]}
+
+
+@pytest.mark.parametrize("name", FIFTEEN)
+def test_the_documents_give_each_providers_variables_address_and_sdk(name: str) -> None:
+    keys, address_var, address, _, sdk = rows("Providers")[name]
+    provider = FIFTEEN[name]
+    assert keys.split(", ") == list(provider.key_vars)
+    assert address_var == provider.address_var
+    assert address == (provider.base_url or "your resource's own, required")
+    assert sdk == SDKS[provider.client]
+
+
+def test_the_documents_list_every_provider_and_no_other() -> None:
+    assert list(rows("Providers")) == list(FIFTEEN)
+    assert list(rows("Models")) == list(FIFTEEN)
+
+
+def test_the_documents_name_every_region() -> None:
+    documented = {name: set(cells[0].split(", ")) for name, cells in rows("Regions").items()}
+    assert documented == REGIONS
+
+
+@pytest.mark.parametrize("name", FIFTEEN)
+def test_the_documents_name_every_listed_model_in_order(name: str) -> None:
+    documented = re.sub(r"(?:hosted|presets): ", "", rows("Models")[name][0]).replace(";", ",")
+    assert documented.split(", ") == [model.alias or model.id for model in FIFTEEN[name].models]
