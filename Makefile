@@ -59,7 +59,7 @@ dead: setup
 	@$(BIN)/vulture
 
 bench-relay: setup ## CPU per chunk, added latency and memory, against a bare relay
-	@$(BIN)/python bench/relay.py $(ARGS)
+	@$(BIN)/python -m bench.relay $(ARGS)
 
 image-steps: ## the Dockerfile's build stage without a container engine
 	@rm -rf build/image && mkdir -p build
