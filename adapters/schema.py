@@ -65,8 +65,7 @@ def document() -> Schema:
     for event in control:
         _enveloped(defs[event.__name__], _CONTROL, required=())
     for part in defs.values():
-        if "description" in part:
-            part["description"] = cleandoc(part["description"])
+        part["description"] = cleandoc(part["description"])
     return {
         "$schema": _DIALECT,
         "$id": _ID,

@@ -312,11 +312,6 @@ def _join(run: list[_Entry]) -> Numbered:
     if len(run) == 1 or not isinstance(event, _Delta):
         return last, json
     envelope = json[: json.index(b',"type":')]
-    whole = type(event)(event.block, "".join(_deltas(run)))
-    return last, b'%b,"seq_first":%d,%b' % (envelope, first, _encode(whole)[1:])
-
-
-def _deltas(run: Iterable[_Entry]) -> Iterator[str]:
-    for _, _, event in run:
-        if isinstance(event, _Delta):
-            yield event.delta
+    text = "".join(delta.delta for _, _, delta in run if isinstance(delta, _Delta))
+    whole = _encode(type(event)(event.block, text))
+    return last, b'%b,"seq_first":%d,%b' % (envelope, first, whole[1:])

@@ -264,6 +264,15 @@ def test_one_acknowledgement_puts_the_window_in_force_for_good() -> None:
     assert lane.pending
 
 
+def test_the_last_lane_of_a_client_that_acknowledges_stays_counted() -> None:
+    delivery, lane, _ = two_lanes(10_000)
+    delivery.ack("b", 0)
+    drained(delivery)
+    delivery.remove("b")
+    drained(delivery)
+    assert lane.pending
+
+
 def test_one_blocked_lane_does_not_hold_up_another() -> None:
     delivery, _, other = two_lanes(1_000)
     drained(delivery)
