@@ -202,6 +202,6 @@ def test_only_what_the_model_said_commits_an_attempt(example: Event) -> None:
     assert events.is_content(example) == (isinstance(example, CONTENT) or is_call)
 
 
-@pytest.mark.parametrize("kind", set(BlockKind) - {BlockKind.TOOL_CALL})
+@pytest.mark.parametrize("kind", sorted(set(BlockKind) - {BlockKind.TOOL_CALL}))
 def test_a_block_that_is_still_empty_does_not(kind: BlockKind) -> None:
     assert not events.is_content(events.BlockStart(block="b", index=0, attempt=1, kind=kind))
