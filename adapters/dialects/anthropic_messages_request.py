@@ -134,7 +134,7 @@ class _Conversation:
     def write(self) -> tuple[str, list[dict[str, Any]]]:
         """The joined instructions, and the turns."""
         for at, message in enumerate(self._call.request.messages):
-            if message.name is not None:
+            if message.name is not None and not isinstance(message, ToolMessage):
                 self._notes.dropped("messages[].name", "the Messages API has none")
             match message:
                 case SystemMessage():

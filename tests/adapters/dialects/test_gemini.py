@@ -300,6 +300,16 @@ def test_values_at_paths_become_one_object() -> None:
     assert len(told.of(ToolDelta)) == 1
 
 
+def test_an_item_of_a_list_grows_and_a_path_said_again_is_replaced() -> None:
+    pieces = [
+        piece("$.rooms[0].beds", numberValue=2),
+        piece('$.rooms[0]["view"]', stringValue="sea"),
+        piece("$.rooms[0].beds", numberValue=3),
+    ]
+    told = decoded(sse(chunk(function("book", partialArgs=pieces), finish="STOP")))
+    assert [args for _, _, args in told.calls] == ['{"rooms":[{"beds":3,"view":"sea"}]}']
+
+
 def test_a_call_left_open_is_over_at_the_finish_reason_or_the_next_name() -> None:
     told = decoded(
         sse(
