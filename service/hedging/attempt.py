@@ -52,7 +52,7 @@ class Listener(Protocol):
     """Who is told an attempt's facts; called in the attempt's task."""
 
     def content(self, attempt: "Attempt") -> None:
-        """The first content is there; `commit` may be called before this returns."""
+        """The first content is there, held back; `commit` may be called before this returns."""
 
     def ended(self, attempt: "Attempt", ending: Ending) -> None:
         """The attempt is over by itself; `ending.error` says whether it failed."""
@@ -101,12 +101,11 @@ class Attempt:
         """The task that runs `run`, so that it can be stopped."""
         self._task = task
 
-    def commit(self, emit: Emit) -> None:
-        """It answers: what was held back goes out, and everything after it at once."""
+    def commit(self, emit: Emit) -> list[AttemptEvent]:
+        """It answers: hands out what was held back; everything after it goes to `emit` at once."""
         self._emit = emit
-        if self._buffer:
-            emit(self._buffer)
-            self._buffer = []
+        held, self._buffer = self._buffer, []
+        return held
 
     def abort(self, error: Error | None) -> Sequence[AttemptEvent]:
         """Stop it: close the connection, emit nothing more. `error` None: it lost the race.

@@ -90,6 +90,8 @@ class Runner:
         self._on_end = on_end
         self._race = Race()
         self._entrants: dict[int, _Entrant] = {}
+        self._pending: list[Event] = []
+        """Ends of attempts, to be written together with what follows: one write, not two."""
         self._done = asyncio.Event()
         self._first_content: float | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -144,6 +146,7 @@ class Runner:
                     self._finish(command)
                 case _:
                     assert_never(command)
+        self._flush()
 
     def _start(self, command: Start) -> None:
         choice = self._plan.choices[command.candidate]
@@ -189,19 +192,16 @@ class Runner:
         now = clock.monotonic()
         if attempt.first_content is not None:
             self._first_content = now
-        self._stream.mark_committed()
-        self._append(
-            [
-                AttemptCommit(
-                    attempt=attempt.number,
-                    reason=command.reason,
-                    ttft_ms=round((now - attempt.started) * 1000),
-                    upstream_id=attempt.decoder.upstream_id,
-                    model_actual=attempt.decoder.model,
-                )
-            ]
+        commit = AttemptCommit(
+            attempt=attempt.number,
+            reason=command.reason,
+            ttft_ms=round((now - attempt.started) * 1000),
+            upstream_id=attempt.decoder.upstream_id,
+            model_actual=attempt.decoder.model,
         )
-        attempt.commit(self._append)
+        self._stream.mark_committed()
+        # One append, so that the first token is one write.
+        self._append([commit, *attempt.commit(self._append)])
 
     def _abort(self, number: int, error: Error | None) -> None:
         attempt = self._entrants[number].attempt
@@ -211,7 +211,8 @@ class Runner:
         self._record(number)
 
     def _finish(self, command: FinishRace) -> None:
-        self._append([self._stream_end(command)])
+        self._pending.append(self._stream_end(command))
+        self._flush()
         self._stream.mark_ended()
         self._on_end()
         self._done.set()
@@ -219,25 +220,30 @@ class Runner:
     # --- The log ---
 
     def _append(self, events: Sequence[Event]) -> None:
+        """Write events at once: what an attempt emits, and what its reader waits for."""
         self._stream.log.append(events, clock.now_ms())
 
+    def _flush(self) -> None:
+        """Write the ends that are noted."""
+        if self._pending:
+            pending, self._pending = self._pending, []
+            self._append(pending)
+
     def _record(self, number: int) -> None:
-        """Write an attempt's end, once."""
+        """Note an attempt's end, once: it is written with what follows from it."""
         entrant = self._entrants[number]
         ending = entrant.attempt.ending
         if entrant.outcome is not None or ending is None:
             return
         entrant.outcome = _outcome(ending)
-        self._append(
-            [
-                AttemptEnd(
-                    attempt=number,
-                    outcome=entrant.outcome,
-                    error=ending.error,
-                    usage=ending.usage,
-                    finish_raw=ending.finish_raw,
-                )
-            ]
+        self._pending.append(
+            AttemptEnd(
+                attempt=number,
+                outcome=entrant.outcome,
+                error=ending.error,
+                usage=ending.usage,
+                finish_raw=ending.finish_raw,
+            )
         )
 
     def _stream_end(self, command: FinishRace) -> StreamEnd:

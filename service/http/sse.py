@@ -118,24 +118,17 @@ class SseWriter:
         """Write what is new, if the peer keeps up; else leave it to the handler's task."""
         if not self._live:
             return
-        if self._behind():
+        log, cursor = self._log, self._cursor
+        if self._protocol.writing_paused or self._transport.is_closing() or cursor < log.first:
             self._live = False
             self._wake.set()
             return
-        entries = self._log.read(self._cursor)
-        self._cursor += len(entries)
+        entries = log.read(cursor)
+        self._cursor = cursor + len(entries)
         self._send(entries[0] if len(entries) == 1 else b"".join(entries))
-        if self._log.end is not None:
+        if log.end is not None:
             self._live = False
             self._wake.set()
-
-    def _behind(self) -> bool:
-        """Whether the peer or this reader does not keep up, or is gone."""
-        return (
-            self._protocol.writing_paused
-            or self._transport.is_closing()
-            or self._cursor < self._log.first
-        )
 
     # --- The handler's task ---
 

@@ -33,6 +33,17 @@ _JSON = b'{"v":%d,"stream":"%b","seq":%%d,"ts":%%d,%%b\n\n'
 _encode = msgspec.json.Encoder().encode
 
 
+class _Tags(dict[type[Event], bytes]):
+    """Event class -> its type as bytes, filled as classes are met."""
+
+    def __missing__(self, kind: type[Event]) -> bytes:
+        tag = self[kind] = str(kind.__struct_config__.tag).encode()
+        return tag
+
+
+_TAGS = _Tags()
+
+
 class Reader(Protocol):
     """Whoever follows a log."""
 
@@ -85,10 +96,10 @@ class StreamLog:
         if self.end is not None:
             message = f"stream {self.stream} has ended"
             raise RuntimeError(message)
-        seq = self.next
         entries = self._entries
+        seq = self.first + len(entries)
         for event in events:
-            entry = self._template % (seq, tag_of(event), seq, ts, _encode(event)[1:])
+            entry = self._template % (seq, _TAGS[type(event)], seq, ts, _encode(event)[1:])
             entries.append(entry)
             self.size += len(entry)
             seq += 1
@@ -151,16 +162,9 @@ class StreamLog:
         self.first += count
 
 
-_TAGS: dict[type[Event], bytes] = {}
-
-
 def tag_of(event: Event) -> bytes:
-    """The event's type as bytes, looked up once per class."""
-    kind = type(event)
-    tag = _TAGS.get(kind)
-    if tag is None:
-        tag = _TAGS[kind] = str(kind.__struct_config__.tag).encode()
-    return tag
+    """The event's type, as it stands in its entry."""
+    return _TAGS[type(event)]
 
 
 _decoder: msgspec.json.Decoder[SequencedEvent] = msgspec.json.Decoder(SequencedEvent)
