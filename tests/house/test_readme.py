@@ -11,7 +11,7 @@ from tests.house.tree import ROOT
 def typed(pattern: str) -> set[str]:
     """What a pattern finds in the README's shell blocks."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```(?:sh|bash|shell|console)\n(.*?)^```", readme, re.M | re.S)
+    blocks = re.findall(r"^```(?:sh|bash|shell|console)\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
     return {word for block in blocks for word in re.findall(pattern, block)}
 
 
