@@ -171,10 +171,15 @@ class Items:
     def add(self, out: list[AttemptEvent], index: int, item: wire.Item) -> None:
         """An item begins. Whether it holds its texts already differs: they are read at its end."""
         output = self._output(index)
+        if output.item.type and output.item.id != item.id:
+            # Its place is taken again: what was there is over.
+            self.settle(out, index, output.item)
+            output = self._outputs[index] = _Output(index)
         output.item = item
         if self._is_own_tool(item):
-            self._run_tool(out, output, item)
-        elif item.type == "function_call":
+            if output.tool is None and not output.done:
+                self._run_tool(out, output, item)
+        elif item.type == "function_call" and not output.done:
             self._text(out, output, "arguments", 0)
 
     def settle(

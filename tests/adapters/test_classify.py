@@ -476,6 +476,13 @@ def test_what_a_provider_behind_a_gateway_said_is_added_once() -> None:
     assert read(same).message == "too busy"
 
 
+def test_a_body_nested_without_end_is_given_up_on() -> None:
+    body: object = {"code": "insufficient_quota"}
+    for _ in range(500):
+        body = {"error": [body]}
+    assert read(body, 503).code is ErrorCode.OVERLOADED
+
+
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: (

@@ -277,6 +277,25 @@ def test_nothing_is_added_to_an_item_that_is_done() -> None:
     assert decoded.text == "hello"
 
 
+def test_an_item_that_takes_another_s_place_ends_it() -> None:
+    decoded = decode(
+        added(0, type="message", id="msg_1"),
+        text("one"),
+        added(0, type="message", id="msg_2"),
+        text("two"),
+        over(),
+    )
+    assert [event.delta for event in decoded.of(TextDelta)] == ["one", "two"]
+    assert [event.block for event in decoded.of(BlockEnd)] == ["b1.0", "b1.1"]
+
+
+def test_an_item_that_is_announced_twice_begins_once() -> None:
+    searching = added(0, type="web_search_call", id="ws_1")
+    calling = added(1, type="function_call", id="fc_1", call_id="c", name="now")
+    decoded = decode(searching, searching, calling, calling, over())
+    assert len(decoded.of(BlockStart)) == 2
+
+
 def test_a_message_without_text_is_no_block() -> None:
     empty = added(0, type="message", content=[])
     part = {"type": "response.content_part.added", "output_index": 0, "part": {"text": ""}}
