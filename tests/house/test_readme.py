@@ -7,11 +7,13 @@ import pytest
 from service.cli import main
 from tests.house.tree import ROOT
 
+BLOCK = re.compile(r"^```(?:sh|bash|shell|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
 
 def typed(pattern: str) -> set[str]:
     """What a pattern finds in the README's shell blocks."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```(?:sh|bash|shell|console)\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    blocks = BLOCK.findall(readme)
     return {word for block in blocks for word in re.findall(pattern, block)}
 
 

@@ -6,10 +6,7 @@ from pathlib import Path
 from tests.house.tree import ROOT, modules, parsed, shown
 
 # Modules without a test file of their own, by the file that tests them instead.
-TESTED_ELSEWHERE = {
-    # Data: what holds for one holds for all, and is checked over all.
-    "adapters/providers/*.py": "tests/adapters/test_registry.py",
-}
+TESTED_ELSEWHERE: dict[str, str] = {}
 
 
 def test_every_module_has_its_test_file_where_one_looks_for_it() -> None:
