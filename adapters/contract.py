@@ -63,7 +63,9 @@ class Provider:
     responses: "Dialect | None" = None
     """Set where some requests go over the Responses API instead; `dialect_for` decides."""
     models: tuple[Model, ...]
-    """Best first: an unnamed model means the first."""
+    """In the order in which they are shown."""
+    default: str | None = None
+    """Alias of the model that answers where none is named; None: the first."""
     unlisted: Model = Model(id="", images=True)
     """What to assume of a model that is not listed; its id is filled in."""
     regions: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
@@ -79,7 +81,8 @@ class Provider:
     """Since when its owner no longer offers it, in words; a retired provider is never routed to."""
 
     def model(self, name: str | None) -> Model:
-        """The listed model of that id or alias, else `unlisted` under that id; None: the first."""
+        """The listed model of that id or alias, else `unlisted` under that id; None: the default."""
+        name = name or self.default
         if name is None:
             return self.models[0]
         for model in self.models:

@@ -43,10 +43,12 @@ PROVIDER = Provider(
     # Temperature is a 400 from Opus 4.7 on. All of these think unless told otherwise; Opus 5.5 and
     # Fable cannot be told.
     models=(
-        replace(_CLAUDE, id="claude-sonnet-5-5", alias="sonnet"),
         replace(_CLAUDE, id="claude-opus-5-5", alias="opus", reasoning="always"),
+        replace(_CLAUDE, id="claude-sonnet-5-5", alias="sonnet"),
         replace(_CLAUDE, id="claude-haiku-5-5", alias="haiku"),
-        replace(_CLAUDE, id="claude-fable-5-2", alias="fable", reasoning="always"),
+        # Without an alias: existing callers of the coordination API know exactly the three above.
+        replace(_CLAUDE, id="claude-fable-5-2", reasoning="always"),
     ),
+    default="sonnet",
     unlisted=Model(id="", images=True, reasoning="optional", sampling=False),
 )

@@ -159,11 +159,8 @@ def test_a_server_of_ones_own_reads_no_variable_and_has_no_address_until_configu
 
 
 def test_routing_finds_the_models_it_names() -> None:
-    assert {FIFTEEN["claude"].model(alias).alias for alias in ("opus", "sonnet", "haiku")} == {
-        "opus",
-        "sonnet",
-        "haiku",
-    }
+    aliases = [model.alias for model in FIFTEEN["claude"].models if model.alias is not None]
+    assert aliases == ["opus", "sonnet", "haiku"]
     for provider, alias in [
         ("mistral", "large"),
         ("mistral", "medium"),
