@@ -11,6 +11,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from adapters.contract import Provider
 
+_MAX_LABEL = 63  # characters between two dots of a host name, RFC 1035
+
 
 def normalise(provider: Provider, address: str) -> str:
     """The base URL that `address` means for `provider`, without a slash at its end.
@@ -44,6 +46,9 @@ def _split(address: str) -> SplitResult:
         raise ValueError("the address must start with http:// or https://")
     if not parts.hostname or port == 0:
         raise ValueError("the address names no host, or port 0")
+    # Else the resolver fails in a way of its own (idna), which is no network error.
+    if any(not 0 < len(label) <= _MAX_LABEL for label in parts.hostname.split(".")):
+        raise ValueError("the address's host or port is malformed")
     if "@" in parts.netloc:
         raise ValueError("the address must hold no credentials: keys have their own variables")
     for name in ("query", "fragment"):

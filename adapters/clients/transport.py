@@ -19,6 +19,7 @@ caller's), a pool limit (waiting for a slot would look like a slow provider), HT
 compressed all the same is decompressed).
 """
 
+import io
 import logging
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
@@ -28,6 +29,7 @@ import aiohttp
 import httpx
 import httpx2
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import HttpProcessingError
 from typing_extensions import override
 from yarl import URL
 
@@ -35,6 +37,8 @@ from adapters.clients import exchange
 
 KEEPALIVE = 55.0  # seconds
 DNS_TTL = 60  # seconds
+
+_LARGE = 1024 * 1024  # bytes; from there on aiohttp warns of one piece
 
 # One line a request at INFO, which costs 40 us and tells nothing that an attempt's events do not.
 for _name in ("httpx", "httpx2"):
@@ -80,17 +84,26 @@ class Connections:
         if self._session is None or self._fresh is None:
             raise RuntimeError("the connections are not open")
         send = partial(
-            aiohttp.ClientSession.post,
-            url=URL(url, encoded=True),
-            headers=_sent(headers),
-            data=body,
-            timeout=_timeout(connect_timeout),
-            allow_redirects=False,
+            _send, URL(url, encoded=True), _sent(headers), body, _timeout(connect_timeout)
         )
         try:
             return await send(self._session)
         except _StaleConnectionError:
             return await send(self._fresh)
+
+
+async def _send(
+    url: URL,
+    headers: Mapping[str, str],
+    body: bytes,
+    limits: aiohttp.ClientTimeout,
+    session: aiohttp.ClientSession,
+) -> aiohttp.ClientResponse:
+    # What is large goes out in pieces, so that it does not hold up the loop.
+    data = body if len(body) <= _LARGE else io.BytesIO(body)
+    return await session.post(
+        url, headers=headers, data=data, timeout=limits, allow_redirects=False
+    )
 
 
 def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
@@ -138,8 +151,8 @@ class _Connector(aiohttp.TCPConnector):
 class _Line(ResponseHandler):
     """aiohttp's side of one connection, which also knows how it died.
 
-    Not from outside: aiohttp's tracing tells that a connection is reused, but not whether the
-    answer had begun, and a reset looks the same before and after its first bytes.
+    It cannot be told from outside: aiohttp's tracing tells that a connection is reused, but not
+    whether the answer had begun, and a reset looks the same before and after its first bytes.
     """
 
     _served = False
@@ -162,6 +175,11 @@ class _Line(ResponseHandler):
     @override
     def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
         """The connection is lost to the request."""
+        body = self._payload
+        # Without this, whoever reads the body waits until the deadline: aiohttp 3.14.5 forgets to
+        # tell the reader about framing that breaks after the headers.
+        if isinstance(exc, HttpProcessingError) and body is not None and not body.is_eof():
+            body.set_exception(aiohttp.ClientPayloadError("the framing is broken"), exc)
         if self._reused and not self._answered:
             stale = _StaleConnectionError("a kept-alive connection was dead")
             super().set_exception(stale, exc)

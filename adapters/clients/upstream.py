@@ -94,14 +94,15 @@ def _interrupted(provider: str) -> UpstreamError:
     return UpstreamError(error)
 
 
-async def read_bounded(response: aiohttp.ClientResponse) -> bytes:
+async def read_bounded(response: aiohttp.ClientResponse, *, wait: float = MAX_ERROR_WAIT) -> bytes:
     """The body, or as much of it as comes within the bounds; never raises for what comes.
 
+    Not more than `MAX_ERROR_BODY` bytes, not longer than `wait` seconds.
     The connection goes back to the pool where the body ended, and is closed otherwise.
     """
     body = bytearray()
     try:
-        async with asyncio.timeout(MAX_ERROR_WAIT):
+        async with asyncio.timeout(wait):
             async for chunk in RawUpstream(response, "").chunks():
                 body += chunk
                 if len(body) >= MAX_ERROR_BODY:

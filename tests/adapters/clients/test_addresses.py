@@ -66,6 +66,8 @@ def test_a_server_of_ones_own_is_taken_at_its_word(address: str) -> None:
         ("https://host:99999/v1", "host or port"),
         ("https://host:v1", "host or port"),
         ("https://[::1/v1", "host or port"),
+        ("https://host..example/v1", "host or port"),
+        (f"https://{'a' * 64}.example/v1", "host or port"),
         ("https://key@host/v1", "credentials"),
         ("https://user:hunter2@host/v1", "credentials"),
         ("https://host/v1?key=hunter2", "query"),
