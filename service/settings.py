@@ -362,10 +362,12 @@ def _explain(errors: list[ErrorDetails], origins: Mapping[str, str]) -> str:
 
 def _origin(key: str, origins: Mapping[str, str]) -> str:
     """The origin of a key, of something inside it, or of what it is inside of."""
-    for known, origin in origins.items():
-        if f"{known}.".startswith(f"{key}.") or f"{key}.".startswith(f"{known}."):
-            return origin
-    return "default"
+    related = (
+        origin
+        for known, origin in origins.items()
+        if f"{known}.".startswith(f"{key}.") or f"{key}.".startswith(f"{known}.")
+    )
+    return next(related, "default")
 
 
 def _complaint(error: ErrorDetails, path: list[int | str]) -> str:

@@ -81,6 +81,8 @@ def test_settings_are_not_changed_after_loading() -> None:
         ("[server]\nport = 70000", "server.port in {}: 70000 is not allowed; must be less than"),
         ("[server]\nport = 'x'", "server.port in {}: 'x' is not allowed; must be a valid integer"),
         ("[server]\nprot = 1", "server.prot in {}: unknown key; known are insecure, host, port,"),
+        ("[streams]\nttl = 1", "streams.ttl in {}: unknown key; known are ttl_s, max_bytes,"),
+        ("[websocket]\nidle = 1", "websocket.idle in {}: unknown key; known are max_frame_bytes,"),
         ("[sever]\nport = 1", "sever in {}: unknown key; known are server, streams, websocket,"),
         ("[streams]\nttl_s = nan", "streams.ttl_s in {}: nan is not allowed"),
         ("[streams]\nttl_s = 0", "streams.ttl_s in {}: 0 is not allowed; must be greater than 0"),
