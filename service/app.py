@@ -26,7 +26,7 @@ from service import clock, endpoints, tasks
 from service.http.coordination import Coordination
 from service.http.native import Native
 from service.http.operations import Operations
-from service.http.origins import origins
+from service.http.origins import Origins
 from service.http.problems import typed_errors
 from service.http.websocket import WebSockets
 from service.relay import Deployment, Relay
@@ -45,6 +45,7 @@ class Service:
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         """Nothing is opened yet; `start` does that, on the running loop."""
         self.settings = settings
+        """As the process started; what a reload changes is handed to whom it concerns."""
         self._environ = environ
         self._connections = Connections()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -54,7 +55,8 @@ class Service:
             max_bytes=settings.streams.max_bytes,
             max_events=settings.streams.max_events,
         )
-        self._sockets = WebSockets(self.relay, settings.websocket)
+        self._sockets = WebSockets(self.relay, settings.websocket, settings.streams)
+        self._origins = Origins(settings.server)
 
     async def start(self) -> None:
         """Open the shared connections and build every SDK's client.
@@ -69,16 +71,16 @@ class Service:
         """Swap the deployment; raises SettingsError and changes nothing where it cannot stand."""
         replaced = self.relay.deployment
         self.relay.deployment = self._deploy(settings)
-        self.settings = settings
+        self._origins.server = settings.server
         # Streams that started with the old clients finish with them.
         _ = tasks.spawn(self._retire(replaced), name="retire clients")
 
     def application(self) -> web.Application:
         """The routes, ready for a runner."""
         app = web.Application(
-            middlewares=[typed_errors, origins(self.settings.server)],
-            client_max_size=self.settings.server.max_body_bytes,
+            middlewares=[typed_errors], client_max_size=self.settings.server.max_body_bytes
         )
+        self._origins.install(app)
         native = Native(self.relay, self.settings.streams)
         app.add_routes(native.routes())
         app.add_routes(self._sockets.routes())
