@@ -26,7 +26,7 @@ Source: platform.claude.com, streaming messages; the types of anthropic 2.12.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, assert_never
 
 import orjson
 
@@ -201,6 +201,8 @@ class MessagesDecoder:
                 self._complete()
             case wire.Ping():
                 pass
+            case _:
+                assert_never(frame)
 
     def _failed(self, data: bytes) -> None:
         """The provider says that it failed."""

@@ -22,7 +22,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 from adapters.contract import Call, Encoded, Model
 from adapters.dialects import concessions
@@ -145,6 +145,8 @@ class _Conversation:
                     self._extend("assistant", self._assistant_blocks(message, at))
                 case ToolMessage():
                     self._extend("user", [_tool_result(message)])
+                case _:
+                    assert_never(message)
         self._open()
         for turn in self._turns:
             # A stable sort: results of tool calls first, everything else as it stood.

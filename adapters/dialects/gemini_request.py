@@ -21,7 +21,7 @@ function's `strict`, which have no place in the format.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, assert_never
 from urllib.parse import quote, urlsplit
 
 import orjson
@@ -159,6 +159,8 @@ class _Conversation:
                     self._extend("model", self._model_parts(message, at))
                 case ToolMessage():
                     self._extend("user", [self._result(message, at)])
+                case _:
+                    assert_never(message)
         if not self._contents:
             raise concessions.refusal(
                 self._call, "messages", "the API needs one besides the instructions"

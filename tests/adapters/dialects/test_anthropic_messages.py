@@ -364,6 +364,24 @@ def test_a_delta_of_another_kind_than_its_block_is_left_out() -> None:
     assert [type(event) for event in told.events] == [UsageUpdate, BlockStart, BlockEnd]
 
 
+def test_a_refusal_without_a_reason_is_flagged_all_the_same() -> None:
+    told = decoded(hand_written("claude/refusal_unexplained"))
+    [flag] = told.of(SafetyFlag)
+    assert (flag.category, flag.action) == (None, "blocked")
+    assert told.of(Meta) == []
+
+
+def test_a_refusal_half_way_keeps_what_was_said() -> None:
+    told = decoded(hand_written("claude/refusal"))
+    assert (told.text, told.ending.finish) == ("First you", Finish.REFUSAL)
+    assert [flag.category for flag in told.of(SafetyFlag)] == ["bio"]
+
+
+def test_only_the_first_of_two_message_starts_counts() -> None:
+    told = decoded(hand_written("claude/started_twice"))
+    assert [update.usage.input for update in told.of(UsageUpdate)] == [20]
+
+
 # --- What cannot be known -------------------------------------------------------------------
 
 
