@@ -68,7 +68,10 @@ class _Output:
     done: bool = False
 
     def key(self, of: str, number: int = 0) -> tuple[int, str, int]:
-        """A block's name: all parts of a reasoning item's summary, or of its text, are one."""
+        """A block's name: all parts of a reasoning item's summary, or of its text, are one.
+
+        `item` names the block of an item without a text: a tool's run, reasoning that is secret.
+        """
         return self.index, of, 0 if of in ("summary", "reasoning") else number
 
 
@@ -204,7 +207,7 @@ class Items:
                 self._settle_call(out, output)
         output.done = True
         complete = complete and item.status not in ("incomplete", "failed")
-        for key in [output.key("tool"), *(output.key(*place) for place in output.texts)]:
+        for key in [output.key("item"), *(output.key(*place) for place in output.texts)]:
             self._blocks.end(out, key, complete=complete)
 
     def settle_rest(
@@ -246,7 +249,7 @@ class Items:
         places = (output.key("summary"), output.key("reasoning"))
         block = next(filter(None, map(self._blocks.get, places)), None)
         if block is None:
-            kind, key = BlockKind.REASONING, output.key("tool")
+            kind, key = BlockKind.REASONING, output.key("item")
             block = self._blocks.start(out, key, kind, form="redacted")
         self._sign(out, block, ENCRYPTED, value, output.item.id)
 
@@ -290,7 +293,7 @@ class Items:
     def _run_tool(self, out: list[AttemptEvent], output: _Output, item: wire.Item) -> OpenBlock:
         """Announce a tool's run, under the name of its function or of its type."""
         output.tool = item.name or item.type.removesuffix("_call")
-        block = self._blocks.start(out, output.key("tool"), BlockKind.SERVER_TOOL, name=output.tool)
+        block = self._blocks.start(out, output.key("item"), BlockKind.SERVER_TOOL, name=output.tool)
         given = wire.tool_input(item)
         out.append(
             ServerToolUpdate(block=block.id, status="running", name=output.tool, input=given)
@@ -298,7 +301,7 @@ class Items:
         return block
 
     def _settle_tool(self, out: list[AttemptEvent], output: _Output, item: wire.Item) -> None:
-        block = self._blocks.get(output.key("tool")) or self._run_tool(out, output, item)
+        block = self._blocks.get(output.key("item")) or self._run_tool(out, output, item)
         if item.type == "search_results":
             self.cite(out, item.results)
         out.append(
