@@ -1,0 +1,84 @@
+"""Health, readiness, the event schema and the page, over a real socket."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import orjson
+import pytest
+from jsonschema import Draft202012Validator
+
+from service.http.native import Native
+from service.http.operations import Operations
+from service.relay import Relay
+from service.settings import Streams
+from service.streams.store import Store
+from tests.service.http.serving import body, parsed, served
+from tests.service.scripted import Piece, Scripted, chat, deployment
+
+
+@asynccontextmanager
+async def service(*pieces: Piece) -> AsyncIterator[tuple[Relay, str, aiohttp.ClientSession]]:
+    relay = Relay(Store(ttl=600), deployment({"openai": Scripted(*pieces)}))
+    routes = [*Operations(relay).routes(), *Native(relay, Streams()).routes()]
+    async with served(*routes) as url, aiohttp.ClientSession() as session:
+        yield relay, url, session
+
+
+async def test_health_names_the_engine_that_carries_the_usage_stream() -> None:
+    async with service() as (_, url, session), session.get(f"{url}/healthz") as response:
+        assert response.status == 200
+        assert await response.json() == {
+            "status": "ok",
+            "engine": {"kind": "in-process", "url": None},
+        }
+
+
+async def test_health_says_where_another_engine_is() -> None:
+    relay = Relay(Store(ttl=600), deployment({}))
+    routes = Operations(relay, engine="redis", engine_url="redis://127.0.0.1:6379").routes()
+    async with (
+        served(*routes) as url,
+        aiohttp.ClientSession() as session,
+        session.get(f"{url}/healthz") as response,
+    ):
+        engine = (await response.json())["engine"]
+        assert engine == {"kind": "redis", "url": "redis://127.0.0.1:6379"}
+
+
+async def test_a_draining_service_is_alive_and_not_ready() -> None:
+    async with service() as (relay, url, session):
+        async with session.get(f"{url}/readyz") as response:
+            assert (response.status, await response.json()) == (200, {"status": "ready"})
+        relay.draining = True
+        async with session.get(f"{url}/readyz") as response:
+            assert response.status == 503
+            assert (await response.json())["error"]["code"] == "draining"
+        async with session.get(f"{url}/healthz") as response:
+            assert response.status == 200
+
+
+async def test_everything_a_stream_sends_is_valid_under_the_served_schema() -> None:
+    async with service(*chat("Hel", "lo")) as (_, url, session):
+        async with session.get(f"{url}/v1/schema.json") as response:
+            assert response.content_type == "application/schema+json"
+            validator = Draft202012Validator(orjson.loads(await response.read()))
+        async with session.post(f"{url}/v1/streams", json=body()) as response:
+            blocks = parsed(await response.read())
+    assert len(blocks) > 8
+    for block in blocks:
+        validator.validate(block.data)
+        assert not validator.is_valid(block.data | {"seq": "1"})
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8180", "<script>"])
+async def test_the_page_names_the_first_command_and_runs_nothing(host: str) -> None:
+    async with (
+        service() as (_, url, session),
+        session.get(url, headers={"Host": host}) as response,
+    ):
+        page = await response.text()
+        assert response.content_type == "text/html"
+        assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+        assert "curl -N http://" in page
+        assert "<script" not in page
