@@ -1,0 +1,335 @@
+"""The coordination API: whole answers in the fixed shapes that its callers depend on.
+
+Every answer but the health is an object with `success`; it is true exactly where the status is 200,
+and otherwise `error` says in words why not. Bodies are read as JSON whatever their Content-Type
+says, and fields that are not known are passed over, in messages too. Behind that is the native API:
+a body becomes a `ChatRequest`, goes through the same relay, and its stream is waited for and
+folded. It is cancelled when its caller leaves.
+
+The words for a missing key are French because they always were: callers show and compare them.
+Shapes and examples: docs/coordination.md. Not here yet: what needs recorded usage (costs), and the
+table of use cases.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import msgspec
+import orjson
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from adapters.contract import Endpoint
+from adapters.errors import RequestError, TailraceError, make
+from adapters.events import BlockKind, Error, ErrorCode, Phase, Status, StreamEnd
+from adapters.registry import FIFTEEN
+from adapters.request import ChatRequest
+from service import clock
+from service.endpoints import Inactive
+from service.http import body, problems
+from service.http.native import Native
+from service.relay import Ask, Relay
+from service.routing.plan import Skipped
+from service.routing.policy import Known
+from service.streams.stream import Stream
+
+TEST_PROMPT = "Reply with the word ok."
+TEST_MAX_TOKENS = 64
+"""Enough for a model that thinks a little before its one word; next to nothing in money."""
+
+TEST_LIMIT_MS = 60_000
+"""As long as a first token may take, and so the whole of a test."""
+
+_PASSED_ON = (
+    "messages",
+    "use_case",
+    "complexity",
+    "budget_tier",
+    "temperature",
+    "max_tokens",
+    "latency",
+)
+
+_STATUS_OF_REASON = {
+    "no_key": "inactive",
+    "no_address": "inactive",
+    "disabled": "disabled",
+    "retired": "retired",
+}
+_MISSING_KEY = "API key manquante"
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+class GenerateBody(_Body):
+    """What `generate` takes; what is only passed on is validated as the native request's."""
+
+    messages: Any
+    use_case: Any = None
+    complexity: Any = None
+    budget_tier: Any = None
+    temperature: Any = None
+    max_tokens: Any = None
+    latency: Any = None
+    provider: str | None = None
+    model: str | None = None
+    stream: bool | None = None
+
+
+class TestBody(_Body):
+    """What `test` takes."""
+
+    provider: str
+
+
+Handler = Callable[["Coordination", web.Request], Awaitable[web.StreamResponse]]
+
+
+def _shaped(handler: Handler) -> Handler:
+    """Answer a typed error in this API's shape."""
+
+    async def shaped(self: "Coordination", request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(self, request)
+        except TailraceError as failure:
+            return _failed(failure.error)
+
+    return shaped
+
+
+class Coordination:
+    """Routes under /api/coordination."""
+
+    def __init__(self, relay: Relay, native: Native) -> None:
+        """`native` delivers where a caller asks for the event stream."""
+        self._relay = relay
+        self._native = native
+
+    def routes(self) -> list[web.RouteDef]:
+        """The routes to mount."""
+        return [
+            web.get("/api/coordination/health", self.health),
+            web.get("/api/coordination/llm/providers", self.providers),
+            web.post("/api/coordination/llm/generate", self.generate),
+            web.post("/api/coordination/llm/test", self.test),
+        ]
+
+    async def health(self, _request: web.Request) -> web.Response:
+        """GET health."""
+        return _json({"status": "ok"})
+
+    async def providers(self, _request: web.Request) -> web.Response:
+        """GET llm/providers: all fifteen, in their order."""
+        known = self._relay.deployment.known
+        return _json({"success": True, "providers": [_listed(known[name]) for name in FIFTEEN]})
+
+    @_shaped
+    async def generate(self, request: web.Request) -> web.StreamResponse:
+        """POST llm/generate: the whole answer, or with `stream` the native event stream."""
+        arrived = clock.monotonic()
+        asked = await body.read(request, GenerateBody)
+        known = self._relay.deployment.known
+        chat = _chat(asked, known)
+        if asked.stream:
+            stream, _ = self._open(chat, known, arrived, dialect="native")
+            return await self._native.respond(
+                request, stream, json=False, open_early_ms=chat.open_early_ms
+            )
+        stream, preferred = self._open(chat, known, arrived)
+        end = await _finished(stream)
+        return _json(_generated(stream, end, known) | _substituted(preferred, known))
+
+    @_shaped
+    async def test(self, request: web.Request) -> web.StreamResponse:
+        """POST llm/test: a short real request to one provider and to no other."""
+        arrived = clock.monotonic()
+        asked = await body.read(request, TestBody)
+        known = self._relay.deployment.known
+        _check_name(asked.provider, known)
+        chat = ChatRequest.model_validate(
+            {
+                "messages": [{"role": "user", "content": TEST_PROMPT}],
+                "model": f"{asked.provider}/auto",
+                "max_tokens": TEST_MAX_TOKENS,
+                "fallback": False,
+                "deadlines": {"total_ms": TEST_LIMIT_MS},
+            }
+        )
+        stream, _ = self._open(chat, known, arrived)
+        end = await _over(stream)
+        failed = _failure_of(end)
+        result = {
+            "success": failed is None,
+            "provider": asked.provider,
+            "model": _alias(asked.provider, _model_of(end), known),
+            "latency_ms": end.timing.total_ms,
+            "ttft_ms": end.timing.ttft_ms,
+        }
+        if failed is None:
+            return _json(result)
+        return _json(result | {"error": failed.message}, status=failed.http)
+
+    def _open(
+        self, chat: ChatRequest, known: Known, arrived: float, dialect: str = "coordination"
+    ) -> tuple[Stream, Skipped | None]:
+        """Start a stream that ends when its caller leaves; who should have answered and cannot."""
+        ask = Ask(request=chat, dialect=dialect, cancel_after=0, arrived=arrived)
+        try:
+            stream, plan = self._relay.open(ask)
+        except RequestError as refusal:
+            raise RequestError(_worded(refusal.error, known)) from None
+        return stream, plan.preferred if plan is not None else None
+
+
+# --- Requests -------------------------------------------------------------------------------
+
+
+def _chat(asked: GenerateBody, known: Known) -> ChatRequest:
+    """The native request of a body. Raises RequestError naming the field."""
+    values = ((name, getattr(asked, name)) for name in _PASSED_ON)
+    fields = {name: value for name, value in values if value is not None}
+    fields["model"] = _target(asked, known)
+    try:
+        return ChatRequest.model_validate(fields, extra="ignore")
+    except ValidationError as failure:
+        raise RequestError(problems.of_validation(failure)) from None
+
+
+def _target(asked: GenerateBody, known: Known) -> str:
+    """The native `model` of the two fields; `model` may repeat the provider before its name."""
+    wanted = asked.model or "auto"
+    if asked.provider is None:
+        return wanted
+    _check_name(asked.provider, known)
+    repeated, slash, name = wanted.partition("/")
+    provider = known[asked.provider].provider
+    listed = name == "auto" or any(name in (model.id, model.alias) for model in provider.models)
+    if slash and repeated == asked.provider and listed:
+        return wanted
+    return f"{asked.provider}/{wanted}"
+
+
+def _check_name(provider: str, known: Known) -> None:
+    if provider not in known:
+        message = f"provider: {provider[:64]!r} is not one of {', '.join(known)}"
+        raise RequestError(
+            make(ErrorCode.INVALID_REQUEST, message, param="provider", phase=Phase.BEFORE_STREAM)
+        )
+
+
+# --- Answers --------------------------------------------------------------------------------
+
+
+async def _over(stream: Stream) -> StreamEnd:
+    """Wait for a stream's end, and hold on to it as long as the caller waits."""
+    holder = object()
+    stream.attach(holder)
+    try:
+        await stream.over()
+    finally:
+        stream.detach(holder)
+    return cast("StreamEnd", stream.log.end)  # it is there when `over` returns
+
+
+async def _finished(stream: Stream) -> StreamEnd:
+    """The end of a stream that has an answer.
+
+    Raises RequestError for one that has not, or only half of one: it would pass for whole here.
+    """
+    end = await _over(stream)
+    failure = _failure_of(end)
+    if failure is not None:
+        raise RequestError(failure)
+    return end
+
+
+def _failure_of(end: StreamEnd) -> Error | None:
+    return end.error if end.status in {Status.FAILED, Status.CANCELLED} else None
+
+
+def _generated(stream: Stream, end: StreamEnd, known: Known) -> dict[str, Any]:
+    fold = stream.log.fold()
+    return {
+        "success": True,
+        "content": fold.text(BlockKind.TEXT) or fold.text(BlockKind.REFUSAL),
+        "provider": end.provider,
+        "model": _alias(end.provider, end.model, known),
+        "model_id": end.model,
+        "tokens_used": end.usage.total,
+        "cost": None,
+        "latency_ms": end.timing.total_ms,
+    }
+
+
+def _substituted(preferred: Skipped | None, known: Known) -> dict[str, Any]:
+    """What is said where the first choice could not serve."""
+    entry = known[preferred.provider] if preferred is not None else None
+    if not isinstance(entry, Inactive):
+        return {}
+    return {"fallback_used": True, "primary_error": _words(entry)}
+
+
+def _listed(entry: Endpoint | Inactive) -> dict[str, Any]:
+    provider = entry.provider
+    if isinstance(entry, Inactive):
+        status = _STATUS_OF_REASON[entry.reason]
+        return {"name": provider.name, "status": status, "reason": _reason(entry)}
+    models = [model.alias or model.id for model in provider.models]
+    return {"name": provider.name, "status": "active", "models": models}
+
+
+def _alias(provider: str | None, model: str | None, known: Known) -> str | None:
+    """The short name of a provider's model, where it has one."""
+    if provider is None or model is None:
+        return model
+    return known[provider].provider.model(model).alias or model
+
+
+def _model_of(end: StreamEnd) -> str | None:
+    """The model that was asked, whether it answered or not."""
+    return end.attempts[0].model if end.attempts else None
+
+
+# --- Words ----------------------------------------------------------------------------------
+
+
+def _reason(entry: Inactive) -> str:
+    """Why a provider is not active, without its name."""
+    match entry.reason:
+        case "no_key":
+            return _MISSING_KEY
+        case "no_address":
+            return f"{entry.provider.address_var} is not set"
+        case "disabled":
+            return "disabled in the configuration"
+        case "retired":
+            return str(entry.provider.retired)
+
+
+def _words(entry: Inactive) -> str:
+    """Why a provider cannot serve, with its name."""
+    name = entry.provider.name
+    if entry.reason == "no_key":
+        return f"{_MISSING_KEY} pour {name}"
+    return f"{name}: {_reason(entry)}"
+
+
+def _worded(error: Error, known: Known) -> Error:
+    """A refusal because of one provider, in this API's words."""
+    entry = known.get(error.provider or "")
+    if error.code is ErrorCode.NO_CANDIDATES and isinstance(entry, Inactive):
+        return msgspec.structs.replace(error, message=_words(entry))
+    return error
+
+
+def _failed(error: Error) -> web.Response:
+    response = _json({"success": False, "error": error.message}, status=error.http)
+    if error.retry_after_ms is not None:
+        response.headers["Retry-After"] = str(-(-error.retry_after_ms // 1000))
+    return response
+
+
+def _json(document: dict[str, Any], *, status: int = 200) -> web.Response:
+    return web.Response(status=status, body=orjson.dumps(document), content_type="application/json")
