@@ -85,7 +85,7 @@ def tailrace(provider: Process, data: str) -> Process:
     """The service with one provider, on the relay's core."""
     return Process(
         "-m",
-        "service.cli",
+        "service",
         "serve",
         "--port",
         "0",

@@ -33,9 +33,13 @@ def main() -> int:
                         print(relay_cpu.report(result), flush=True)
             if asked.only in (None, "first-token"):
                 print(first_token.run(provider, service, asked.requests), flush=True)
+    # A provider and a service of their own: what was opened before must not be in the figures.
+    with tempfile.TemporaryDirectory() as data, upstream() as provider:
         with tailrace(provider, data) as service:
             if asked.only in (None, "disconnect"):
                 print(disconnect.run(provider, service, 50), flush=True)
+    with tempfile.TemporaryDirectory() as data, upstream() as provider:
+        with tailrace(provider, data) as service:
             if asked.only in (None, "memory"):
                 print(memory.run(service, asked.idle), flush=True)
     return 0
