@@ -28,7 +28,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, assert_never
 
-import orjson
+import msgspec
 
 from adapters import errors
 from adapters.classify import classify
@@ -103,8 +103,8 @@ class _ServerTool:
         if not text:
             return self.given
         try:
-            return orjson.loads(text)
-        except orjson.JSONDecodeError:
+            return msgspec.json.decode(text)
+        except (msgspec.MsgspecError, RecursionError):
             return text
 
 
@@ -384,7 +384,7 @@ class MessagesDecoder:
             return
         given = self._given.pop(index, None)
         if given is not None and not block.args:
-            self._blocks.delta(self._out, block, orjson.dumps(given).decode())
+            self._blocks.delta(self._out, block, msgspec.json.encode(given).decode())
         for raw in self._citations.pop(index, ()):
             id_ = f"c{self._attempt}.{self._cited}"
             citation = wire.citation_of(raw, id_=id_, length=block.length)

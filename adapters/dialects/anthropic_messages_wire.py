@@ -143,15 +143,17 @@ def read(data: bytes) -> AnyFrame | dict[str, Any]:
     """
     try:
         return _FRAME.decode(data)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         pass
     try:
         plain = msgspec.json.decode(data)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise UnreadableError from error
-    if not isinstance(plain, dict) or plain.get("type") in _TAGS:
-        raise UnreadableError
-    return plain
+    if isinstance(plain, dict):
+        kind = plain.get("type")
+        if kind is None or (isinstance(kind, str) and kind not in _TAGS):
+            return plain
+    raise UnreadableError
 
 
 # --- Counts and citations -------------------------------------------------------------------

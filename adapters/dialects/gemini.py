@@ -28,6 +28,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal
 
+import msgspec
 import orjson
 
 from adapters import errors
@@ -351,7 +352,8 @@ class GeminiDecoder:
         if call is None:
             return
         if call.arguments.value:
-            text = orjson.dumps(call.arguments.value).decode()
+            # Not orjson: it refuses integers beyond 64 bits.
+            text = msgspec.json.encode(call.arguments.value).decode()
             self._blocks.delta(self._out, call.block, text)
         self._blocks.end(self._out, call.key)
 

@@ -121,7 +121,7 @@ def read(data: bytes) -> list[Chunk]:
     """
     try:
         chunks = _CHUNKS.decode(data)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise UnreadableError from error
     return chunks if isinstance(chunks, list) else [chunks]
 

@@ -28,6 +28,7 @@ from adapters.sse import MAX_LINE
 from tests import recordings
 from tests.adapters.dialects import cuts, oracle_anthropic
 from tests.adapters.dialects.chat_cases import STREAMS, call, hand_written, sse
+from tests.adapters.dialects.mutations import mutations
 from tests.recordings import Exchange
 
 DIALECT = AnthropicMessages()
@@ -39,6 +40,10 @@ START: dict[str, Any] = {
     "type": "message_start",
     "message": {"id": "msg_1", "model": "claude-x", "usage": {"input_tokens": 5}},
 }
+DEEP_CALL = (
+    b'{"type":"content_block_start","index":1,'
+    b'"content_block":{"type":"tool_use","id":"t","name":"go","input":{"a":0}}}'
+)
 TEXT: dict[str, Any] = {"type": "text", "text": ""}
 
 
@@ -116,6 +121,19 @@ def test_a_stream_that_stops_anywhere_is_interrupted_or_complete() -> None:
         told = decoded(body[:at])
         expected = Finish.TOOL_CALLS if at > whole + 1 else Finish.INTERRUPTED
         assert told.ending.finish is expected, at
+
+
+@pytest.mark.parametrize("name", HAND_WRITTEN)
+def test_no_value_in_a_payload_makes_the_decoder_raise(name: str) -> None:
+    for body in mutations(hand_written(f"claude/{name}")):
+        decoded(body)
+
+
+def test_no_depth_of_nesting_makes_the_decoder_raise() -> None:
+    deep = b"[" * 100_000 + b"]" * 100_000
+    for payload in (deep, b'{"error":' + deep + b"}", DEEP_CALL.replace(b"0", deep)):
+        told = decoded(b"data: " + payload + b"\n\n")
+        assert told.ending.finish in (Finish.ERROR, Finish.INTERRUPTED)
 
 
 # --- Recordings whose content is known ------------------------------------------------------

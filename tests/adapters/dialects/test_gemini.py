@@ -28,12 +28,18 @@ from adapters.sse import MAX_LINE
 from tests import recordings
 from tests.adapters.dialects import cuts, oracle_gemini
 from tests.adapters.dialects.chat_cases import STREAMS, call, hand_written, sse
+from tests.adapters.dialects.mutations import mutations
 from tests.recordings import Exchange
 
 DIALECT = Gemini()
 HAND_WRITTEN = sorted(path.stem for path in (STREAMS / "gemini").glob("*.sse"))
 BEYOND_THE_ORACLE = {"partial_arguments", "plain_list"}
 WEB_SEARCH = "pydantic-ai.test_google_model_web_search_tool_stream"
+
+
+DEEP_CALL = (
+    b'{"candidates":[{"content":{"parts":[{"functionCall":{"name":"go","args":{"a":0}}}]}}]}'
+)
 
 
 def decoded(stream: bytes) -> cuts.Decoded:
@@ -113,6 +119,19 @@ def test_a_stream_that_stops_anywhere_is_interrupted_or_complete() -> None:
         told = decoded(body[:at])
         expected = Finish.TOOL_CALLS if at >= whole else Finish.INTERRUPTED
         assert told.ending.finish is expected, at
+
+
+@pytest.mark.parametrize("name", HAND_WRITTEN)
+def test_no_value_in_a_payload_makes_the_decoder_raise(name: str) -> None:
+    for body in mutations(hand_written(f"gemini/{name}")):
+        decoded(body)
+
+
+def test_no_depth_of_nesting_makes_the_decoder_raise() -> None:
+    deep = b"[" * 100_000 + b"]" * 100_000
+    for payload in (deep, b'{"error":' + deep + b"}", DEEP_CALL.replace(b"0", deep)):
+        told = decoded(b"data: " + payload + b"\n\n")
+        assert told.ending.finish in (Finish.ERROR, Finish.INTERRUPTED)
 
 
 # --- Recordings whose content is known ------------------------------------------------------
