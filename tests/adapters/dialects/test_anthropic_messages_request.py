@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from anthropic.types.message_create_params import MessageCreateParamsStreaming
+from pydantic import ConfigDict, TypeAdapter, with_config
 
 from adapters.contract import Encoded, Model
 from adapters.dialects.anthropic_messages import AnthropicMessages
@@ -423,3 +425,42 @@ def test_nothing_of_the_request_is_changed_by_writing_it() -> None:
     before = asking.request.model_dump()
     AnthropicMessages().encode(asking)
     assert asking.request.model_dump() == before
+
+
+@with_config(ConfigDict(extra="forbid"))
+class Closed(MessageCreateParamsStreaming):
+    """A request without any field the SDK does not know at the top."""
+
+
+def test_anthropics_own_types_take_what_is_written() -> None:
+    signature = {"provider": "claude", "format": "anthropic.signature", "value": "s"}
+    redacted = {"provider": "claude", "format": "anthropic.redacted", "value": "r"}
+    past = calls(
+        "a",
+        content="So.",
+        reasoning=[{"text": "Hm.", "signature": signature}, {"signature": redacted}],
+    )
+    parts = [
+        {"type": "image_url", "image_url": {"url": PNG}},
+        {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
+    ]
+    schema = {"type": "json_schema", "json_schema": {"name": "answer", "schema": {}}}
+    sent = body(
+        THINKER,
+        messages=[
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": parts},
+            past,
+            result("a", "1"),
+        ],
+        tools=[WEATHER],
+        parallel_tool_calls=False,
+        reasoning={"effort": "max"},
+        response_format=schema,
+        stop="END",
+        user="u-1",
+    )
+    closed = TypeAdapter(Closed)
+    assert closed.validate_python(sent)["max_tokens"] == 8_192
+    forced = body(tools=[WEATHER], tool_choice=NAMED)
+    assert closed.validate_python(forced)["tool_choice"] == forced["tool_choice"]

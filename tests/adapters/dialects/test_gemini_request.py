@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from google.genai import types
 
 from adapters.contract import Encoded, Model
 from adapters.dialects.gemini import Gemini
@@ -439,3 +440,39 @@ def test_nothing_of_the_request_is_changed_by_writing_it() -> None:
     before = asking.request.model_dump()
     Gemini().encode(asking)
     assert asking.request.model_dump() == before
+
+
+def test_googles_own_types_know_every_field() -> None:
+    """They refuse unknown fields, so a misspelt one does not pass."""
+    past = assistant(
+        past_call("a", signature=signature("c2ln")),
+        content="So.",
+        reasoning=[{"text": "Hm.", "signature": signature("c2ln")}],
+    )
+    sent = body(
+        Model(id="gemini-2.5-x", images=True, reasoning="optional"),
+        messages=[
+            {"role": "system", "content": "Be brief."},
+            image(PNG),
+            image("https://example.com/a.png"),
+            past,
+            result("a", "1"),
+        ],
+        tools=[WEATHER],
+        tool_choice=NAMED,
+        max_tokens=10,
+        temperature=0.5,
+        top_p=0.5,
+        stop="END",
+        seed=7,
+        reasoning={"effort": "low"},
+    )
+    formatted = config(LEVELS, response_format=JSON_SCHEMA, reasoning={"effort": "low"})
+    for content in sent.pop("contents"):
+        types.Content.model_validate(content)
+    types.Content.model_validate(sent.pop("systemInstruction"))
+    types.Tool.model_validate(sent.pop("tools")[0])
+    types.ToolConfig.model_validate(sent.pop("toolConfig"))
+    types.GenerationConfig.model_validate(sent.pop("generationConfig"))
+    types.GenerationConfig.model_validate(formatted)
+    assert sent == {}
