@@ -3,8 +3,10 @@
 import asyncio
 import logging
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -14,15 +16,16 @@ from aiohttp import WSMsgType
 
 from adapters.errors import UpstreamError, make
 from adapters.events import ErrorCode
-from service import tasks
+from adapters.registry import COMPATIBLE, PROVIDERS
+from service import endpoints, tasks
 from service.endpoints import Inactive
 from service.http.native import Native
 from service.http.origins import Origins
 from service.http.websocket import MAX_REPLIES, WebSockets
 from service.http.ws_messages import SUBPROTOCOL
-from service.relay import Ask, Relay
+from service.relay import Ask, Deployment, Relay
 from service.routing.plan import Plan
-from service.settings import Server, Streams, Websocket
+from service.settings import Server, Settings, Streams, Websocket
 from service.streams.store import Store
 from service.streams.stream import Stream
 from tests.double.steps import Gate
@@ -791,3 +794,22 @@ async def test_a_server_that_stops_leaves_no_stream_attached() -> None:
         await gate.reached()
         [stream] = relay.store.live
     assert stream.log.readers == 0
+
+
+# --- Documentation --------------------------------------------------------------------------
+
+
+async def test_the_example_in_the_documentation_works_as_it_is_written() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "websocket.md").read_text(encoding="utf-8")
+    program = page.partition("```python\n")[2].partition("```")[0]
+    nobody_but_the_demo = endpoints.resolve(PROVIDERS, COMPATIBLE, Settings(), {})
+    demo = Deployment(nobody_but_the_demo, {"demo": Scripted(*chat("Hel", "lo, ", "world"))})
+    async with bench(relay=Relay(Store(ttl=600), demo)) as b:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            program.replace("ws://127.0.0.1:8180", b.url.replace("http", "ws")),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        output, _ = await process.communicate()
+    assert (process.returncode, output) == (0, b"Hello, world")
