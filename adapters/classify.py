@@ -283,6 +283,7 @@ _PHRASES: Final[Mapping[ErrorCode, re.Pattern[str]]] = {
     ),
     ErrorCode.CONTENT_BLOCKED_INPUT: _phrases(
         r"content management policy",
+        r"content filtering policy",
         r"input was flagged",
         r"inappropriate content",
         r"safety system",
@@ -308,6 +309,7 @@ _PHRASES: Final[Mapping[ErrorCode, re.Pattern[str]]] = {
         r"\b(\w{1,64}) '\w{1,64}' is incompatible with",
         r"[`'\"](\w{1,64})[`'\"] is (?:deprecated|(?:un|not )supported) (?:with|for|by|on) th",
         r"does not support",
+        r"is not supported (?:with|for|by|on) this model",
         r"requests ending with a model turn are not supported",
     ),
 }
@@ -456,7 +458,8 @@ def _distinct(messages: list[str]) -> list[str]:
 
 
 _AFTER_KEY = re.compile(
-    r"(\b(?:api[ _-]?)?(?:key|token|secret|authorization)\b[^:=\n]{0,16}[:=](?!//)\s*)[^\s,;]+",
+    r"(\b(?:api[ _-]?)?(?:key|token|secret|authorization)\b[^:=\n]{0,16}[:=](?!//)\s*)"
+    r"(?!\d{1,9}(?:[\s.,;]|$))[^\s,;]+",  # a short number is a count, as in "token limit: 262144"
     re.IGNORECASE,
 )
 _SECRETS = re.compile(

@@ -224,11 +224,26 @@ KINDS: dict[ErrorCode, list[tuple[str, int | None, object]]] = {
     ErrorCode.UNSUPPORTED_PARAMETER: [
         ("unsupported_value", 400, said(code="unsupported_value")),
         ("a prefill", 400, said(message="m does not support assistant message prefill")),
+        (
+            "a feature the model lacks",
+            400,
+            said(
+                status="INVALID_ARGUMENT",
+                message="Thinking budget is not supported for this model.",
+            ),
+        ),
     ],
     ErrorCode.CONTENT_BLOCKED_INPUT: [
         ("content_filter", 400, said(code="content_filter", message="blocked")),
         ("an inner error", 400, said(innererror={"code": "ResponsibleAIPolicyViolation"})),
         ("data_inspection_failed", 400, said(code="data_inspection_failed")),
+        (
+            "a filter said only in words",
+            400,
+            said(
+                type="invalid_request_error", message="Output blocked by content filtering policy"
+            ),
+        ),
         ("moderation at 403", 403, said(code=403, metadata={"flagged_input": "secret plans"})),
     ],
     ErrorCode.MODEL_UNAVAILABLE: [
@@ -427,6 +442,7 @@ def test_whatever_follows_the_word_key_is_cut_out(text: str) -> None:
         "prompt is too long: 3333404 tokens > 200000 maximum",
         "The model meta-llama/Llama-3.3-70B-Instruct via hf-inference is not found",
         "claude-haiku-4-5-20251001 is not available",
+        "Your request exceeded model token limit: 262144",
     ],
 )
 def test_an_ordinary_message_is_left_as_it_is(text: str) -> None:
