@@ -1,0 +1,258 @@
+"""The whole service in this process, on a real socket, before a double that plays all providers.
+
+`stack` starts `service.app.Service` as `serve` does, with an invented key and the double's address
+for each provider it is told of: the SDKs, the connections, the relay, the log and the HTTP room are
+the real ones, and so are the sockets on both sides. Only the providers' bytes are made up. The
+double speaks in the manner of the provider whose key a request carries.
+
+`Stack.ask` sends one request and reads its answer to the end as a client would (`Told`).
+`nothing_left` is what every fault, cut and departure is held to: when it is over, no task, timer,
+connection, socket, reader or live stream is there that was not there before.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from adapters.registry import FIFTEEN
+from service import tasks
+from service.app import Service
+from service.settings import Settings
+from service.streams.stream import Stream
+from tests.double.script import Script
+from tests.double.seen import Seen
+from tests.double.server import Double
+from tests.e2e import grammar
+from tests.service.http.serving import parsed
+
+PATIENCE = 10.0
+"""Seconds that what must go away may take before a test says what is left."""
+
+NAMES = tuple(FIFTEEN)
+
+ONE_OF_EACH = ("claude", "openai", "perplexity", "groq", "mistral", "gemini")
+"""A provider for each SDK and each dialect; perplexity's is the Responses API."""
+
+
+def key_of(provider: str) -> str:
+    """The invented key of a provider; it names its owner, so a stray one shows where it is from."""
+    return f"test-key-{provider}"
+
+
+def variables(double: Double, providers: Iterable[str] = NAMES) -> dict[str, str]:
+    """The environment in which these providers have a key and live at the double."""
+    environ: dict[str, str] = {}
+    for name in providers:
+        provider = FIFTEEN[name]
+        environ[provider.key_vars[0]] = key_of(name)
+        environ[provider.address_var] = double.base_url(name)
+    return environ
+
+
+def speaks(seen: Seen) -> str:
+    """Whose manner the double answers in: the key's owner's, else the path's."""
+    owner = (seen.key or "").removeprefix("test-key-")
+    assert seen.route is not None, f"no provider has the path {seen.path}"
+    return owner if owner in FIFTEEN else seen.route.provider
+
+
+def question(model: str, **fields: object) -> dict[str, object]:
+    """The body of a request."""
+    return {"messages": [{"role": "user", "content": "Say hello."}], "model": model, **fields}
+
+
+# --- What a client was told -----------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Told:
+    """An answer as its client got it: events, or one HTTP error."""
+
+    status: int
+    headers: Mapping[str, str]
+    events: list[dict[str, Any]] = field(default_factory=list)
+    error: dict[str, Any] = field(default_factory=dict)
+    """The body's `error`; empty where events came."""
+
+    @property
+    def stream(self) -> str:
+        """The stream's id."""
+        return self.headers["Tailrace-Stream-Id"]
+
+    @property
+    def end(self) -> dict[str, Any]:
+        """The last event."""
+        assert self.events, f"HTTP {self.status} instead of a stream: {self.error}"
+        assert self.events[-1]["type"] == "stream.end", "a stream without its end"
+        return self.events[-1]
+
+    @property
+    def text(self) -> str:
+        return self._joined("text.delta")
+
+    @property
+    def reasoning(self) -> str:
+        return self._joined("reasoning.delta")
+
+    @property
+    def calls(self) -> list[tuple[str, str]]:
+        """Name and arguments of every tool call that came whole."""
+        names = {e["block"]: e["name"] for e in self.of("block.start") if e["kind"] == "tool_call"}
+        ended = [e for e in self.of("block.end") if e["block"] in names]
+        return [(names[e["block"]], e["args"]) for e in ended if e["status"] == "complete"]
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        """The events of one type."""
+        return [event for event in self.events if event["type"] == kind]
+
+    def _joined(self, kind: str) -> str:
+        return "".join(event["delta"] for event in self.of(kind))
+
+
+async def read(response: aiohttp.ClientResponse) -> Told:
+    """Read an answer to its end; a stream is held to the grammar."""
+    body = await response.read()
+    if response.content_type != "text/event-stream":
+        error = (await response.json())["error"] if body else {}
+        return Told(response.status, response.headers, error=error)
+    events = [seen.data for seen in parsed(body)]
+    if events and events[0]["seq"] == 0:
+        grammar.check(events)
+    return Told(response.status, response.headers, events)
+
+
+# --- The service before the double ----------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Stack:
+    """A running service, its providers' double and a client of it."""
+
+    service: Service
+    double: Double
+    url: str
+    client: aiohttp.ClientSession
+
+    def post(self, body: Mapping[str, object]) -> "aiohttp.client._RequestContextManager":
+        """Start a stream."""
+        return self.client.post(f"{self.url}/v1/streams", json=body)
+
+    async def ask(self, model: str, *scripts: Script, **fields: object) -> Told:
+        """Have the double play the scripts, ask, and read the answer to its end."""
+        self.double.script(*scripts)
+        async with self.post(question(model, **fields)) as response:
+            return await read(response)
+
+    async def fetch(self, stream: str, after: int = -1) -> Told:
+        """Attach to a stream and read it to its end."""
+        address = f"{self.url}/v1/streams/{stream}"
+        async with self.client.get(address, params={"after": after}) as response:
+            return await read(response)
+
+    @property
+    def streams(self) -> list[Stream]:
+        """Every stream the service knows."""
+        return [kept.stream for kept in self.service.relay.store._kept.values()]
+
+
+@asynccontextmanager
+async def stack(
+    *providers: str,
+    settings: Settings | None = None,
+    environ: Mapping[str, str] | None = None,
+    double: Double | None = None,
+) -> AsyncIterator[Stack]:
+    """Start the service with these providers, all fifteen if none is named, and stop it again.
+
+    `environ` is added to the variables that give them their keys and addresses.
+    """
+    async with double or Double(speaks=speaks) as double:  # noqa: PLR1704 - the one that runs
+        given = variables(double, providers or NAMES) | dict(environ or {})
+        service = Service(settings or Settings(), given)
+        await service.start()
+        runner = web.AppRunner(
+            service.application(), handler_cancellation=True, access_log=None, shutdown_timeout=1
+        )
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        # A connection of its own for each request, so that none idles while connections are counted
+        async with aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, force_close=True)
+        ) as client:
+            yield Stack(service, double, f"http://127.0.0.1:{runner.addresses[0][1]}", client)
+        await runner.cleanup()
+        await service.close()
+
+
+# --- What may be left -----------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def nothing_left(stack: Stack) -> AsyncIterator[None]:
+    """What happens inside leaves nothing behind but connections that wait for the next request."""
+    before = _census(stack)
+    yield
+    left = before
+    try:
+        async with asyncio.timeout(PATIENCE):
+            # What goes away last tells nobody when it does.
+            while left := _census(stack) - before:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+    except TimeoutError:
+        message = f"left after {PATIENCE} s: {dict(left)}"
+        raise AssertionError(message) from None
+
+
+def _census(stack: Stack) -> Counter[str]:
+    """How many there are of everything that must not be left, idle connections taken out."""
+    idle = _idle(stack)
+    count = Counter(_tasks())
+    count.update(_timers())
+    count["tasks of the service"] = tasks.running()
+    count["handlers of a request"] -= idle  # the double's side of each one
+    count["connections of the double"] = stack.double.open_connections - idle
+    count["requests the double answers"] = stack.double.active
+    count["file descriptors"] = sum(1 for _ in Path("/dev/fd").iterdir()) - 2 * idle
+    count["connections in use"] = sum(len(c._acquired) for c in _connectors(stack))
+    count["streams live"] = len(stack.service.relay.store.live)
+    count["readers of a log"] = sum(stream.log.readers for stream in stack.streams)
+    count["holders of a stream"] = sum(len(stream._attached) for stream in stack.streams)
+    return +count
+
+
+def _tasks() -> Iterable[str]:
+    for task in asyncio.all_tasks():
+        name = getattr(task.get_coro(), "__qualname__", "?")
+        yield "handlers of a request" if name == "RequestHandler.start" else f"task {name}"
+
+
+def _timers() -> Iterable[str]:
+    """Timers that the product has set and not cancelled, the store's sweep apart."""
+    for handle in asyncio.get_running_loop()._scheduled:  # type: ignore[attr-defined] - asyncio's
+        owner = getattr(handle._callback, "__self__", None)
+        room = type(owner).__module__.partition(".")[0]
+        if room in {"service", "adapters"} and not isinstance(owner, Service):
+            yield f"timer {handle._callback.__qualname__}"
+
+
+def _connectors(stack: Stack) -> list[aiohttp.BaseConnector]:
+    connections = stack.service._connections
+    sessions = (connections._session, connections._fresh)
+    return [session.connector for session in sessions if session and session.connector]
+
+
+def _idle(stack: Stack) -> int:
+    """Connections to the double that wait for the next request."""
+    return sum(
+        line.is_connected()
+        for connector in _connectors(stack)
+        for waiting in connector._conns.values()
+        for line, _ in waiting
+    )
