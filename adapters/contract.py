@@ -81,7 +81,7 @@ class Provider:
     """Since when its owner no longer offers it, in words; a retired provider is never routed to."""
 
     def model(self, name: str | None) -> Model:
-        """The listed model of that id or alias, else `unlisted` under that id; None: the default."""
+        """The listed model of that id or alias, else `unlisted` by that id; None: the default."""
         name = name or self.default
         if name is None:
             return self.models[0]

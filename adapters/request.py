@@ -325,11 +325,14 @@ class Deadlines(_Model):
     total_ms: int = Field(default=600_000, ge=1, le=3_600_000)
 
 
+Names = Annotated[tuple[str, ...], Field(strict=False, max_length=64)]
+
+
 class ProviderFilter(_Model):
     """Which providers may answer."""
 
-    only: list[str] = Field(default_factory=list, max_length=64)
-    exclude: list[str] = Field(default_factory=list, max_length=64)
+    only: Names = ()
+    exclude: Names = ()
 
 
 _ON_DISCONNECT = re.compile(r"continue|cancel_after:(\d{1,6}(?:\.\d{1,3})?)")
@@ -344,7 +347,7 @@ class ChatRequest(_Model):
     use_case: Annotated[UseCase, Field(strict=False)] = UseCase.CONVERSATION
     budget_tier: Annotated[Tier, Field(strict=False)] = Tier.STANDARD
     complexity: Annotated[Complexity, Field(strict=False)] | None = None
-    latency: Latency = Field(default_factory=Latency)
+    latency: Latency = Latency()
     fallback: bool = True
     after_commit: Annotated[AfterCommit, Field(strict=False)] | None = None
     """None: the client dialect's default, `restart` for native."""
@@ -366,9 +369,9 @@ class ChatRequest(_Model):
         Field(default_factory=dict, max_length=32)
     )
 
-    deadlines: Deadlines = Field(default_factory=Deadlines)
+    deadlines: Deadlines = Deadlines()
     open_early_ms: int = Field(default=5_000, ge=0, le=600_000)
-    providers: ProviderFilter = Field(default_factory=ProviderFilter)
+    providers: ProviderFilter = ProviderFilter()
     on_disconnect: str | None = None
     """`continue` or `cancel_after:<seconds>`; None: the client dialect's default."""
 

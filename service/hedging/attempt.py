@@ -18,7 +18,7 @@ from typing import Protocol
 
 import msgspec
 
-from adapters.contract import Call, Client, Decoder, Encoded
+from adapters.contract import Call, Client, Decoder, Encoded, Upstream
 from adapters.errors import UpstreamError, make
 from adapters.events import (
     AttemptEvent,
@@ -45,6 +45,8 @@ within a round trip. Beyond it, a new connection is cheaper than waiting."""
 
 _log = logging.getLogger(__name__)
 
+_NOTHING = Encoded(path="", body={})
+
 Emit = Callable[[Sequence[AttemptEvent]], None]
 
 
@@ -60,6 +62,24 @@ class Listener(Protocol):
 
 class Attempt:
     """One request to one provider, and what came of it."""
+
+    __slots__ = (
+        "_buffer",
+        "_buffered",
+        "_client",
+        "_connect_timeout",
+        "_deadlines",
+        "_emit",
+        "_encoded",
+        "_listener",
+        "_task",
+        "_timer",
+        "call",
+        "decoder",
+        "ending",
+        "first_content",
+        "started",
+    )
 
     def __init__(
         self,
@@ -128,7 +148,7 @@ class Attempt:
         """Send, read to the end, tell the listener. Raises nothing but cancellation."""
         self._arm()
         try:
-            upstream = await self._client.send(self._encoded, connect_timeout=self._connect_timeout)
+            upstream = await self._send()
             try:
                 await self._read(upstream.chunks())
             finally:
@@ -140,6 +160,11 @@ class Attempt:
             self._broken(make(ErrorCode.INTERNAL, "the attempt failed inside the router"))
         finally:
             self._disarm()
+
+    async def _send(self) -> Upstream:
+        # What is asked is not kept while the answer streams: it may be a megabyte.
+        encoded, self._encoded = self._encoded, _NOTHING
+        return await self._client.send(encoded, connect_timeout=self._connect_timeout)
 
     async def _read(self, chunks: AsyncIterator[bytes]) -> None:
         decoder = self.decoder

@@ -39,6 +39,7 @@ from service.hedging.attempt import Attempt
 from service.hedging.deadlines import Deadlines
 from service.hedging.race import Cancel, Command, Commit, Race, Start
 from service.hedging.race import Finish as FinishRace
+from service.latch import Latch
 from service.routing.plan import Choice, Plan
 from service.streams.stream import Stream
 
@@ -73,6 +74,20 @@ class _Entrant:
 class Runner:
     """One request's attempts."""
 
+    __slots__ = (
+        "_arrived",
+        "_clients",
+        "_done",
+        "_entrants",
+        "_first_content",
+        "_on_end",
+        "_pending",
+        "_plan",
+        "_race",
+        "_stream",
+        "_timer",
+    )
+
     def __init__(
         self,
         stream: Stream,
@@ -92,7 +107,7 @@ class Runner:
         self._entrants: dict[int, _Entrant] = {}
         self._pending: list[Event] = []
         """Ends of attempts, to be written together with what follows: one write, not two."""
-        self._done = asyncio.Event()
+        self._done = Latch()
         self._first_content: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         stream.on_stop(self._stopped)
@@ -103,7 +118,7 @@ class Runner:
         loop = asyncio.get_running_loop()
         self._timer = loop.call_at(self._arrived + limit, self._out_of_time, limit)
         self._execute(self._race.begin())
-        await self._done.wait()
+        await self._done.passed()
         self._timer.cancel()
         await self._reap()
 
@@ -215,7 +230,7 @@ class Runner:
         self._flush()
         self._stream.mark_ended()
         self._on_end()
-        self._done.set()
+        self._done.open()
 
     # --- The log ---
 

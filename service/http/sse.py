@@ -81,6 +81,23 @@ def control(event: ControlEvent) -> bytes:
 class SseWriter:
     """One client's place in a log."""
 
+    __slots__ = (
+        "_asleep",
+        "_chunked",
+        "_cursor",
+        "_first",
+        "_keepalive",
+        "_live",
+        "_log",
+        "_patience",
+        "_protocol",
+        "_response",
+        "_timer",
+        "_transport",
+        "_writer",
+        "_wrote",
+    )
+
     def __init__(
         self,
         log: StreamLog,
@@ -106,7 +123,7 @@ class SseWriter:
         self._keepalive = keepalive
         self._patience = patience
         self._live = False
-        self._wake = asyncio.Event()
+        self._asleep: asyncio.Future[None] | None = None
         self._wrote = clock.monotonic()
         self._timer: asyncio.TimerHandle | None = None
         # Jitter, not a secret.
@@ -120,15 +137,18 @@ class SseWriter:
             return
         log, cursor = self._log, self._cursor
         if self._protocol.writing_paused or self._transport.is_closing() or cursor < log.first:
-            self._live = False
-            self._wake.set()
+            self._wake()
             return
         entries = log.read(cursor)
         self._cursor = cursor + len(entries)
         self._send(entries[0] if len(entries) == 1 else b"".join(entries))
         if log.end is not None:
-            self._live = False
-            self._wake.set()
+            self._wake()
+
+    def _wake(self) -> None:
+        self._live = False
+        if self._asleep is not None and not self._asleep.done():
+            self._asleep.set_result(None)
 
     # --- The handler's task ---
 
@@ -142,8 +162,8 @@ class SseWriter:
                 await self._finish()
                 return
             self._live = True
-            await self._wake.wait()
-            self._wake.clear()
+            self._asleep = asyncio.get_running_loop().create_future()
+            await self._asleep
 
     def close(self) -> None:
         """Stop writing, whatever the log still calls."""
@@ -192,11 +212,11 @@ class SseWriter:
         return True
 
     async def _finish(self) -> None:
-        """End the body; a peer that takes nothing more has all it will get."""
+        """End the body; a peer that takes nothing more, or left, has all it will get."""
         try:
             async with asyncio.timeout(self._patience):
                 await self._response.write_eof()
-        except TimeoutError:
+        except (TimeoutError, ConnectionError):
             self._transport.abort()
 
     def _detach(self) -> None:

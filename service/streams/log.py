@@ -59,6 +59,19 @@ def json_of(entry: bytes) -> bytes:
 class StreamLog:
     """The events of one stream."""
 
+    __slots__ = (
+        "_entries",
+        "_evicted",
+        "_max_bytes",
+        "_max_events",
+        "_readers",
+        "_template",
+        "end",
+        "first",
+        "size",
+        "stream",
+    )
+
     def __init__(
         self, stream: str, *, max_bytes: int = MAX_BYTES, max_events: int = MAX_EVENTS
     ) -> None:

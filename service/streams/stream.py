@@ -11,11 +11,25 @@ from collections.abc import Callable
 from adapters.errors import make
 from adapters.events import Error, ErrorCode
 from adapters.request import ChatRequest
+from service.latch import Latch
 from service.streams.log import Reader, StreamLog
 
 
 class Stream:
     """One answer in the making, or made."""
+
+    __slots__ = (
+        "_attached",
+        "_grace",
+        "_opened",
+        "_over",
+        "_stopper",
+        "cancel_after",
+        "content_started",
+        "id",
+        "log",
+        "request",
+    )
 
     def __init__(self, log: StreamLog, request: ChatRequest, *, cancel_after: float | None) -> None:
         """`cancel_after`: seconds without a reader after which it is cancelled; None: never."""
@@ -28,8 +42,8 @@ class Stream:
         self._stopper: Callable[[Error], None] | None = None
         self._attached: set[object] = set()
         self._grace: asyncio.TimerHandle | None = None
-        self._opened = asyncio.Event()
-        self._over = asyncio.Event()
+        self._opened = Latch()
+        self._over = Latch()
 
     # --- The generation's side ---
 
@@ -40,23 +54,23 @@ class Stream:
     def mark_committed(self) -> None:
         """Content begins with the next append."""
         self.content_started = True
-        self._opened.set()
+        self._opened.open()
 
     def mark_ended(self) -> None:
         """The last event is in the log."""
-        self._opened.set()
-        self._over.set()
+        self._opened.open()
+        self._over.open()
         self._stop_grace()
 
     # --- The readers' side ---
 
     async def opened(self) -> None:
         """Wait for the first content or the end, whichever comes first."""
-        await self._opened.wait()
+        await self._opened.passed()
 
     async def over(self) -> None:
         """Wait for the end."""
-        await self._over.wait()
+        await self._over.passed()
 
     @property
     def ended(self) -> bool:
