@@ -6,8 +6,10 @@ variable that holds the `Exchange`. So, whatever an SDK is like,
 
 * the body on the wire is the one our dialect wrote, byte for byte, also where the SDK's way in
   would encode it again;
-* the outcome is decided here, from what the network did: the SDK's exception, of one of two
-  families, only says that there is none, and never leaves;
+* the outcome is decided here, from what the network did. The SDK is told the status and raises its
+  own exception, of one of two families, which never leaves but as a cause. The body it is not
+  told: some fail, with anything, over one that is no text, and what a body repeats of a prompt
+  has no place in an exception's text;
 * nothing stays open: whoever cancels the call, wherever it is by then, closes the socket.
 
 Nothing here is per chunk: an answer that streams is handed out as it is.
@@ -15,7 +17,7 @@ Nothing here is per chunk: an answer that streams is handed out as it is.
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 import aiohttp
 import orjson
@@ -40,14 +42,6 @@ class Post(Protocol):
         """Send, and wait for the headers of the response."""
 
 
-class Reply(NamedTuple):
-    """What an SDK is shown of a response: of a stream, only that there is one."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
 class Exchange:
     """One request on its way, and its outcome: `upstream`, or `error`, or neither was sent."""
 
@@ -61,8 +55,8 @@ class Exchange:
         self.upstream: RawUpstream | None = None
         self.error: UpstreamError | None = None
 
-    async def perform(self, post: Post, url: str, headers: Mapping[str, str]) -> Reply:
-        """Send the request, and keep what came of it.
+    async def perform(self, post: Post, url: str, headers: Mapping[str, str]) -> int:
+        """Send the request, keep what came of it, and tell the status.
 
         Raises what `post` raises, for the transport to say in the words of its HTTP library.
         """
@@ -71,13 +65,16 @@ class Exchange:
         except (aiohttp.ClientError, OSError) as silence:
             self.error = _unanswered(silence, self._provider)
             raise
+        finally:
+            # The connection's callbacks keep this context, and so this object, while it streams.
+            self._body = b""
         content_type = _media_type(response)
         if response.status == _OK and content_type == _EVENT_STREAM:
             self.upstream = RawUpstream(response, self._provider.name)
-            return Reply(_OK, {"Content-Type": _EVENT_STREAM}, b"")
-        body = await read_bounded(response)
-        self.error = _refused(response, content_type, body, self._provider)
-        return Reply(response.status, {"Content-Type": content_type}, body)
+        else:
+            body = await read_bounded(response)
+            self.error = _refused(response, content_type, body, self._provider)
+        return response.status
 
 
 _current: ContextVar[Exchange] = ContextVar("exchange")
