@@ -6,7 +6,9 @@ from pathlib import Path
 from tests.house.tree import ROOT, modules, parsed, shown
 
 # Modules without a test file of their own, by the file that tests them instead.
-TESTED_ELSEWHERE: dict[str, str] = {}
+TESTED_ELSEWHERE = {
+    "service/__main__.py": "tests/service/test_cli.py",
+}
 
 
 def test_every_module_has_its_test_file_where_one_looks_for_it() -> None:

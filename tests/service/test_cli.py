@@ -10,9 +10,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import orjson
 import pytest
 
 from adapters.registry import FIFTEEN
@@ -40,14 +42,21 @@ def run(
 
 @contextmanager
 def serving(folder: Path, **environ: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """A real service on a free port, and its address as its start-up line gives it."""
-    with subprocess.Popen(  # noqa: S603 - our own script
-        [TAILRACE, "serve", "--port", "0"],
-        cwd=folder,
-        env={**BARE, **environ},
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
+    """A real service on a free port, and its address as its start-up line gives it.
+
+    What it logs is in `log` in its folder.
+    """
+    with (
+        (folder / "log").open("w") as log,
+        subprocess.Popen(  # noqa: S603 - our own script
+            [TAILRACE, "serve", "--port", "0"],
+            cwd=folder,
+            env={**BARE, **environ},
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        ) as process,
+    ):
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
@@ -56,6 +65,18 @@ def serving(folder: Path, **environ: str) -> Iterator[tuple[str, subprocess.Pope
             yield found[0], process
         finally:
             process.terminate()
+
+
+def interrupt_at_first_word(url: str) -> int:
+    with subprocess.Popen(  # noqa: S603 - our own script
+        [TAILRACE, "ask", "Hello", "--model", "demo/slow", "--url", url],
+        env=BARE,
+        stdout=subprocess.PIPE,
+    ) as asking:
+        assert asking.stdout is not None
+        assert asking.stdout.read(1)
+        asking.send_signal(signal.SIGINT)
+        return asking.wait()
 
 
 @pytest.fixture
@@ -76,22 +97,49 @@ def test_a_served_question_is_answered_in_the_terminal_and_a_signal_ends_it_well
     tmp_path: Path,
 ) -> None:
     with serving(tmp_path) as (url, process):
-        plain = run(tmp_path, "ask", "Hello", "--model", "demo/demo", "--url", url)
-        told = run(tmp_path, "ask", "Hello", "--explain", "--url", url)
-        raw = run(tmp_path, "ask", "-", "--json", "--url", url, stdin="Hello")
-        listed = run(tmp_path, "providers", "--url", url)
-        refused = run(tmp_path, "ask", "Hello", "--model", "groq/auto", "--url", url)
+
+        def asked(*arguments: str) -> subprocess.CompletedProcess[str]:
+            return run(tmp_path, *arguments, "--url", url, stdin="Hello")
+
+        # At once, because the demo takes its time, as a provider does.
+        with ThreadPoolExecutor() as together:
+            plain, told, raw, listed, refused = together.map(
+                lambda line: asked(*line.split()),
+                [
+                    "ask Hello --model demo/demo",
+                    "ask Hello --explain",
+                    "ask - --json",
+                    "providers",
+                    "ask Hello --model groq/auto",
+                ],
+            )
+        interrupted = interrupt_at_first_word(url)
         process.send_signal(signal.SIGTERM)
         assert process.wait() == 0
+    assert interrupted == 128 + signal.SIGINT
+    # The command hangs up at `stream.end`, before the body's last chunk: no fault of anybody's.
+    assert "ERROR" not in (tmp_path / "log").read_text(encoding="utf-8")
     assert (plain.returncode, plain.stderr) == (0, "")
     assert "demo" in plain.stdout.lower()
-    assert told.returncode == 0
+    assert (told.returncode, told.stdout) == (0, plain.stdout)
     assert "answers: first token after" in told.stderr
-    assert raw.stdout.splitlines()[-1].startswith('{"v":1,"type":"stream.end"')
+    assert orjson.loads(raw.stdout.splitlines()[-1])["type"] == "stream.end"
     assert [line.split()[0] for line in listed.stdout.splitlines()] == list(FIFTEEN)
     assert refused.returncode == 1
     assert refused.stderr.startswith("tailrace: no_candidates: ")
     assert refused.stderr.count("\n") == 1
+
+
+def test_the_package_runs_like_the_command(tmp_path: Path) -> None:
+    module = subprocess.run(
+        [sys.executable, "-m", "service", "check-config"],
+        cwd=tmp_path,
+        env=BARE,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert module.stdout == run(tmp_path, "check-config").stdout
 
 
 def test_a_bad_setting_stops_the_start_with_one_line(tmp_path: Path) -> None:
