@@ -7,6 +7,10 @@ from tests.house.tree import ROOT, modules, parsed, shown
 
 # Modules without a test file of their own, by the file that tests them instead.
 TESTED_ELSEWHERE = {
+    # Only structs, which their decoder fills.
+    "adapters/dialects/anthropic_messages_wire.py": "tests/adapters/dialects/test_anthropic_messages.py",
+    "adapters/dialects/gemini_wire.py": "tests/adapters/dialects/test_gemini.py",
+    # Four lines, run as a process.
     "service/__main__.py": "tests/service/test_cli.py",
 }
 
