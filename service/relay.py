@@ -1,8 +1,8 @@
 """One request's whole story: plan, stream, race, log, end.
 
 `open` does everything that can still be refused as an HTTP error (routing, an Idempotency-Key used
-twice) and returns a live `Stream`; the generation then runs in a task of its own, whatever becomes
-of the connection that asked for it.
+twice) and returns a live `Stream`; the generation then runs in its attempts' tasks, whatever
+becomes of the connection that asked for it.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from adapters.errors import RequestError, make
 from adapters.events import Candidate as CandidateFact
 from adapters.events import Caps, ErrorCode, Phase, RoutePlan, StreamStart
 from adapters.request import ChatRequest
-from service import clock, ids, tasks
+from service import clock, ids
 from service.hedging.runner import Runner
 from service.routing import policy
 from service.routing.plan import Plan
@@ -97,7 +97,7 @@ class Relay:
             arrived=ask.arrived,
             on_end=lambda: self.store.ended(stream, clock.monotonic()),
         )
-        _ = tasks.spawn(runner.run(), name=f"{stream.id} relay")
+        runner.begin()
         return stream, plan
 
     def _stream(self, ask: Ask) -> Stream:

@@ -23,12 +23,31 @@ wait for `stall` because a provider forgot to close: 5 s is a hundred times what
 class Deadlines:
     """The limits of one attempt; all times are monotonic seconds."""
 
-    __slots__ = ("_counts", "_finished", "_first", "_last", "_min_rate", "_stall", "_started")
+    __slots__ = (
+        "_counts",
+        "_finished",
+        "_first",
+        "_last",
+        "_min_rate",
+        "_stall",
+        "_started",
+        "_until",
+    )
 
     def __init__(
-        self, *, started: float, first_content: float, stall: float, min_rate: float | None
+        self,
+        *,
+        started: float,
+        first_content: float,
+        stall: float,
+        until: float,
+        min_rate: float | None,
     ) -> None:
-        """`first_content` and `stall` in seconds, `min_rate` in tokens per second or None."""
+        """`first_content` and `stall` in seconds, `min_rate` in tokens per second or None.
+
+        `until` is when the whole request is out of time, whichever attempt it has come to.
+        """
+        self._until = until
         self._started = started
         self._first = started + first_content
         self._stall = stall
@@ -59,6 +78,9 @@ class Deadlines:
 
     def due(self, now: float) -> float:
         """When, after `now`, something may be due next."""
+        return min(self._due(now), self._until)
+
+    def _due(self, now: float) -> float:
         if self._finished is not None:
             return self._finished + FINISH_GRACE
         if self._last is None:
@@ -70,6 +92,8 @@ class Deadlines:
 
     def check(self, now: float) -> Error | None:
         """What has expired at `now`, if anything."""
+        if now >= self._until:
+            return make(ErrorCode.TIMEOUT_TOTAL, "the answer took longer than its time limit")
         if self._finished is not None:
             return _trailer() if now >= self._finished + FINISH_GRACE else None
         if self._last is None:

@@ -29,7 +29,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import exp, log
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 BUCKETS = 206
 SHORTEST = 0.020  # seconds, upper edge of what counts as the shortest
@@ -39,6 +39,9 @@ SIZES = (1_000, 4_000, 16_000)
 """Input tokens at which the next prompt size begins."""
 SCALES = (1.0, 1.5, 2.5, 4.0)
 """What the first token takes at each prompt size, relative to the smallest."""
+
+MOST_KEYS = 2_000
+"""Records kept, the least recently used forgotten: clients may name any model. 3.3 kB each."""
 
 _LOG_GROWTH = log(GROWTH)
 _EDGES = tuple(SHORTEST * GROWTH ** (bucket + 1) for bucket in range(BUCKETS))
@@ -202,6 +205,10 @@ class Estimate:
         return None if reached is None else reached * self.scale
 
 
+_Coarse = tuple[str, str, bool]
+_Name = TypeVar("_Name", Key, _Coarse)
+
+
 class Delays:
     """The records of all keys, and the delays read from them."""
 
@@ -209,7 +216,7 @@ class Delays:
         """Nothing is known."""
         self.settings = settings or DelaySettings()
         self._waits: dict[Key, Waits] = {}
-        self._all_sizes: dict[tuple[str, str, bool], Waits] = {}
+        self._all_sizes: dict[_Coarse, Waits] = {}
         """All prompt sizes of a model together, each time divided by its size's scale."""
         self._estimates: dict[Key, Estimate] = {}
         self._assumed = _assumption(self.settings)
@@ -228,6 +235,8 @@ class Delays:
         """What is believed of `key`; made anew once a second."""
         known = self._estimates.get(key)
         if known is None or now >= known.until:
+            if len(self._estimates) >= MOST_KEYS:
+                self._estimates.clear()  # a second's work at most
             known = self._estimates[key] = self._make(key, now)
         return known
 
@@ -263,20 +272,21 @@ class Delays:
         return most if seconds is None else min(max(seconds * unit, self.settings.least), most)
 
     def _own(self, key: Key) -> Waits:
-        waits = self._waits.get(key)
-        if waits is None:
-            waits = self._waits[key] = self._fresh()
-        return waits
+        return self._record(self._waits, key)
 
     def _coarse(self, key: Key) -> Waits:
-        name = (key.provider, key.model, key.reasoning)
-        waits = self._all_sizes.get(name)
-        if waits is None:
-            waits = self._all_sizes[name] = self._fresh()
-        return waits
+        return self._record(self._all_sizes, (key.provider, key.model, key.reasoning))
 
-    def _fresh(self) -> Waits:
-        return Waits(memory=self.settings.memory, memory_samples=self.settings.memory_samples)
+    def _record(self, records: dict[_Name, Waits], name: _Name) -> Waits:
+        """The record of that name, made if need be, as the most recently used."""
+        waits = records.pop(name, None)
+        if waits is None:
+            settings = self.settings
+            waits = Waits(memory=settings.memory, memory_samples=settings.memory_samples)
+            if len(records) >= MOST_KEYS:
+                del records[next(iter(records))]
+        records[name] = waits
+        return waits
 
 
 def _falls_to(curve: list[float], share: float) -> float | None:

@@ -2,8 +2,8 @@
 
 One `Runner` serves one request. Attempts tell it their facts from their own tasks; it asks the race
 what follows and does it at once, synchronously, so that the log is always in the state the race
-says. Its own task (`run`) only starts the race, waits for the end and then for every attempt's
-connection to be closed: when `run` returns, nothing of the request is left.
+says. It has no task of its own: what runs are the attempts, each of which closes its connection on
+its way out, and a moment after the end it looks whether they have.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from typing import assert_never
 import msgspec
 
 from adapters.contract import Call, Client, dialect_for
-from adapters.errors import RequestError, make
+from adapters.errors import RequestError
 from adapters.events import (
     STATUS_OF_FINISH,
     AttemptCommit,
@@ -39,12 +39,11 @@ from service.hedging.attempt import Attempt
 from service.hedging.deadlines import Deadlines
 from service.hedging.race import Cancel, Command, Commit, Race, Start
 from service.hedging.race import Finish as FinishRace
-from service.latch import Latch
 from service.routing.plan import Choice, Plan
 from service.streams.stream import Stream
 
-REAP = 1.0  # seconds
-"""How long an attempt may take to close its connection; measured: 0.4 ms."""
+CLOSING = 1.0  # seconds
+"""How long an attempt may take to close its connection; measured: 0.4 ms (bench/README.md)."""
 
 _TIMEOUTS = frozenset(
     {
@@ -77,7 +76,6 @@ class Runner:
     __slots__ = (
         "_arrived",
         "_clients",
-        "_done",
         "_entrants",
         "_first_content",
         "_on_end",
@@ -85,7 +83,6 @@ class Runner:
         "_plan",
         "_race",
         "_stream",
-        "_timer",
     )
 
     def __init__(
@@ -107,20 +104,12 @@ class Runner:
         self._entrants: dict[int, _Entrant] = {}
         self._pending: list[Event] = []
         """Ends of attempts, to be written together with what follows: one write, not two."""
-        self._done = Latch()
         self._first_content: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
         stream.on_stop(self._stopped)
 
-    async def run(self) -> None:
-        """Hold the race, then wait until every connection is closed."""
-        limit = self._stream.request.deadlines.total_ms / 1000
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_at(self._arrived + limit, self._out_of_time, limit)
+    def begin(self) -> None:
+        """Start the race; everything after this happens in the attempts' tasks."""
         self._execute(self._race.begin())
-        await self._done.passed()
-        self._timer.cancel()
-        await self._reap()
 
     # --- Facts from the attempts ---
 
@@ -140,10 +129,6 @@ class Runner:
     # --- Facts from outside ---
 
     def _stopped(self, error: Error) -> None:
-        self._execute(self._race.stop(error))
-
-    def _out_of_time(self, limit: float) -> None:
-        error = make(ErrorCode.TIMEOUT_TOTAL, f"the answer took longer than {limit:g} s")
         self._execute(self._race.stop(error))
 
     # --- Commands ---
@@ -193,6 +178,7 @@ class Runner:
                 started=now,
                 first_content=request.first_content_ms / 1000,
                 stall=limits.stall_ms / 1000,
+                until=self._arrived + limits.total_ms / 1000,
                 min_rate=limits.min_tokens_per_s,
             ),
             listener=self,
@@ -230,7 +216,7 @@ class Runner:
         self._flush()
         self._stream.mark_ended()
         self._on_end()
-        self._done.open()
+        asyncio.get_running_loop().call_later(CLOSING, self._look_after_late_ones)
 
     # --- The log ---
 
@@ -310,14 +296,12 @@ class Runner:
             tokens_per_s=speed,
         )
 
-    async def _reap(self) -> None:
-        """Wait for the attempts' tasks: they close their connections on the way out."""
-        running = [entrant.task for entrant in self._entrants.values() if not entrant.task.done()]
-        if not running:
-            return
-        _, late = await asyncio.wait(running, timeout=REAP)
-        for task in late:
-            _log.warning("an attempt did not close within %s s: %s", REAP, task.get_name())
+    def _look_after_late_ones(self) -> None:
+        """An attempt closes its connection on its way out; one that hangs there is cut down."""
+        for entrant in self._entrants.values():
+            if not entrant.task.done():
+                _log.warning("%s did not close in %g s", entrant.task.get_name(), CLOSING)
+                entrant.task.cancel()
 
 
 def _outcome(ending: Ending) -> Outcome:

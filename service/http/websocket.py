@@ -20,6 +20,7 @@ import logging
 import random
 import struct
 from collections.abc import Callable, Iterable, Iterator
+from typing import assert_never
 
 from aiohttp import WSMessage, WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
@@ -274,6 +275,8 @@ class Socket:
                     self._leave(command.id)
                 case Close():
                     self._verdict = command
+                case _:
+                    assert_never(command)
 
     def _open(self, asked: Start | Attach) -> None:
         try:

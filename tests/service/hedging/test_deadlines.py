@@ -5,7 +5,7 @@ from service.hedging.deadlines import FINISH_GRACE, RATE_WINDOW, Deadlines
 
 
 def limits(*, min_rate: float | None = None) -> Deadlines:
-    return Deadlines(started=100.0, first_content=60.0, stall=30.0, min_rate=min_rate)
+    return Deadlines(started=100.0, first_content=60.0, stall=30.0, until=700.0, min_rate=min_rate)
 
 
 def code(deadlines: Deadlines, now: float) -> ErrorCode | None:
@@ -79,3 +79,13 @@ def test_the_next_look_is_in_the_future_so_that_no_timer_spins() -> None:
     deadlines.content(100.0, chars=1_000)
     for now in (100.0, 105.0, 111.0, 120.0):
         assert deadlines.due(now) > now
+
+
+def test_the_whole_has_a_limit_that_no_content_moves() -> None:
+    deadlines = limits()
+    deadlines.content(690.0)
+    assert deadlines.due(690.0) == 700.0
+    assert code(deadlines, 699.9) is None
+    assert code(deadlines, 700.0) is ErrorCode.TIMEOUT_TOTAL
+    deadlines.finished(699.0)
+    assert code(deadlines, 700.0) is ErrorCode.TIMEOUT_TOTAL
