@@ -37,6 +37,20 @@ class TooLongError(ValueError):
 class SseParser:
     """Feed it pieces of a body; it returns the events each piece completes."""
 
+    __slots__ = (
+        "_after_cr",
+        "_data",
+        "_event",
+        "_max_event",
+        "_max_line",
+        "_max_whole",
+        "_rest",
+        "_rest_size",
+        "_size",
+        "_started",
+        "_unframed",
+    )
+
     def __init__(self, *, max_line: int = MAX_LINE, max_event: int = MAX_EVENT) -> None:
         """Bounds in bytes. Beyond them `feed` raises TooLongError."""
         self._max_line = max_line

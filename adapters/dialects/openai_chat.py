@@ -140,6 +140,25 @@ _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 class ChatDecoder:
     """One answer's bytes -> events; see `contract.Decoder`."""
 
+    __slots__ = (
+        "_asides",
+        "_attempt",
+        "_blocks",
+        "_calls",
+        "_clean_filters",
+        "_details",
+        "_finish_raw",
+        "_provider",
+        "_quirks",
+        "_sse",
+        "_started",
+        "_usage",
+        "ending",
+        "finished",
+        "model",
+        "upstream_id",
+    )
+
     def __init__(self, call: Call, quirks: ChatQuirks) -> None:
         """A decoder at the start of a body."""
         self.ending: Ending | None = None

@@ -16,6 +16,7 @@ from adapters.events import ErrorCode, Phase
 from adapters.request import ChatRequest
 from service import clock
 from service.http import body, folded, sse
+from service.http.sse import Pulse
 from service.relay import Ask, Relay
 from service.settings import Streams
 from service.streams.stream import Stream
@@ -33,6 +34,7 @@ class Native:
         """`settings`: keep-alive and slow-reader limits."""
         self._relay = relay
         self._settings = settings
+        self._pulse = Pulse(settings.keepalive_s)
 
     def routes(self) -> list[web.RouteDef]:
         """The routes to mount."""
@@ -101,8 +103,8 @@ class Native:
             return await sse.deliver(
                 request,
                 stream,
+                pulse=self._pulse,
                 cursor=cursor,
-                keepalive=self._settings.keepalive_s,
                 patience=self._settings.slow_reader_s,
             )
         finally:

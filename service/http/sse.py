@@ -46,14 +46,14 @@ async def deliver(
     request: web.Request,
     stream: Stream,
     *,
+    pulse: "Pulse",
     cursor: int = 0,
-    keepalive: float,
     patience: float,
     headers: dict[str, str] | None = None,
 ) -> web.StreamResponse:
     """Answer `request` with the stream from sequence number `cursor` on, live until its end.
 
-    `keepalive` and `patience` in seconds. The caller has attached to the stream and detaches.
+    `patience` in seconds. The caller has attached to the stream and detaches.
     """
     response = web.StreamResponse(headers={**HEADERS, **(headers or {})})
     response.headers["Tailrace-Stream-Id"] = stream.id
@@ -61,13 +61,13 @@ async def deliver(
     writer = await response.prepare(request)
     if request.method == "HEAD" or writer is None:
         return response
-    sse = SseWriter(
-        stream.log, request, response, writer, cursor=cursor, keepalive=keepalive, patience=patience
-    )
+    sse = SseWriter(stream.log, request, response, writer, cursor=cursor, patience=patience)
     stream.log.subscribe(sse)
+    pulse.add(sse)
     try:
         await sse.run()
     finally:
+        pulse.discard(sse)
         stream.log.unsubscribe(sse)
         sse.close()
     return response
@@ -86,13 +86,11 @@ class SseWriter:
         "_chunked",
         "_cursor",
         "_first",
-        "_keepalive",
         "_live",
         "_log",
         "_patience",
         "_protocol",
         "_response",
-        "_timer",
         "_transport",
         "_writer",
         "_wrote",
@@ -106,7 +104,6 @@ class SseWriter:
         writer: AbstractStreamWriter,
         *,
         cursor: int,
-        keepalive: float,
         patience: float,
     ) -> None:
         """The response is prepared: its headers are on the wire."""
@@ -120,12 +117,10 @@ class SseWriter:
             raise ConnectionResetError("the client has gone")
         self._transport = transport
         self._chunked = response.headers.get("Transfer-Encoding") == "chunked"
-        self._keepalive = keepalive
         self._patience = patience
         self._live = False
         self._asleep: asyncio.Future[None] | None = None
         self._wrote = clock.monotonic()
-        self._timer: asyncio.TimerHandle | None = None
         # Jitter, not a secret.
         self._first = b"retry: %d\n" % random.randint(*RETRY_MS)  # noqa: S311
 
@@ -154,7 +149,6 @@ class SseWriter:
 
     async def run(self) -> None:
         """Follow the log to its end; returns early where the client was too slow."""
-        self._arm()
         while True:
             if not await self._catch_up():
                 return
@@ -168,9 +162,6 @@ class SseWriter:
     def close(self) -> None:
         """Stop writing, whatever the log still calls."""
         self._live = False
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
     async def _catch_up(self) -> bool:
         """Write everything from the cursor on; False where the client did not take it in time."""
@@ -236,17 +227,46 @@ class SseWriter:
         self._transport.write(data)
         self._wrote = clock.monotonic()
 
-    def _arm(self) -> None:
-        """One timer a silence, not one a write: it looks when the last write was."""
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_at(self._wrote + self._keepalive, self._keep_alive)
-
-    def _keep_alive(self) -> None:
-        if self._transport.is_closing():
-            return
-        silent = clock.monotonic() - self._wrote
-        if silent >= self._keepalive - 0.001 and self._live and not self._protocol.writing_paused:
+    def keep_alive(self, now: float, silence: float) -> None:
+        """Write a comment where nothing has been written for `silence` seconds."""
+        if now - self._wrote >= silence and self._live and not self._transport.is_closing():
+            if self._protocol.writing_paused:
+                return
             self._send(_KEEPALIVE)
-        elif silent >= self._keepalive:
-            self._wrote = clock.monotonic()
+
+
+class Pulse:
+    """The keep-alive of every SSE reader: one timer for all of them, not one each.
+
+    It looks ten times per silence, so a comment comes at most a tenth late. A timer costs half a
+    KiB per open stream, and re-arming one on every write more than the write's encoding.
+    """
+
+    def __init__(self, silence: float) -> None:
+        """`silence`: seconds without a write after which a comment is due."""
+        self._silence = silence
+        self._writers: set[SseWriter] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, writer: SseWriter) -> None:
+        """Keep this one alive."""
+        self._writers.add(writer)
+        if self._timer is None:
+            self._arm()
+
+    def discard(self, writer: SseWriter) -> None:
+        """Its response is over."""
+        self._writers.discard(writer)
+        if not self._writers and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._silence / 10, self._look)
+
+    def _look(self) -> None:
+        now = clock.monotonic()
+        for writer in self._writers:
+            writer.keep_alive(now, self._silence)
         self._arm()

@@ -40,7 +40,7 @@ class Stream:
         self.content_started = False
         """Whether an attempt has committed: content may leave, a failure is in-stream."""
         self._stopper: Callable[[Error], None] | None = None
-        self._attached: set[object] = set()
+        self._attached: list[object] = []
         self._grace: asyncio.TimerHandle | None = None
         self._opened = Latch()
         self._over = Latch()
@@ -85,12 +85,13 @@ class Stream:
 
     def attach(self, holder: object) -> None:
         """Somebody follows, or waits for the answer."""
-        self._attached.add(holder)
+        self._attached.append(holder)
         self._stop_grace()
 
     def detach(self, holder: object) -> None:
         """They have left; the last one starts the grace that `on_disconnect` names."""
-        self._attached.discard(holder)
+        if holder in self._attached:
+            self._attached.remove(holder)
         if self._attached or self.ended or self.cancel_after is None:
             return
         if self.cancel_after == 0:
