@@ -13,7 +13,9 @@ import aiohttp
 import orjson
 import pytest
 from aiohttp import WSMsgType
+from jsonschema import Draft202012Validator
 
+from adapters import schema
 from adapters.errors import UpstreamError, make
 from adapters.events import Error, ErrorCode
 from adapters.registry import COMPATIBLE, PROVIDERS
@@ -32,6 +34,7 @@ from tests.double.steps import Gate
 from tests.service.http.serving import becomes, body, parsed, served
 from tests.service.scripted import Piece, Scripted, chat, deployment, provider
 
+SCHEMA = Draft202012Validator(schema.document())
 KIB = 1024
 WORD = "w" * 4_096
 
@@ -476,6 +479,7 @@ async def test_what_the_log_no_longer_has_is_told_as_a_snapshot() -> None:
         assert snapshot["type"] == "stream.snapshot"
         assert heard[0]["next"] == snapshot["as_of"] + 1 == rest[0]["seq"]
         assert snapshot["blocks"][0]["text"] + text(rest) == "".join(words)
+        SCHEMA.validate(snapshot)
 
 
 async def test_a_late_client_that_takes_it_gets_joined_deltas() -> None:
@@ -491,6 +495,8 @@ async def test_a_late_client_that_takes_it_gets_joined_deltas() -> None:
         assert text(found) == "".join(words)
         assert len(deltas) < 5
         assert found[-1]["type"] == "stream.end"
+        for event in found:
+            SCHEMA.validate(event)
 
 
 # --- A socket that is lost ------------------------------------------------------------------
