@@ -26,7 +26,7 @@ EXPECTED: Mapping[UseCase, tuple[tuple[str, str | None], ...]] = {
     UseCase.CODE_GENERATION: (("deepseek", None), ("claude", "sonnet"), ("openai", None)),
     UseCase.ANALYSIS: (("claude", "sonnet"), ("openai", None), ("gemini", "pro")),
     UseCase.SUMMARIZATION: (("gemini", "flash"), ("mistral", "small"), ("groq", None)),
-    UseCase.CLASSIFICATION: (("qwen", None), ("groq", "qwen"), ("gemini", "flash")),
+    UseCase.CLASSIFICATION: (("qwen", None), ("groq", "qwen3.8-27b"), ("gemini", "flash")),
     UseCase.TRANSLATION: (("mistral", "large"), ("gemini", "flash"), ("openai", None)),
     UseCase.QUESTION_ANSWERING: (("openai", None), ("claude", "sonnet"), ("groq", None)),
     UseCase.CREATIVE_WRITING: (("claude", "sonnet"), ("openai", None), ("mistral", "large")),

@@ -1,0 +1,20 @@
+"""Names: prefixed, sortable by time, different every time."""
+
+import re
+
+from service import ids
+
+NOW = 1_795_392_000_123
+
+
+def test_a_name_is_its_prefix_and_26_characters_that_need_no_escaping() -> None:
+    assert re.fullmatch(r"st_[0-9A-HJKMNP-TV-Z]{26}", ids.new("st", NOW))
+
+
+def test_names_sort_by_the_time_they_were_made_at() -> None:
+    names = [ids.new("st", NOW + offset) for offset in range(50)]
+    assert names == sorted(names)
+
+
+def test_names_of_one_moment_differ() -> None:
+    assert len({ids.new("st", NOW) for _ in range(1_000)}) == 1_000
