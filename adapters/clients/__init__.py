@@ -14,6 +14,11 @@ clients hand out aiohttp's own response.
 * `demo`       answers without a network.
 * `factory`    client name -> constructor.
 
+What the detour costs, CPU of one request of 20 messages and its answer over loopback (uvloop,
+Python 3.11, the best of nine interleaved runs of 300): aiohttp alone 0.20 ms; google 0.45, mistral
+0.46, groq 0.55, anthropic 0.59, openai 0.62. Most of it is three URL parses, two header merges and
+one pydantic model in each SDK. Per chunk it costs nothing, but 0.25 us in `transport`.
+
 An SDK reads its own environment: keys, organisations, custom headers, addresses, proxies. None of
 that may reach any address, so every client passes everything explicitly and no header leaves that
 was not stated here; tests set every variable the SDKs know and look for it on the wire.

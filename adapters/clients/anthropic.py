@@ -3,9 +3,6 @@
 An explicit key keeps the SDK from every other credential it knows: `ANTHROPIC_AUTH_TOKEN`, identity
 federation, profiles under ~/.config. It sends the key as a Bearer token (version 2.12). Tracing is
 off: it would read the environment again and put headers on requests.
-
-CPU of a whole request of 20 messages on loopback, uvloop, Python 3.11: 480 us, 205 us with aiohttp
-alone.
 """
 
 import anthropic

@@ -43,16 +43,20 @@ class Post(Protocol):
 
 
 class Exchange:
-    """One request on its way, and its outcome: `upstream`, or `error`, or neither was sent."""
+    """One request on its way, and what came of it: an answer, an error, or nothing was sent.
 
-    __slots__ = ("_body", "_connect_timeout", "_provider", "error", "upstream")
+    A connection's callbacks keep the context in which it was made, and so this object, for as long
+    as it is pooled: it lets go of the body once that is sent, of the answer once that is taken.
+    """
+
+    __slots__ = ("_answer", "_body", "_connect_timeout", "_provider", "error")
 
     def __init__(self, provider: Provider, body: bytes, connect_timeout: float) -> None:
         """`connect_timeout` in seconds."""
         self._provider = provider
         self._body = body
         self._connect_timeout = connect_timeout
-        self.upstream: RawUpstream | None = None
+        self._answer: RawUpstream | None = None
         self.error: UpstreamError | None = None
 
     async def perform(self, post: Post, url: str, headers: Mapping[str, str]) -> int:
@@ -66,15 +70,26 @@ class Exchange:
             self.error = _unanswered(silence, self._provider)
             raise
         finally:
-            # The connection's callbacks keep this context, and so this object, while it streams.
             self._body = b""
         content_type = _media_type(response)
         if response.status == _OK and content_type == _EVENT_STREAM:
-            self.upstream = RawUpstream(response, self._provider.name)
+            self._answer = RawUpstream(response, self._provider.name)
         else:
             body = await read_bounded(response)
             self.error = _refused(response, content_type, body, self._provider)
         return response.status
+
+    def take(self) -> RawUpstream:
+        """Hand the answer out. Raises UpstreamError where there is none."""
+        answer, self._answer = self._answer, None
+        if answer is None:
+            raise self.error or _unsent(self._provider)
+        return answer
+
+    def close(self) -> None:
+        """Close the answer that nobody took."""
+        if self._answer is not None:
+            self._answer.close()
 
 
 _current: ContextVar[Exchange] = ContextVar("exchange")
@@ -108,19 +123,14 @@ async def through(
     body = orjson.dumps(encoded.body)
     exchange = Exchange(provider, body, connect_timeout)
     token = _current.set(exchange)
-    handed_out = False
     try:
         await sdk(encoded, body)
-        if exchange.upstream is None or exchange.error is not None:
-            raise exchange.error or _unsent(provider)
-        handed_out = True
+        return exchange.take()
     except raises as failure:
         raise exchange.error or _unsent(provider) from failure
     finally:
         _current.reset(token)
-        if exchange.upstream is not None and not handed_out:
-            exchange.upstream.close()
-    return exchange.upstream
+        exchange.close()
 
 
 # --- What an answer means -------------------------------------------------------------------

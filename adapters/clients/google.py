@@ -8,9 +8,6 @@ the body as JSON again, so it gets an empty one and the transport sends ours.
 httpx2 and not the `aiohttp_client` the SDK also takes: on that way it repeats a failed request by
 itself, after up to ten seconds. `enterprise=False` keeps Vertex and its credentials out; the scope
 `COLLECTION` says that the base URL holds the API's version already.
-
-CPU of a whole request of 20 messages on loopback, uvloop, Python 3.11: 400 us, 205 us with aiohttp
-alone.
 """
 
 import httpx2

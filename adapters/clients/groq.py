@@ -2,9 +2,6 @@
 
 The one SDK that is still on httpx 0.28. Its own methods put `/openai/v1` before a path; `post` does
 not, so the base URL is the whole one here, too.
-
-CPU of a whole request of 20 messages on loopback, uvloop, Python 3.11: 630 us, 205 us with aiohttp
-alone.
 """
 
 import groq

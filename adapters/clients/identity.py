@@ -8,7 +8,7 @@ taken out by name, and what the request needs is stated. It does not matter whic
 header there, nor whether a later version of the SDK reads another one.
 
 The SDK's reports about itself (`x-stainless-...`: its version, Python's, the machine's) go the same
-way; nobody asked for them, and without them a request is 30 to 60 us cheaper.
+way; nobody asked for them, and a request is no dearer without them.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,14 +1,11 @@
 """The mistralai SDK, through the core that all its methods are made of.
 
-`chat.stream_async` costs 5.9 ms a request of 20 messages, validates the body into models that drop
+`chat.stream_async` costs 5.6 ms a request, validates the body into models that drop
 what they do not know, and its response hooks fail on a stream from a deprecated model. Below it is
 `BaseSDK`, the class that every part of the SDK inherits to build its requests: address, security,
 headers. This file is one more such part, which takes the body as it is. What `do_request_async`
 would add is left out: hooks that run in two threads for each request (160 us, and behind whatever
 else the thread pool has to do), read the environment and, if it says so, report to Mistral.
-
-CPU of a whole request of 20 messages on loopback, uvloop, Python 3.11: 400 us, 205 us with aiohttp
-alone.
 """
 
 import logging

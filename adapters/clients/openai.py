@@ -2,8 +2,7 @@
 
 A request goes through `client.post`, the SDK's public way to an endpoint it has no method for, and
 not through `chat.completions.create`, which walks every message: 16 ms of a blocked loop at 100
-messages against 0.3 ms, with the same headers, authentication and errors. CPU of a whole request of
-20 messages on loopback, uvloop, Python 3.11: 490 us here, 205 us with aiohttp alone.
+messages against 0.4 ms, with the same headers, authentication and errors.
 
 A key goes out as a Bearer token or, for Azure, in its `api-key` header (`Provider.auth`). A server
 of one's own may have no key; then the request carries none. The SDK would take `OPENAI_API_KEY`

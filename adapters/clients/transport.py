@@ -3,7 +3,7 @@
 openai, anthropic, mistralai and google-genai are written for httpx2, groq for httpx 0.28; under
 both stands one aiohttp session, `Connections`, opened once and closed by its owner. A request comes
 down through the library as the SDK built it, goes out by aiohttp, and the library gets to see a
-response of no bytes: the real one stays in the `exchange`, where the client takes it from.
+status: the response stays in the `exchange`, where the client takes it from.
 
 Connections are kept alive for 55 s, just under the 60 s after which many load balancers drop an
 idle one. They still lose that race now and then, and a request that goes out on a connection the
@@ -167,7 +167,7 @@ class _Line(ResponseHandler):
 
     @override
     def data_received(self, data: bytes) -> None:
-        """A read: the one call per chunk that this class adds, 0.1 us."""
+        """A read: all that this class adds to a chunk, 0.25 us of some 30."""
         if data:  # aiohttp also calls it with nothing, to resume parsing
             self._answered = True
         super().data_received(data)
@@ -181,12 +181,9 @@ class _Line(ResponseHandler):
         if isinstance(exc, HttpProcessingError) and body is not None and not body.is_eof():
             body.set_exception(aiohttp.ClientPayloadError("the framing is broken"), exc)
         if self._reused and not self._answered:
-            stale = _StaleConnectionError("a kept-alive connection was dead")
-            super().set_exception(stale, exc)
-        elif exc_cause is None:
-            super().set_exception(exc)
-        else:
-            super().set_exception(exc, exc_cause)
+            exc, exc_cause = _StaleConnectionError("a kept-alive connection was dead"), exc
+        cause = {} if exc_cause is None else {"exc_cause": exc_cause}
+        super().set_exception(exc, **cause)
 
     @override
     def close(self) -> None:
@@ -203,9 +200,7 @@ class _Line(ResponseHandler):
 
 def httpx2_client(connections: Connections) -> httpx2.AsyncClient:
     """A client for SDKs on httpx2; closing it closes no connection."""
-    return httpx2.AsyncClient(
-        transport=_Httpx2Transport(connections), trust_env=False, timeout=None
-    )
+    return httpx2.AsyncClient(transport=_Httpx2Transport(connections), trust_env=False)
 
 
 def httpx_client(connections: Connections) -> httpx.AsyncClient:
@@ -220,10 +215,10 @@ class _Httpx2Transport(httpx2.AsyncBaseTransport):
     @override
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         try:
-            reply = await exchange.current().perform(self._post, str(request.url), request.headers)
+            status = await exchange.current().perform(self._post, str(request.url), request.headers)
         except (aiohttp.ClientError, OSError) as silence:
             raise httpx2.NetworkError("no answer", request=request) from silence
-        return httpx2.Response(reply.status, headers=reply.headers, content=reply.body)
+        return httpx2.Response(status, json={})
 
 
 class _HttpxTransport(httpx.AsyncBaseTransport):
@@ -233,7 +228,7 @@ class _HttpxTransport(httpx.AsyncBaseTransport):
     @override
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         try:
-            reply = await exchange.current().perform(self._post, str(request.url), request.headers)
+            status = await exchange.current().perform(self._post, str(request.url), request.headers)
         except (aiohttp.ClientError, OSError) as silence:
             raise httpx.NetworkError("no answer", request=request) from silence
-        return httpx.Response(reply.status, headers=reply.headers, content=reply.body)
+        return httpx.Response(status, json={})
