@@ -34,6 +34,15 @@ class Asked:
         lines = self.head.decode().split("\r\n")[1:]
         return CIMultiDict((name, value) for name, _, value in (x.partition(": ") for x in lines))
 
+    @property
+    def stated(self) -> dict[str, str]:
+        """The headers that are not the framing's, names lower case."""
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        return {name: value for name, value in headers.items() if name not in _FRAMING}
+
+
+_FRAMING = {"host", "content-length", "accept-encoding"}
+
 
 class Talk:
     """The peer's end of a connection, while it answers."""
