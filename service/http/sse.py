@@ -18,13 +18,12 @@ import asyncio
 import random
 from collections.abc import Iterable
 
-import msgspec
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
-from adapters.events import ControlEvent, Notice, StreamSnapshot
+from adapters.events import ControlEvent, Notice
 from service import clock
-from service.streams.log import StreamLog, tag_of
+from service.streams.log import StreamLog, control_json, tag_of
 from service.streams.stream import Stream
 
 HEADERS = {
@@ -73,9 +72,9 @@ async def deliver(
     return response
 
 
-def control(event: ControlEvent) -> bytes:
+def control(stream: str, event: ControlEvent) -> bytes:
     """A control event as an SSE block: without an id, so it moves no cursor."""
-    return b"event: %b\ndata: %b\n\n" % (tag_of(event), msgspec.json.encode(event))
+    return b"event: %b\ndata: %b\n\n" % (tag_of(event), control_json(stream, event))
 
 
 class SseWriter:
@@ -182,12 +181,9 @@ class SseWriter:
         return (first, *entries) if first else entries
 
     def _send_snapshot(self) -> None:
-        fold = self._log.snapshot
-        if fold is not None:
-            as_of = self._log.first - 1
-            attempt = fold.commit.attempt if fold.commit is not None else None
-            snapshot = StreamSnapshot(as_of=as_of, blocks=fold.snapshot(), attempt=attempt)
-            self._send(control(snapshot))
+        snapshot = self._log.snapshot()
+        if snapshot is not None:
+            self._send(control(self._log.stream, snapshot))
         self._cursor = self._log.first
 
     async def _drained(self) -> bool:
@@ -212,7 +208,8 @@ class SseWriter:
 
     def _detach(self) -> None:
         """Say why and hang up: what is buffered is still flushed if the peer wakes in time."""
-        self._send(control(Notice(code="slow_consumer", reconnect_after_ms=RETRY_MS[0])))
+        notice = Notice(code="slow_consumer", reconnect_after_ms=RETRY_MS[0])
+        self._send(control(self._log.stream, notice))
         transport = self._transport
         transport.close()
         asyncio.get_running_loop().call_later(self._patience, transport.abort)

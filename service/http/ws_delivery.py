@@ -23,7 +23,6 @@ from itertools import groupby
 import msgspec
 
 from adapters.events import (
-    SCHEMA_VERSION,
     ReasoningDelta,
     RefusalDelta,
     SequencedEvent,
@@ -32,8 +31,7 @@ from adapters.events import (
     ToolDelta,
 )
 from service.http import ws_messages
-from service.streams.fold import Fold
-from service.streams.log import StreamLog, decode, json_of
+from service.streams.log import StreamLog, control_json, decode, json_of
 
 BURST = 8
 """Events that still count as keeping up: what one network read gives, behind the events of a
@@ -107,8 +105,9 @@ class Lane:
         Stops at about `limit` bytes, but not before one event.
         """
         log, cursor = self.log, self.cursor
-        if log.snapshot is not None and cursor < log.first:
-            return self._evicted(log.snapshot)
+        snapshot = log.snapshot() if cursor < log.first else None
+        if snapshot is not None:
+            return self._evicted(snapshot)
         if log.next - cursor > BURST:
             return self._batch(limit, coalesce=coalesce)
         jsons = [json_of(entry) for entry in log.read_some(cursor, min(limit, BATCH))]
@@ -147,17 +146,10 @@ class Lane:
             taken = list(enumerate(map(json_of, entries), cursor))
         return [b"%b%b]}" % (self._evs, b",".join(json for _, json in taken))], taken
 
-    def _evicted(self, fold: Fold) -> tuple[list[bytes], Iterable[Numbered]]:
+    def _evicted(self, snapshot: StreamSnapshot) -> tuple[list[bytes], Iterable[Numbered]]:
         """What stands for the events that the log no longer has."""
-        log = self.log
-        self.cursor = log.first
-        snapshot = StreamSnapshot(
-            as_of=log.first - 1,
-            blocks=fold.snapshot(),
-            attempt=fold.commit.attempt if fold.commit is not None else None,
-        )
-        head = b'{"v":%d,"stream":"%b",' % (SCHEMA_VERSION, log.stream.encode())
-        json = head + _encode(snapshot)[1:]
+        self.cursor = self.log.first
+        json = control_json(self.log.stream, snapshot)
         return [self._ev + json + b"}"], [(snapshot.as_of, json)]
 
 

@@ -20,7 +20,14 @@ from typing import Protocol
 
 import msgspec
 
-from adapters.events import SCHEMA_VERSION, Event, SequencedEvent, StreamEnd
+from adapters.events import (
+    SCHEMA_VERSION,
+    ControlEvent,
+    Event,
+    SequencedEvent,
+    StreamEnd,
+    StreamSnapshot,
+)
 from service.streams.fold import Fold
 
 MAX_BYTES = 8 * 1024 * 1024
@@ -49,6 +56,11 @@ class Reader(Protocol):
 
     def push(self) -> None:
         """New entries are there. Called in the writer's task: must neither block nor raise."""
+
+
+def control_json(stream: str, event: ControlEvent) -> bytes:
+    """A control event as every transport sends it: with the envelope, but without a number."""
+    return b'{"v":%d,"stream":"%b",%b' % (SCHEMA_VERSION, stream.encode(), _encode(event)[1:])
 
 
 def json_of(entry: bytes) -> bytes:
@@ -96,10 +108,13 @@ class StreamLog:
         """The sequence number that the next event will get."""
         return self.first + len(self._entries)
 
-    @property
-    def snapshot(self) -> Fold | None:
-        """The fold of everything before `first`; None while nothing has been evicted."""
-        return self._evicted
+    def snapshot(self) -> StreamSnapshot | None:
+        """Everything before `first`, as one event; None while nothing has been evicted."""
+        fold = self._evicted
+        if fold is None:
+            return None
+        attempt = fold.commit.attempt if fold.commit is not None else None
+        return StreamSnapshot(as_of=self.first - 1, blocks=fold.snapshot(), attempt=attempt)
 
     def append(self, events: Sequence[Event], ts: int) -> None:
         """Number, encode and keep `events`, then call the live readers.

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.events import Event, TextDelta
-from service.streams.log import StreamLog, decode, json_of
+from adapters.events import Event, Ping, TextDelta
+from service.streams.log import StreamLog, control_json, decode, json_of
 from tests.service.streams.events_for_tests import end, start, text_block
 
 TS = 1_795_392_000_123
@@ -108,12 +108,18 @@ def test_beyond_its_bounds_a_log_keeps_the_newest_and_folds_the_rest() -> None:
     assert log.first > 0
     assert len(log.read(log.first)) == log.next - log.first <= 6
     assert log.size == sum(map(len, log.read(log.first)))
-    snapshot = log.snapshot
+    snapshot = log.snapshot()
     assert snapshot is not None
     kept = "".join(
         event.delta for event in map(decode, log.read(log.first)) if isinstance(event, TextDelta)
     )
-    assert snapshot.blocks["b1.0"].text + kept == "abcdefgh"
+    [block] = snapshot.blocks
+    assert (snapshot.as_of, block.done) == (log.first - 1, False)
+    assert (block.text or "") + kept == "abcdefgh"
+
+
+def test_a_control_event_has_the_envelope_but_no_number() -> None:
+    assert control_json("st_1", Ping(5)) == b'{"v":1,"stream":"st_1","type":"ping","t":5}'
 
 
 def test_one_append_is_never_evicted_before_its_readers_have_seen_it() -> None:
