@@ -4,6 +4,7 @@ Importing this module imports every SDK, which takes about two seconds; building
 milliseconds each. Both belong before the service says that it is ready.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -26,6 +27,12 @@ _CLIENTS: Final[Mapping[str, Callable[[Endpoint, Connections], Client]]] = {
 }
 _KEYLESS: Final = frozenset({"openai", "demo"})
 """The other SDKs look for a key of their own where they are given none."""
+
+# At DEBUG (`ANTHROPIC_LOG=debug`) some log a whole request with its prompt and key; at INFO the
+# HTTP libraries log a line for each, which tells nothing that an attempt's events do not. Here,
+# because the SDKs read their variables while they are imported.
+for _logger in ("anthropic", "google_genai", "groq", "httpx", "httpx2", "mistralai", "openai"):
+    logging.getLogger(_logger).setLevel(logging.WARNING)
 
 
 def build(endpoint: Endpoint, connections: Connections) -> Client:

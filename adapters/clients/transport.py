@@ -20,7 +20,6 @@ compressed all the same is decompressed).
 """
 
 import io
-import logging
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from typing import Any
@@ -39,10 +38,6 @@ KEEPALIVE = 55.0  # seconds
 DNS_TTL = 60  # seconds
 
 _LARGE = 1024 * 1024  # bytes; from there on aiohttp warns of one piece
-
-# One line a request at INFO, which costs 40 us and tells nothing that an attempt's events do not.
-for _name in ("httpx", "httpx2"):
-    logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 class Connections:

@@ -1,5 +1,6 @@
 import asyncio
 import importlib
+import logging
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -240,6 +241,20 @@ async def test_a_first_request_cancelled_at_any_step_leaves_nothing(
             task.result().close()
         assert in_use(connections) == 0
         await sdk.close()
+
+
+# --- Logging ---
+
+
+@each
+async def test_no_sdk_logs_a_key_or_a_prompt_at_any_level(
+    connections: Connections, peer: Peer, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        await ask(name, peer.url, connections)
+    assert "test-key" not in caplog.text
+    assert "unknown_to_every_sdk" not in caplog.text
+    assert peer.url not in caplog.text
 
 
 # --- Building ---
