@@ -27,6 +27,7 @@ from service.app import Service
 from service.http.sse import Pulse
 from service.settings import Settings
 from service.streams.stream import Stream
+from tests.double.paths import BASE_PATHS
 from tests.double.script import Script
 from tests.double.seen import Seen
 from tests.double.server import Double
@@ -53,13 +54,13 @@ def key_of(provider: str) -> str:
     return f"test-key-{provider}"
 
 
-def variables(double: Double, providers: Iterable[str] = NAMES) -> dict[str, str]:
-    """The environment in which these providers have a key and live at the double."""
+def variables(address: str, providers: Iterable[str] = NAMES) -> dict[str, str]:
+    """The environment in which these providers have a key and live at that scheme and host."""
     environ: dict[str, str] = {}
     for name in providers:
         provider = FIFTEEN[name]
         environ[provider.key_vars[0]] = key_of(name)
-        environ[provider.address_var] = double.base_url(name)
+        environ[provider.address_var] = address + BASE_PATHS[name]
     return environ
 
 
@@ -174,14 +175,15 @@ async def stack(
     *providers: str,
     settings: Settings | None = None,
     environ: Mapping[str, str] | None = None,
-    double: Double | None = None,
+    elsewhere: str | None = None,
 ) -> AsyncIterator[Stack]:
     """Start the service with these providers, all fifteen if none is named, and stop it again.
 
-    `environ` is added to the variables that give them their keys and addresses.
+    `environ` is added to the variables that give them their keys and addresses; `elsewhere` is the
+    scheme and host at which they live instead of the double.
     """
-    async with double or Double(speaks=speaks) as double:  # noqa: PLR1704 - the one that runs
-        given = variables(double, providers or NAMES) | dict(environ or {})
+    async with Double(speaks=speaks) as double:
+        given = variables(elsewhere or double.url, providers or NAMES) | dict(environ or {})
         service = Service(settings or Settings(), given)
         await service.start()
         runner = web.AppRunner(
@@ -189,13 +191,14 @@ async def stack(
         )
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        # A connection of its own for each request, so that none idles while connections are counted
-        async with aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, force_close=True)
-        ) as client:
-            yield Stack(service, double, f"http://127.0.0.1:{runner.addresses[0][1]}", client)
-        await runner.cleanup()
-        await service.close()
+        # A connection of its own for each request: none idles while connections are counted.
+        connector = aiohttp.TCPConnector(limit=0, force_close=True)
+        try:
+            async with aiohttp.ClientSession(connector=connector) as client:
+                yield Stack(service, double, f"http://127.0.0.1:{runner.addresses[0][1]}", client)
+        finally:
+            await runner.cleanup()
+            await service.close()
 
 
 # --- What may be left -----------------------------------------------------------------------

@@ -9,7 +9,6 @@ from typing import Literal
 
 import pytest
 
-from adapters.registry import FIFTEEN
 from tests.double.answer import KeepAlives
 from tests.double.faults import (
     GARBAGE,
@@ -24,7 +23,6 @@ from tests.double.faults import (
     then,
     without,
 )
-from tests.double.paths import BASE_PATHS
 from tests.double.script import Script, dropped, http_answer, reply, stream
 from tests.double.steps import Cut, Gate, Stall, Wait
 from tests.double.wire.scribe import DONE
@@ -165,7 +163,7 @@ async def test_a_fault_before_any_content_is_one_http_error_in_time(
 @one_of_each
 async def test_a_provider_where_nobody_listens_is_an_http_error_at_once(name: str) -> None:
     with closed_address() as address:
-        async with _elsewhere(name, address) as running, nothing_left(running):
+        async with stack(name, elsewhere=address) as running, nothing_left(running):
             with in_time():
                 told = await running.ask(f"{name}/auto")
     assert (told.status, told.error["code"]) == (502, "upstream_connect")
@@ -174,14 +172,10 @@ async def test_a_provider_where_nobody_listens_is_an_http_error_at_once(name: st
 @one_of_each
 async def test_a_provider_that_cannot_be_reached_is_given_up_after_connect_ms(name: str) -> None:
     with deaf_address() as address:
-        async with _elsewhere(name, address) as running, nothing_left(running):
+        async with stack(name, elsewhere=address) as running, nothing_left(running):
             with in_time():
                 told = await running.ask(f"{name}/auto", deadlines={"connect_ms": SOON})
     assert (told.status, told.error["code"]) == (502, "upstream_connect")
-
-
-def _elsewhere(name: str, address: str):  # noqa: ANN202 - as `stack`
-    return stack(name, environ={FIFTEEN[name].address_var: address + BASE_PATHS[name]})
 
 
 # --- After content: stream.end says so ------------------------------------------------------
