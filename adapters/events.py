@@ -571,7 +571,8 @@ SequencedEvent = (
 ControlEvent = Ping | StreamResumed | StreamSnapshot | StreamGap | Notice
 """What a transport may add for one reader."""
 
-_DELTAS = (TextDelta, ReasoningDelta, RefusalDelta, ToolDelta, FileDelta)
+CONTENT = frozenset({TextDelta, ReasoningDelta, RefusalDelta, ToolDelta, FileDelta})
+"""The classes whose every event is model output; a tool call's start is output too."""
 
 
 def is_content(event: Event) -> bool:
@@ -580,7 +581,7 @@ def is_content(event: Event) -> bool:
     A delta, or the start of a tool call (its name is output). Headers, role chunks, empty blocks,
     usage and keep-alives are not.
     """
-    if isinstance(event, _DELTAS):
+    if type(event) in CONTENT:
         return True
     return isinstance(event, BlockStart) and event.kind is BlockKind.TOOL_CALL
 

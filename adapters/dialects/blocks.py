@@ -118,7 +118,9 @@ class Blocks:
         if block is None:
             self.end_runs(out)
             block = self.start(out, kind, kind, form=form)
-        self.delta(out, block, text)
+        # `delta` without the call: this is where every token of a chat answer passes.
+        block.length += len(text)
+        out.append(_DELTA_OF_KIND[kind](block.id, text))
 
     def end_runs(self, out: list[AttemptEvent]) -> None:
         """End the running text, reasoning or refusal block, if one is open."""

@@ -186,6 +186,9 @@ class ChatDecoder:
         out: list[AttemptEvent] = []
         if self.ending is not None:
             return out
+        payload = self._sse.lone(data) if self._started else None
+        if payload is not None and self._common(out, payload):
+            return out
         try:
             messages = self._sse.feed(data)
         except TooLongError as error:

@@ -27,11 +27,12 @@ class Deadlines:
         "_counts",
         "_finished",
         "_first",
-        "_last",
         "_min_rate",
         "_stall",
         "_started",
         "_until",
+        "counting",
+        "last",
     )
 
     def __init__(
@@ -52,16 +53,19 @@ class Deadlines:
         self._first = started + first_content
         self._stall = stall
         self._min_rate = min_rate
-        self._last: float | None = None
+        self.last: float | None = None
+        """When content came last. May be set directly, per token, where nothing is counted."""
+        self.counting = min_rate is not None
+        """Whether `content` must be told how much came."""
         self._finished: float | None = None
         self._counts: dict[int, int] = {}
         """Characters per second of the window; only kept where a least speed is asked for."""
 
     def content(self, now: float, chars: int = 0) -> None:
         """Content has come."""
-        if self._last is None and self._min_rate is not None:
+        if self.last is None and self._min_rate is not None:
             self._started = now
-        self._last = now
+        self.last = now
         if self._min_rate is not None:
             second = int(now)
             self._counts[second] = self._counts.get(second, 0) + chars
@@ -71,11 +75,6 @@ class Deadlines:
         if self._finished is None:
             self._finished = now
 
-    @property
-    def counts_characters(self) -> bool:
-        """Whether `content` wants to know how much came."""
-        return self._min_rate is not None
-
     def due(self, now: float) -> float:
         """When, after `now`, something may be due next."""
         return min(self._due(now), self._until)
@@ -83,9 +82,9 @@ class Deadlines:
     def _due(self, now: float) -> float:
         if self._finished is not None:
             return self._finished + FINISH_GRACE
-        if self._last is None:
+        if self.last is None:
             return self._first
-        stalled = self._last + self._stall
+        stalled = self.last + self._stall
         if self._min_rate is None:
             return stalled
         return min(stalled, max(self._started + RATE_WINDOW, now + 1))
@@ -96,9 +95,9 @@ class Deadlines:
             return make(ErrorCode.TIMEOUT_TOTAL, "the answer took longer than its time limit")
         if self._finished is not None:
             return _trailer() if now >= self._finished + FINISH_GRACE else None
-        if self._last is None:
+        if self.last is None:
             return _first_token(self._first - self._started) if now >= self._first else None
-        if now >= self._last + self._stall:
+        if now >= self.last + self._stall:
             return make(
                 ErrorCode.TIMEOUT_IDLE,
                 f"the provider sent no content for {self._stall:g} s",

@@ -202,7 +202,7 @@ class Runner:
         )
         self._stream.mark_committed()
         # One append, so that the first token is one write.
-        self._append([commit, *attempt.commit(self._append)])
+        self._append([commit, *attempt.commit(self._stream.log.append)])
 
     def _abort(self, number: int, error: Error | None) -> None:
         attempt = self._entrants[number].attempt

@@ -22,7 +22,6 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
 from adapters.events import ControlEvent, Notice
-from service import clock
 from service.streams.log import StreamLog, control_json, tag_of
 from service.streams.stream import Stream
 
@@ -37,6 +36,11 @@ RETRY_MS = (1_000, 3_000)
 
 BATCH = 64 * 1024
 """Bytes a catching-up reader writes before it waits for the peer again."""
+
+HIGH_WATER = 64 * 1024  # bytes
+"""What may wait in a transport: where asyncio and uvloop tell a protocol to pause, by default."""
+
+LOOKS = 10
 
 _KEEPALIVE = b":\n"
 
@@ -90,9 +94,10 @@ class SseWriter:
         "_patience",
         "_protocol",
         "_response",
+        "_seen",
+        "_silent",
         "_transport",
         "_writer",
-        "_wrote",
     )
 
     def __init__(
@@ -119,24 +124,29 @@ class SseWriter:
         self._patience = patience
         self._live = False
         self._asleep: asyncio.Future[None] | None = None
-        self._wrote = clock.monotonic()
+        self._seen = cursor
+        self._silent = 0
         # Jitter, not a secret.
         self._first = b"retry: %d\n" % random.randint(*RETRY_MS)  # noqa: S311
 
     # --- Called by the log, in the upstream's task ---
 
-    def push(self) -> None:
+    def push(self, new: list[bytes], upto: int) -> None:
         """Write what is new, if the peer keeps up; else leave it to the handler's task."""
         if not self._live:
             return
-        log, cursor = self._log, self._cursor
-        if self._protocol.writing_paused or self._transport.is_closing() or cursor < log.first:
+        transport = self._transport
+        if (
+            self._cursor + len(new) != upto
+            or transport.get_write_buffer_size() > HIGH_WATER
+            or transport.is_closing()
+        ):
             self._wake()
             return
-        entries = log.read(cursor)
-        self._cursor = cursor + len(entries)
-        self._send(entries[0] if len(entries) == 1 else b"".join(entries))
-        if log.end is not None:
+        self._cursor = upto
+        data = new[0] if len(new) == 1 else b"".join(new)
+        transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        if self._log.end is not None:
             self._wake()
 
     def _wake(self) -> None:
@@ -222,21 +232,26 @@ class SseWriter:
         if self._chunked:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         self._transport.write(data)
-        self._wrote = clock.monotonic()
 
-    def keep_alive(self, now: float, silence: float) -> None:
-        """Write a comment where nothing has been written for `silence` seconds."""
-        if now - self._wrote >= silence and self._live and not self._transport.is_closing():
-            if self._protocol.writing_paused:
-                return
-            self._send(_KEEPALIVE)
+    def look(self) -> None:
+        """Called LOOKS times per silence: write a comment where nothing was written for one."""
+        if self._cursor != self._seen or not self._live:
+            self._seen = self._cursor
+            self._silent = 0
+            return
+        self._silent += 1
+        if self._silent > LOOKS and not self._protocol.writing_paused:
+            self._silent = 0
+            if not self._transport.is_closing():
+                self._send(_KEEPALIVE)
 
 
 class Pulse:
     """The keep-alive of every SSE reader: one timer for all of them, not one each.
 
-    It looks ten times per silence, so a comment comes at most a tenth late. A timer costs half a
-    KiB per open stream, and re-arming one on every write more than the write's encoding.
+    It looks LOOKS times per silence whether a reader's cursor has moved, so a comment comes a tenth
+    late at most and a write needs no clock. A timer each costs half a KiB per open stream, and
+    re-arming one on every write more than the write's encoding.
     """
 
     def __init__(self, silence: float) -> None:
@@ -260,10 +275,9 @@ class Pulse:
 
     def _arm(self) -> None:
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._silence / 10, self._look)
+        self._timer = loop.call_later(self._silence / LOOKS, self._look)
 
     def _look(self) -> None:
-        now = clock.monotonic()
         for writer in self._writers:
-            writer.keep_alive(now, self._silence)
+            writer.look()
         self._arm()

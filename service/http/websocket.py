@@ -156,8 +156,9 @@ class Follower:
         self._socket = socket
         self._lane = lane
 
-    def push(self) -> None:
+    def push(self, new: list[bytes], upto: int) -> None:
         """The log has grown: called in the upstream's task."""
+        del new, upto  # the lane reads by its own cursor, for it may be waiting for credit
         self._socket.push(self._lane)
 
 

@@ -2,8 +2,8 @@
 
 `append` numbers the events of one network read, encodes each into the bytes that every consumer
 will see, keeps them, and calls the live readers, all in the caller's task: a second task would
-cost more than the JSON (docs/hot-path.md). A reader is woken with `push()` and reads on from its
-own cursor, so a late joiner, a resumed reader and a live one share one code path, and a slow one
+cost more than the JSON (docs/hot-path.md). A reader is told with `push` and has a cursor of its
+own, so a late joiner, a resumed reader and a live one share one code path, and a slow one
 holds no queue of its own.
 
 The log is bounded. Beyond `max_bytes` or `max_events` the oldest entries go, folded into a
@@ -54,8 +54,11 @@ _TAGS = _Tags()
 class Reader(Protocol):
     """Whoever follows a log."""
 
-    def push(self) -> None:
-        """New entries are there. Called in the writer's task: must neither block nor raise."""
+    def push(self, new: list[bytes], upto: int) -> None:
+        """The entries `new` have been added; the next one will have the number `upto`.
+
+        Called in the writer's task: must neither block nor raise.
+        """
 
 
 def control_json(stream: str, event: ControlEvent) -> bytes:
@@ -124,20 +127,21 @@ class StreamLog:
         if self.end is not None:
             message = f"stream {self.stream} has ended"
             raise RuntimeError(message)
-        entries = self._entries
-        seq = self.first + len(entries)
+        new: list[bytes] = []
+        seq = before = self.first + len(self._entries)
         for event in events:
             entry = self._template % (seq, _TAGS[type(event)], seq, ts, _encode(event)[1:])
-            entries.append(entry)
+            new.append(entry)
             self.size += len(entry)
             seq += 1
+        self._entries += new
         last = events[-1]
         if type(last) is StreamEnd:
             self.end = last
-        if self.size > self._max_bytes or len(entries) > self._max_events:
-            self._evict(before=seq - len(events))
+        if self.size > self._max_bytes or len(self._entries) > self._max_events:
+            self._evict(before=before)
         for reader in self._readers:
-            reader.push()
+            reader.push(new, seq)
 
     def read(self, cursor: int) -> list[bytes]:
         """Entries from sequence number `cursor` on; `cursor` must not lie before `first`."""
@@ -162,7 +166,7 @@ class StreamLog:
         return fold
 
     def subscribe(self, reader: Reader) -> None:
-        """Call `reader.push()` after every append from now on."""
+        """Call `reader.push` after every append from now on."""
         # A new list, so that a reader may leave while append is calling them.
         self._readers = [*self._readers, reader]
 

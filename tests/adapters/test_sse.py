@@ -225,3 +225,23 @@ def test_lines_that_are_no_fields_are_kept_aside_up_to_a_bound() -> None:
     for _ in range(100):
         parser.feed(b"x" * MAX_UNFRAMED + b"\n")
     assert len(parser.unframed) <= 2 * MAX_UNFRAMED + 1
+
+
+@given(st.lists(st.sampled_from([b"data: a\n\n", b"data: b\n", b"\n", b"\r", b": c\n\n", b"x"])))
+def test_a_lone_event_is_what_feeding_the_same_bytes_gives(pieces: list[bytes]) -> None:
+    parser = SseParser()
+    for piece in pieces:
+        payload = parser.lone(piece)
+        messages = parser.feed(piece)
+        assert payload is None or messages == [Message("message", payload)]
+
+
+def test_the_usual_read_is_a_lone_event_once_the_stream_has_started() -> None:
+    parser = SseParser()
+    assert parser.lone(b"data: a\n\n") is None
+    parser.feed(b"data: a\n\n")
+    assert parser.lone(b"data: b\n\n") == b"b"
+    assert parser.lone(b"data: b\n\ndata: c\n\n") is None
+    assert parser.lone(b"data: b\r\n\n") is None
+    parser.feed(b"data: open\n")
+    assert parser.lone(b"data: b\n\n") is None

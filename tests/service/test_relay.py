@@ -73,13 +73,14 @@ async def reached(stream: Stream, seq: int) -> None:
     arrived = asyncio.Event()
 
     class Watcher:
-        def push(self) -> None:
-            if stream.log.next > seq:
+        def push(self, new: list[bytes], upto: int) -> None:
+            del new
+            if upto > seq:
                 arrived.set()
 
     watcher = Watcher()
     stream.log.subscribe(watcher)
-    watcher.push()
+    watcher.push([], stream.log.next)
     await arrived.wait()
     stream.log.unsubscribe(watcher)
 

@@ -51,8 +51,8 @@ def test_after_the_finish_signal_only_the_grace_counts() -> None:
 
 
 def test_without_a_least_speed_nobody_counts_characters() -> None:
-    assert not limits().counts_characters
-    assert limits(min_rate=5).counts_characters
+    assert not limits().counting
+    assert limits(min_rate=5).counting
 
 
 def test_a_least_speed_is_judged_over_a_full_window_from_the_first_content() -> None:

@@ -19,8 +19,9 @@ class CountingReader:
         self.log = log
         self.seen: list[int] = []
 
-    def push(self) -> None:
-        self.seen.append(self.log.next)
+    def push(self, new: list[bytes], upto: int) -> None:
+        assert self.log.read(upto - len(new)) == new
+        self.seen.append(upto)
 
 
 def filled(*events: Event, **bounds: int) -> StreamLog:
@@ -84,7 +85,8 @@ def test_a_reader_may_leave_while_it_is_being_called() -> None:
     other = CountingReader(log)
 
     class Leaver:
-        def push(self) -> None:
+        def push(self, new: list[bytes], upto: int) -> None:
+            del new, upto
             log.unsubscribe(self)
 
     log.subscribe(Leaver())
@@ -127,8 +129,10 @@ def test_one_append_is_never_evicted_before_its_readers_have_seen_it() -> None:
     seen: list[list[bytes]] = []
 
     class Follower:
-        def push(self) -> None:
-            seen.append(log.read(1))
+        def push(self, new: list[bytes], upto: int) -> None:
+            del upto
+            assert log.read(1) == new
+            seen.append(new)
 
     log.subscribe(Follower())
     log.append(text_block("b1.0", "x" * 5_000), TS)
