@@ -5,7 +5,7 @@ bytes. A `Client` wraps one official SDK: it sends an encoded request and hands 
 whose raw bytes go to the dialect's decoder. A `Call` is what one attempt asks of one provider.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
@@ -170,10 +170,11 @@ class Upstream(Protocol):
     def headers(self) -> Mapping[str, str]:
         """Response headers, names case-insensitive."""
 
-    def chunks(self) -> AsyncIterator[bytes]:
-        """The body, as the socket gives it.
+    async def pour(self, sink: Callable[[bytes], None]) -> None:
+        """Pass every piece of the body to `sink` as the socket gives it; returns at its end.
 
-        Raises UpstreamError: a cut (`stream_interrupted`), a reset (`stream_interrupted`).
+        `sink` may be called from the reading callback; what it raises is raised here. Raises
+        UpstreamError where the body is cut or reset (`stream_interrupted`).
         """
 
     def close(self) -> None:

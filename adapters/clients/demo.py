@@ -137,6 +137,11 @@ class _Playback:
             yield self._event({"choices": [], "usage": script.usage})
         yield b"data: [DONE]\n\n"
 
+    async def pour(self, sink: Callable[[bytes], None]) -> None:
+        """Pass the chunks on; see `contract.Upstream`."""
+        async for data in self.chunks():
+            sink(data)
+
     def close(self) -> None:
         """Stop before the next token."""
         self._closed = True

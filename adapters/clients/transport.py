@@ -20,19 +20,17 @@ compressed all the same is decompressed).
 """
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache, partial
-from typing import Any
 
 import aiohttp
 import httpx
 import httpx2
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.http import HttpProcessingError
 from typing_extensions import override
 from yarl import URL
 
 from adapters.clients import exchange
+from adapters.clients.line import Connector, StaleConnectionError
 
 KEEPALIVE = 55.0  # seconds
 DNS_TTL = 60  # seconds
@@ -50,8 +48,8 @@ class Connections:
 
     async def open(self) -> None:
         """Get ready to send; no connection is made before the first request."""
-        self._session = _session(_Connector(keepalive_timeout=KEEPALIVE))
-        self._fresh = _session(_Connector(force_close=True))
+        self._session = _session(Connector(keepalive_timeout=KEEPALIVE, ttl_dns_cache=DNS_TTL))
+        self._fresh = _session(Connector(force_close=True, ttl_dns_cache=DNS_TTL))
 
     async def close(self) -> None:
         """Close every connection, at once."""
@@ -83,7 +81,7 @@ class Connections:
         )
         try:
             return await send(self._session)
-        except _StaleConnectionError:
+        except StaleConnectionError:
             return await send(self._fresh)
 
 
@@ -123,71 +121,6 @@ def _timeout(connect: float) -> aiohttp.ClientTimeout:
     # address of a host; without a pool limit there is no wait for a slot in it. The threshold
     # keeps aiohttp from rounding up to whole seconds.
     return aiohttp.ClientTimeout(total=None, connect=connect, ceil_threshold=connect)
-
-
-# --- Dead connections -----------------------------------------------------------------------
-
-
-class _StaleConnectionError(aiohttp.ClientConnectionError):
-    """A request died on a connection that had served before, before any byte of an answer."""
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Without limits, and with `_Line` as its protocol."""
-
-    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - aiohttp's own
-        super().__init__(limit=0, ttl_dns_cache=DNS_TTL, **options)
-        # The only way in: aiohttp 3.14 has no option for the protocol. The tests of dead
-        # connections fail without it.
-        line: Callable[..., ResponseHandler] = _Line
-        self._factory = partial(line, loop=self._loop)
-
-
-class _Line(ResponseHandler):
-    """aiohttp's side of one connection, which also knows how it died.
-
-    It cannot be told from outside: aiohttp's tracing tells that a connection is reused, but not
-    whether the answer had begun, and a reset looks the same before and after its first bytes.
-    """
-
-    _served = False
-    _reused = False
-    _answered = False
-
-    @override
-    def set_response_params(self, **params: Any) -> None:
-        """A request is about to be written."""
-        self._reused, self._served, self._answered = self._served, True, False
-        super().set_response_params(**params)
-
-    @override
-    def data_received(self, data: bytes) -> None:
-        """A read: all that this class adds to a chunk, 0.25 us of some 30."""
-        if data:  # aiohttp also calls it with nothing, to resume parsing
-            self._answered = True
-        super().data_received(data)
-
-    @override
-    def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
-        """The connection is lost to the request."""
-        body = self._payload
-        # Without this, whoever reads the body waits until the deadline: aiohttp 3.14.5 forgets to
-        # tell the reader about framing that breaks after the headers.
-        if isinstance(exc, HttpProcessingError) and body is not None and not body.is_eof():
-            body.set_exception(aiohttp.ClientPayloadError("the framing is broken"), exc)
-        if self._reused and not self._answered:
-            exc, exc_cause = _StaleConnectionError("a kept-alive connection was dead"), exc
-        cause = {} if exc_cause is None else {"exc_cause": exc_cause}
-        super().set_exception(exc, **cause)
-
-    @override
-    def close(self) -> None:
-        """Close the socket now.
-
-        A plain close first sends what is still buffered, to a peer that may not read, and over TLS
-        waits up to 30 s for a farewell while the answer that nobody wants streams on.
-        """
-        self.abort()
 
 
 # --- The two HTTP libraries -----------------------------------------------------------------

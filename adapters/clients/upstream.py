@@ -1,9 +1,9 @@
 """A provider's answer as its raw bytes, straight from aiohttp's reader.
 
-`RawUpstream` is what a client hands out: its iterator is aiohttp's `content.readany()` with the
-errors translated, one coroutine per read and nothing else, which is as cheap as aiohttp's own
-iterator. Error bodies are read here too (`read_bounded`), within 64 KiB and 5 s, because a provider
-in trouble may send anything, or never stop.
+`RawUpstream` is what a client hands out: `pour` passes the body on while the socket is read, and
+`chunks` is aiohttp's `content.readany()` with the errors translated, for who wants to wait. Error
+bodies are read here too (`read_bounded`), within 64 KiB and 5 s, because a provider in trouble may
+send anything, or never stop.
 
 A response leaves its connection in the pool once its last byte has come, by itself; `close` on it
 then does nothing, and before that it closes the socket. So there is one call for both, and it may
@@ -16,6 +16,7 @@ from typing import Self
 
 import aiohttp
 
+from adapters.clients.line import Sink, tap
 from adapters.errors import UpstreamError, make
 from adapters.events import ErrorCode, Phase
 
@@ -47,6 +48,28 @@ class RawUpstream:
         Raises UpstreamError (`stream_interrupted`) where it is cut, after all that came before.
         """
         return _Chunks(self._response.content, self._provider)
+
+    async def pour(self, sink: Sink) -> None:
+        """Pass every piece of the body to `sink` as the socket gives it, until it ends.
+
+        In place of `chunks`. `sink` is called while the socket is read, not in this task; what it
+        raises is raised here. Raises UpstreamError (`stream_interrupted`) where the body is cut.
+        """
+        content, connection = self._response.content, self._response.connection
+        chunks = _Chunks(content, self._provider)
+        if content.exception() is not None or connection is None or connection.protocol is None:
+            # Cut or complete already: there is nothing to wait for but what is buffered.
+            async for data in chunks:
+                sink(data)
+            return
+        data = content.read_nowait(-1)
+        if data:
+            sink(data)
+        tap(content, connection.protocol, sink)
+        try:
+            await content.wait_eof()
+        except _CUTS as cut:
+            raise _interrupted(self._provider) from cut
 
     def close(self) -> None:
         """Close the socket, unless the body has come whole and gave it back already. Idempotent."""

@@ -1,9 +1,10 @@
 """One attempt: the task that owns one provider's connection, from the request to its last byte.
 
-The task sends, reads, decodes and hands on. Until the race lets it (`commit`), its events wait in
-a buffer; from then on they go straight into the stream log, in the task that read them, because a
-second task would cost more per token than all decoding (docs/hot-path.md). Its facts (`content`,
-`ended`) are told to its listener synchronously, so no other attempt can get in between.
+The task sends, and then waits while the body is poured out: what a read of the socket gives is
+decoded and handed on in that read, because waking a task costs more per token than all decoding
+(docs/hot-path.md). Until the race lets it (`commit`), its events wait in a buffer; from then on
+they go straight into the stream log. Its facts (`content`, `ended`) are told to its listener
+synchronously, so no other attempt can get in between.
 
 It ends in one of three ways, and says so once: the answer is over, the attempt failed, or it was
 aborted from outside. After that it emits nothing, closes its connection and is done. An answer
@@ -13,7 +14,7 @@ the connection can be used again.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -152,7 +153,8 @@ class Attempt:
         try:
             upstream = await self._send()
             try:
-                await self._read(upstream.chunks())
+                await upstream.pour(self._feed)
+                self._conclude()
             finally:
                 upstream.close()
         except UpstreamError as failure:
@@ -168,26 +170,26 @@ class Attempt:
         encoded, self._encoded = self._encoded, _NOTHING
         return await self._client.send(encoded, connect_timeout=self._connect_timeout)
 
-    async def _read(self, chunks: AsyncIterator[bytes]) -> None:
-        decoder, deadlines, feed = self.decoder, self._deadlines, self.decoder.feed
-        async for data in chunks:
-            events = feed(data)
-            if events:
-                # The path of a token, kept to this function: each call here costs it 2 to 5 %.
-                if self._emit is None or deadlines.counting:
-                    self._take(events, len(data))
-                else:
-                    if type(events[-1]) in CONTENT:
-                        deadlines.last = monotonic()
-                    self._emit(events, now_ms())
-            if decoder.ending is not None:
-                self._over(decoder.ending)
-                await _drain(chunks)
-                return
-            if decoder.finished:
-                deadlines.finished(monotonic())
-                self._arm()
-        self._conclude()
+    def _feed(self, data: bytes) -> None:
+        """What one read gave. Called while the socket is read, not in the task."""
+        if self.ending is not None:
+            return
+        decoder = self.decoder
+        events = decoder.feed(data)
+        if events:
+            # The path of a token, kept to this function: each call here costs it 2 to 5 %.
+            if self._emit is None or self._deadlines.counting:
+                self._take(events, len(data))
+            else:
+                if type(events[-1]) in CONTENT:
+                    self._deadlines.last = monotonic()
+                self._emit(events, now_ms())
+        if decoder.ending is not None:
+            self._over(decoder.ending)
+            self._drain()
+        elif decoder.finished:
+            self._deadlines.finished(monotonic())
+            self._arm()
 
     def _take(self, events: list[AttemptEvent], size: int) -> None:
         """Hand on what one read gave: to the log, or to the buffer until this attempt has won."""
@@ -261,6 +263,12 @@ class Attempt:
         self.ending = ending
         return ending
 
+    def _drain(self) -> None:
+        """Let the body end by itself, but not for long."""
+        if self._task is not None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(DRAIN, self._task.cancel)
+
     # --- Its limits ---
 
     def _arm(self) -> None:
@@ -284,16 +292,6 @@ class Attempt:
         self._broken(error)
         if self._task is not None:
             self._task.cancel()
-
-
-async def _drain(chunks: AsyncIterator[bytes]) -> None:
-    """Read to the end of a body whose answer is over, but not for long."""
-    try:
-        async with asyncio.timeout(DRAIN):
-            async for _ in chunks:
-                pass
-    except (TimeoutError, UpstreamError):
-        pass
 
 
 _TEXT = (TextDelta, ReasoningDelta, RefusalDelta, ToolDelta)

@@ -8,7 +8,7 @@ makes such clients the service's providers, with real provider data around the n
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import orjson
 
@@ -102,6 +102,11 @@ class Playback:
                 yield piece
             else:
                 await _play(piece)
+
+    async def pour(self, sink: Callable[[bytes], None]) -> None:
+        """See `contract.Upstream`."""
+        async for data in self.chunks():
+            sink(data)
 
     def close(self) -> None:
         """The reader has left."""

@@ -8,7 +8,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from adapters.clients.transport import Connections, _Connector, _Line, _session
+from adapters.clients.line import Connector, Line
+from adapters.clients.transport import Connections, _session
 from tests.adapters.clients.conftest import idle, in_use, until
 from tests.adapters.clients.peer import (
     EVENT_STREAM,
@@ -191,7 +192,7 @@ async def arrived(connections: Connections) -> None:
     assert session is not None
     assert session.connector is not None
     (line,) = session.connector._acquired
-    assert isinstance(line, _Line)
+    assert isinstance(line, Line)
     await until(lambda: line._answered)
 
 
@@ -364,7 +365,7 @@ async def test_closing_an_answer_over_tls_does_not_wait_for_the_peer(
 
     trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
-    async with Peer(talks_on, certificate) as peer, _session(_Connector(ssl=trusting)) as session:
+    async with Peer(talks_on, certificate) as peer, _session(Connector(ssl=trusting)) as session:
         response = await session.post(peer.url)
         await response.content.readany()
         response.close()
