@@ -180,6 +180,7 @@ class Attempt:
             # The path of a token, kept to this function: each call here costs it 2 to 5 %.
             if self._emit is None or self._deadlines.counting:
                 self._take(events, len(data))
+                self._check_buffer()
             else:
                 if type(events[-1]) in CONTENT:
                     self._deadlines.last = monotonic()
@@ -214,8 +215,11 @@ class Attempt:
             self._deadlines.content(self.first_content, _characters(events))
             self._listener.content(self)
             self._arm()
+
+    def _check_buffer(self) -> None:
+        """Raise UpstreamError where more is held back than an attempt may hold."""
         if self._emit is None and self._buffered > BUFFER_BYTES and self.ending is None:
-            message = f"more than {BUFFER_BYTES} bytes came without content"
+            message = f"more than {BUFFER_BYTES} bytes were held back before the attempt had won"
             raise UpstreamError(make(ErrorCode.UPSTREAM_MALFORMED, message))
 
     # --- Its end ---
