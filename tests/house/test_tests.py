@@ -8,8 +8,16 @@ from tests.house.tree import ROOT, modules, parsed, shown
 # Modules without a test file of their own, by the file that tests them instead.
 TESTED_ELSEWHERE = {
     # Only structs, which their decoder fills.
-    "adapters/dialects/anthropic_messages_wire.py": "tests/adapters/dialects/test_anthropic_messages.py",
+    "adapters/dialects/anthropic_messages_wire.py": (
+        "tests/adapters/dialects/test_anthropic_messages.py"
+    ),
     "adapters/dialects/gemini_wire.py": "tests/adapters/dialects/test_gemini.py",
+    # Only facts, which the policy states.
+    "service/routing/plan.py": "tests/service/routing/test_policy.py",
+    # The shell that writes the log: what it does is what a request's log says.
+    "service/hedging/runner.py": "tests/service/test_relay.py",
+    # Everything together, over sockets, and as a process.
+    "service/app.py": "tests/e2e/test_drain.py",
     # Four lines, run as a process.
     "service/__main__.py": "tests/service/test_cli.py",
 }
