@@ -125,23 +125,25 @@ class Streams(Section):
     """Seconds that a stream can be read and resumed after its end; then it is a 410."""
 
     max_bytes: Bytes = 8 * MIB
-    """Most bytes of encoded events kept for one stream; the answer is ended beyond them."""
+    """Most bytes of encoded events kept for one stream; beyond them the oldest become a
+    snapshot."""
 
     max_events: Count = 50_000
-    """Most events kept for one stream; the answer is ended beyond them."""
+    """Most events kept for one stream; beyond them the oldest become a snapshot."""
 
     keepalive_s: Seconds = 10
     """Seconds of silence after which an SSE reader is sent a comment. Proxies give up on a silent
     connection after 30 s (Google's load balancer) or 60 s (nginx, AWS)."""
 
     slow_reader_bytes: Bytes = 256 * KIB
-    """Bytes that may wait for one reader before it counts as slow."""
+    """Bytes that a stream on a WebSocket may have unacknowledged, where the client names no
+    window."""
 
     slow_reader_s: Seconds = 10
     """Seconds a reader may stay slow; then it is detached. The stream goes on, to be resumed."""
 
     stalled_socket_s: Seconds = 30
-    """Seconds one write may block; then the connection is closed, all its readers with it."""
+    """Seconds a WebSocket may take nothing; then it is closed, all its readers with it."""
 
 
 class Websocket(Section):
@@ -166,7 +168,8 @@ class Websocket(Section):
     """Seconds until the first message must be `init`; then the socket closes with 4408."""
 
     heartbeat_s: Seconds = 20
-    """Seconds between pings; a socket that misses two is dead."""
+    """Seconds of silence before a ping; a socket that has not answered after half as many more is
+    dropped."""
 
     idle_s: Seconds = 300
     """Seconds a socket may stay without any stream."""
@@ -216,7 +219,8 @@ class ProviderSettings(Section):
     """False: never asked, and listed as disabled."""
 
     key: SecretStr | None = None
-    """API key. Better in a variable or a file than here; outranks both."""
+    """API key. Set in `tailrace.toml` it comes after the provider's own variables; set as a
+    variable, before them."""
 
     key_file: Path | None = None
     """File that holds the key, as secret stores mount one; read at the start and on SIGHUP."""
