@@ -276,7 +276,8 @@ def _listed(entry: Endpoint | Inactive) -> dict[str, Any]:
     if isinstance(entry, Inactive):
         status = _STATUS_OF_REASON[entry.reason]
         return {"name": provider.name, "status": status, "reason": _reason(entry)}
-    models = [model.alias or model.id for model in provider.models]
+    aliases = [model.alias for model in provider.models if model.alias]
+    models = aliases or [model.id for model in provider.models]
     return {"name": provider.name, "status": "active", "models": models}
 
 

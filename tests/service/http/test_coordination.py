@@ -89,7 +89,7 @@ async def test_all_fifteen_providers_are_listed_in_their_order_with_status_and_r
     listed = {entry["name"]: entry for entry in answer["providers"]}
     assert list(listed) == list(FIFTEEN)
     assert listed["claude"]["status"] == "active"
-    assert {"opus", "sonnet", "haiku"} <= set(listed["claude"]["models"])
+    assert listed["claude"]["models"] == ["opus", "sonnet", "haiku"]
     assert "reason" not in listed["claude"]
     assert listed["kimi"] == {
         "name": "kimi", "status": "inactive", "reason": "API key manquante"
