@@ -98,7 +98,6 @@ class Endpoint:
     provider: Provider
     base_url: str
     key: str = field(repr=False)
-    headers: Mapping[str, str] = field(default_factory=lambda: _EMPTY, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import anthropic
 import httpx2
 
 from adapters.clients.exchange import through
-from adapters.clients.identity import JSON, only, own_headers
+from adapters.clients.identity import JSON, only
 from adapters.clients.transport import Connections, httpx2_client
 from adapters.contract import Encoded, Endpoint, Upstream
 
@@ -35,7 +35,7 @@ class AnthropicClient:
             "User-Agent": self._sdk.user_agent,
             "anthropic-version": _VERSION,
             **self._sdk.auth_headers,
-            **own_headers(endpoint),
+            **endpoint.provider.headers,
         }
         self._headers = only(stated, self._sdk.default_headers, anthropic.Omit())
 

@@ -16,7 +16,6 @@ from google.genai import errors, types
 from google.genai.client import DebugConfig
 
 from adapters.clients.exchange import through
-from adapters.clients.identity import own_headers
 from adapters.clients.transport import Connections, httpx2_client
 from adapters.contract import Encoded, Endpoint, Upstream
 
@@ -35,7 +34,7 @@ class GoogleClient:
             http_options=types.HttpOptions(
                 base_url=endpoint.base_url,
                 base_url_resource_scope=types.ResourceScope.COLLECTION,
-                headers=own_headers(endpoint),
+                headers=dict(endpoint.provider.headers),
                 httpx_async_client=self._http,
                 # For the SDK's synchronous half, which has no use for certificates here.
                 httpx_client=httpx2.Client(transport=httpx2.BaseTransport(), trust_env=False),

@@ -8,7 +8,7 @@ import groq
 import httpx
 
 from adapters.clients.exchange import through
-from adapters.clients.identity import JSON, only, own_headers
+from adapters.clients.identity import JSON, only
 from adapters.clients.transport import Connections, httpx_client
 from adapters.contract import Encoded, Endpoint, Upstream
 
@@ -30,7 +30,7 @@ class GroqClient:
             **JSON,
             "User-Agent": self._sdk.user_agent,
             **self._sdk.auth_headers,
-            **own_headers(endpoint),
+            **endpoint.provider.headers,
         }
         self._headers = only(stated, self._sdk.default_headers, groq.Omit())
 

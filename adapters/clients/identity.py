@@ -14,19 +14,12 @@ way; nobody asked for them, and a request is no dearer without them.
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-from adapters.contract import Endpoint
-
 _Omit = TypeVar("_Omit")
 
 _LATE = ("x-stainless-retry-count", "x-stainless-read-timeout", "x-stainless-timeout")
 """Added while a request is built, so not among the defaults."""
 
 JSON: Mapping[str, str] = {"Accept": "application/json", "Content-Type": "application/json"}
-
-
-def own_headers(endpoint: Endpoint) -> dict[str, str]:
-    """What the provider's data and the configuration add to every request."""
-    return {**endpoint.provider.headers, **endpoint.headers}
 
 
 def only(stated: Mapping[str, str], defaults: Iterable[str], omit: _Omit) -> dict[str, str | _Omit]:

@@ -18,7 +18,6 @@ from mistralai.client.errors import MistralError
 from mistralai.client.utils import SerializedRequestBody
 
 from adapters.clients.exchange import through
-from adapters.clients.identity import own_headers
 from adapters.clients.transport import Connections, httpx2_client
 from adapters.contract import Encoded, Endpoint, Upstream
 
@@ -40,7 +39,7 @@ class MistralClient:
         self._stream = _Stream(sdk.sdk_configuration, parent_ref=sdk)
         # As one of the hooks that are left out would have it.
         agent = f"mistral-client-python/{sdk.sdk_configuration.sdk_version}"
-        self._headers = {"user-agent": agent, **own_headers(endpoint)}
+        self._headers = {"user-agent": agent, **endpoint.provider.headers}
 
     async def send(self, encoded: Encoded, *, connect_timeout: float) -> Upstream:
         """Send through the SDK and wait for the headers; see `contract.Client`."""

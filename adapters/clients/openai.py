@@ -13,7 +13,7 @@ import httpx2
 import openai
 
 from adapters.clients.exchange import through
-from adapters.clients.identity import JSON, only, own_headers
+from adapters.clients.identity import JSON, only
 from adapters.clients.transport import Connections, httpx2_client
 from adapters.contract import Encoded, Endpoint, Upstream
 
@@ -36,7 +36,7 @@ class OpenAIClient:
         )
         stated = {**JSON, "User-Agent": self._sdk.user_agent, **self._authentication(endpoint)}
         self._headers = only(
-            {**stated, **own_headers(endpoint)},
+            {**stated, **endpoint.provider.headers},
             (*self._sdk.auth_headers, *self._sdk.default_headers),
             openai.Omit(),
         )

@@ -21,7 +21,7 @@ PROVIDER = Provider(
     address_var="OPENROUTER_BASE_URL",
     base_url="https://openrouter.ai/api/v1",
     client="openai",
-    # App attribution; a local address counts only beside a title. Configuration can change both.
+    # App attribution; a local address counts only beside a title.
     headers={"HTTP-Referer": "http://localhost:8180", "X-OpenRouter-Title": "Tailrace"},
     dialect=OpenAIChat(
         quirks=ChatQuirks(

@@ -1,5 +1,7 @@
 """What the tests of the clients ask, and of whom."""
 
+from dataclasses import replace
+
 from adapters.clients import factory
 from adapters.clients.addresses import normalise
 from adapters.clients.transport import Connections
@@ -19,12 +21,11 @@ ONE_OF_EACH = ("openai", "claude", "groq", "mistral", "gemini")
 
 
 def endpoint(name: str, address: str, key: str | None = None, **headers: str) -> Endpoint:
-    provider = FIFTEEN[name]
+    provider = replace(FIFTEEN[name], headers={**FIFTEEN[name].headers, **headers})
     return Endpoint(
         provider=provider,
         base_url=normalise(provider, address),
         key=f"test-key-{name}" if key is None else key,
-        headers=headers,
     )
 
 

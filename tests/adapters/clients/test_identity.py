@@ -1,8 +1,4 @@
-from dataclasses import replace
-
-from adapters.clients.identity import only, own_headers
-from adapters.contract import Endpoint
-from adapters.registry import FIFTEEN
+from adapters.clients.identity import only
 
 OMIT = object()
 
@@ -13,9 +9,3 @@ def test_what_an_sdk_would_add_is_omitted_and_what_is_stated_comes_after() -> No
     assert headers["x-canary"] is headers["user-agent"] is OMIT
     assert headers["x-stainless-retry-count"] is OMIT
     assert list(headers.items())[-2:] == [("Accept", "a"), ("User-Agent", "ours")]
-
-
-def test_the_endpoints_headers_override_the_providers() -> None:
-    provider = replace(FIFTEEN["openai"], headers={"X-A": "provider", "X-B": "provider"})
-    endpoint = Endpoint(provider=provider, base_url="", key="", headers={"X-A": "endpoint"})
-    assert own_headers(endpoint) == {"X-A": "endpoint", "X-B": "provider"}

@@ -59,7 +59,7 @@ async def test_a_server_without_a_key_gets_none(
 
 async def test_the_nearer_word_on_a_header_holds(connections: Connections, peer: Peer) -> None:
     sdk = factory.build(
-        endpoint("openai", peer.url, **{"X-Title": "configured", "X-Kept": "yes"}), connections
+        endpoint("openai", peer.url, **{"X-Title": "the provider's", "X-Kept": "yes"}), connections
     )
     call = encoded("openai", **{"X-Title": "of this call", "Accept": EVENTS})
     (await sdk.send(call, connect_timeout=PATIENCE)).close()
