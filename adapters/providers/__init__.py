@@ -16,6 +16,6 @@ expect; the marks are
 
 What no source says stays None or at its default. None of it was tried against a live account.
 
-The first model of a provider is the one an unnamed model means: the best for general use at a
+An unnamed model means the provider's `default`, else its first: the best for general use at a
 standard price, not the dearest. A short alias exists for every model a person would type.
 """
