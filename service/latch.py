@@ -1,7 +1,7 @@
 """Opens once, and lets everybody through from then on.
 
 asyncio.Event does the same and can close again; for that it keeps a deque, 624 bytes before anybody
-waits. A stream has four such moments, and thousands of streams are open at once: 2.9 KiB each.
+waits. A stream has two such moments, and thousands of streams are open at once.
 """
 
 import asyncio

@@ -11,7 +11,6 @@ from typing import Any, Self
 
 from adapters.events import (
     AttemptCommit,
-    AttemptStart,
     BlockEnd,
     BlockKind,
     BlockStart,
@@ -66,7 +65,6 @@ class Fold:
         self.citations: list[tuple[str | None, Citation]] = []
         self.warnings: list[WarningEvent] = []
         self.plan: RoutePlan | None = None
-        self.starts: dict[int, AttemptStart] = {}
         self.commit: AttemptCommit | None = None
         self.end: StreamEnd | None = None
 
@@ -83,7 +81,6 @@ class Fold:
         twin.citations = list(self.citations)
         twin.warnings = list(self.warnings)
         twin.plan, twin.commit, twin.end = self.plan, self.commit, self.end
-        twin.starts = dict(self.starts)
         return twin
 
     def text(self, kind: BlockKind) -> str:
@@ -105,10 +102,6 @@ class Fold:
 
 def _on_plan(fold: Fold, event: RoutePlan) -> None:
     fold.plan = event
-
-
-def _on_attempt_start(fold: Fold, event: AttemptStart) -> None:
-    fold.starts[event.attempt] = event
 
 
 def _on_commit(fold: Fold, event: AttemptCommit) -> None:
@@ -162,7 +155,6 @@ def _on_end(fold: Fold, event: StreamEnd) -> None:
 
 _HANDLERS: dict[type[Event], Callable[[Fold, Any], None]] = {
     RoutePlan: _on_plan,
-    AttemptStart: _on_attempt_start,
     AttemptCommit: _on_commit,
     BlockStart: _on_block_start,
     TextDelta: _on_delta,

@@ -83,7 +83,6 @@ def test_a_copy_goes_its_own_way() -> None:
     twin.add(TextDelta("b1.0", "b"))
     assert (fold.text(BlockKind.TEXT), twin.text(BlockKind.TEXT)) == ("a", "ab")
     assert twin.commit == fold.commit
-    assert twin.starts == fold.starts
 
 
 def test_a_snapshot_shows_text_arguments_and_what_is_done() -> None:
