@@ -52,17 +52,16 @@ async def deliver(
     pulse: "Pulse",
     cursor: int = 0,
     patience: float,
-    headers: dict[str, str] | None = None,
 ) -> web.StreamResponse:
     """Answer `request` with the stream from sequence number `cursor` on, live until its end.
 
     `patience` in seconds. The caller has attached to the stream and detaches.
     """
-    response = web.StreamResponse(headers={**HEADERS, **(headers or {})})
+    response = web.StreamResponse(headers=HEADERS)
     response.headers["Tailrace-Stream-Id"] = stream.id
     response.headers["Location"] = f"/v1/streams/{stream.id}"
     writer = await response.prepare(request)
-    if request.method == "HEAD" or writer is None:
+    if writer is None:
         return response
     sse = SseWriter(stream.log, request, response, writer, cursor=cursor, patience=patience)
     stream.log.subscribe(sse)
