@@ -5,7 +5,6 @@ not have.
 """
 
 import asyncio
-from dataclasses import dataclass
 from typing import cast
 
 REQUEST = (
@@ -24,14 +23,6 @@ def request(model: str, **fields: str) -> bytes:
     return REQUEST % (len(body), body)
 
 
-@dataclass(slots=True)
-class Count:
-    """What one stream brought."""
-
-    bytes: int = 0
-    reads: int = 0
-
-
 class Client(asyncio.Protocol):
     """One connection, one stream; `over` is set when the body is complete or the server left."""
 
@@ -40,7 +31,7 @@ class Client(asyncio.Protocol):
         self._payload = payload
         self._first = first
         self._tail = b""
-        self.count = Count()
+        self.received = 0  # bytes
         self.over = asyncio.Event()
         self.began: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 
@@ -51,8 +42,7 @@ class Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Count; look for the first content and for the end of the chunked body."""
-        self.count.bytes += len(data)
-        self.count.reads += 1
+        self.received += len(data)
         if not self.began.done() and (not self._first or self._first in data):
             self.began.set_result(asyncio.get_running_loop().time())
         tail = (self._tail + data)[-7:]

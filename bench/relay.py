@@ -5,9 +5,11 @@ import os
 import resource
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from bench import disconnect, first_token, memory, relay_cpu
-from bench.processes import LOAD_CORE, RELAY_CORE, bare_relay, tailrace, upstream
+from bench.processes import LOAD_CORE, RELAY_CORE, Process, bare_relay, tailrace, upstream
 
 FILES = 20_000  # open files: 2,000 streams are 2,000 sockets here, and twice as many in the relay
 
@@ -24,25 +26,33 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(FILES, hard), hard))
     os.sched_setaffinity(0, {LOAD_CORE})
     print(f"relays on core {RELAY_CORE}, provider and load on core {LOAD_CORE}", flush=True)
-    with tempfile.TemporaryDirectory() as data, upstream() as provider:
-        with tailrace(provider, data) as service:
-            if asked.only in (None, "cpu"):
+    if asked.only in (None, "cpu", "first-token"):
+        with _service() as (provider, service):
+            if asked.only != "first-token":
                 with bare_relay(provider) as bare:
                     for streams in (50, 200):
                         result = relay_cpu.run(bare, service, streams, asked.rounds)
                         print(relay_cpu.report(result), flush=True)
-            if asked.only in (None, "first-token"):
+            if asked.only != "cpu":
                 print(first_token.run(provider, service, asked.requests), flush=True)
-    # A provider and a service of their own: what was opened before must not be in the figures.
-    with tempfile.TemporaryDirectory() as data, upstream() as provider:
-        with tailrace(provider, data) as service:
-            if asked.only in (None, "disconnect"):
-                print(disconnect.run(provider, service, 50), flush=True)
-    with tempfile.TemporaryDirectory() as data, upstream() as provider:
-        with tailrace(provider, data) as service:
-            if asked.only in (None, "memory"):
-                print(memory.run(service, asked.idle), flush=True)
+    if asked.only in (None, "disconnect"):
+        with _service() as (provider, service):
+            print(disconnect.run(provider, service, 50), flush=True)
+    if asked.only in (None, "memory"):
+        with _service() as (_, service):
+            print(memory.run(service, asked.idle), flush=True)
     return 0
+
+
+@contextmanager
+def _service() -> Iterator[tuple[Process, Process]]:
+    """A provider and a service of their own: what was opened before is not in the figures."""
+    with (
+        tempfile.TemporaryDirectory() as data,
+        upstream() as provider,
+        tailrace(provider, data) as service,
+    ):
+        yield provider, service
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ async def _round(relay: Process, streams: int) -> float:
     before = relay.cpu_ns()
     clients = await run_streams(relay.port, request("openai/bench"), streams, SPREAD)
     spent = relay.cpu_ns() - before
-    short = [client for client in clients if client.count.bytes < CHUNKS * 50]
+    short = [client for client in clients if client.received < CHUNKS * 50]
     if short:
         message = f"{len(short)} of {streams} streams were cut short: the figures mean nothing"
         raise RuntimeError(message)

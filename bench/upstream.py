@@ -3,8 +3,8 @@
 The relay under test shares two cores with this and with the load, so both are written on bare
 asyncio protocols; an aiohttp server here would eat the time that is to be measured. It reads a
 request up to the end of its headers and body, and answers with `chunks` chunks of about 300 bytes,
-`gap` seconds apart. The model name chooses: `bench` plays them all, `bench-one` one, `bench-idle` one
-and then nothing until the client leaves, `bench-silent` headers only, `bench-mute` not even headers.
+`gap` seconds apart. The model name chooses: `bench` plays them all, `bench-idle` one and
+then nothing until the client leaves, `bench-silent` headers only, `bench-mute` not even headers.
 
 Runs as a process: `python -m bench.upstream PORT`. Each time a client leaves before the end, a line
 `left <unix nanoseconds>` goes to standard output, for the disconnect figures.
@@ -96,7 +96,7 @@ class Provider(asyncio.Protocol):
         self._transport.write(HEAD + FIRST)
         if b'"bench-idle"' in body:
             return
-        self._left = 0 if b'"bench-one"' in body else CHUNKS - 1
+        self._left = CHUNKS - 1
         loop = asyncio.get_running_loop()
         self._due = loop.time() + GAP
         self._timer = loop.call_at(self._due, self._next)
