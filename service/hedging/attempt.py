@@ -182,7 +182,7 @@ class Attempt:
                 self._take(events, len(data))
                 self._check_buffer()
             else:
-                if type(events[-1]) in CONTENT:
+                if type(events[-1]) in CONTENT or any(map(is_content, events)):
                     self._deadlines.last = monotonic()
                 self._emit(events, now_ms())
         if decoder.ending is not None:
@@ -203,7 +203,7 @@ class Attempt:
         self._emit(events, now_ms())
 
     def _stamp(self, events: Sequence[AttemptEvent]) -> None:
-        if is_content(events[-1]):
+        if any(map(is_content, events)):
             self._deadlines.content(monotonic(), _characters(events))
 
     def _hold(self, events: list[AttemptEvent], size: int) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
+import pytest
+
 from adapters.contract import Call, Encoded
 from adapters.dialects.openai_chat import OpenAIChat
 from adapters.errors import UpstreamError, make
@@ -44,14 +46,14 @@ class Facts:
         return "".join(event.delta for event in self.events if isinstance(event, TextDelta))
 
 
-def made(facts: Facts, client: Scripted, **limits: float) -> Attempt:
+def made(facts: Facts, client: Scripted, **limits: float | None) -> Attempt:
     acme = provider("acme")
     call = Call(provider=acme, model=acme.models[0], request=REQUEST)
     now = monotonic()
     deadlines = Deadlines(
         started=now,
-        first_content=limits.get("first_content", 60),
-        stall=limits.get("stall", 30),
+        first_content=limits.get("first_content") or 60,
+        stall=limits.get("stall") or 30,
         until=now + 600,
         min_rate=limits.get("min_rate"),
     )
@@ -152,6 +154,21 @@ async def test_a_least_speed_is_kept_to_by_counting_what_comes() -> None:
     await ran(facts, *chat("a", "b"), min_rate=1.0)
     assert facts.text == "ab"
     assert facts.endings[0].error is None
+
+
+@pytest.mark.parametrize("min_rate", [None, 1.0])
+async def test_content_counts_whatever_follows_it_in_the_same_read(min_rate: float | None) -> None:
+    facts, gate = Facts(), Gate()
+    fact = b'data: {"choices":[],"system_fingerprint":"fp_1"}\n\n'
+    attempt = made(facts, Scripted(delta("a"), delta("b") + fact, gate), min_rate=min_rate)
+    task = asyncio.ensure_future(attempt.run())  # noqa: TID251 - awaited below
+    attempt.own(task)
+    await gate.reached()
+    assert attempt.first_content is not None
+    assert attempt._deadlines.last is not None
+    assert attempt._deadlines.last > attempt.first_content
+    attempt.abort(None)
+    await asyncio.wait([task])
 
 
 async def test_what_is_no_content_does_not_hold_off_the_stall() -> None:
