@@ -33,6 +33,9 @@ from service.streams.fold import Fold
 MAX_BYTES = 8 * 1024 * 1024
 MAX_EVENTS = 50_000
 
+EVICTED = 64
+"""The part of a full log that is folded away at once: a 64th."""
+
 _DATA = b"\ndata: "
 _BLOCK = b"id: %b:%%d\nevent: %%b\ndata: "
 _JSON = b'{"v":%d,"stream":"%b","seq":%%d,"ts":%%d,%%b\n\n'
@@ -180,17 +183,22 @@ class StreamLog:
         return len(self._readers)
 
     def _evict(self, *, before: int) -> None:
-        """Fold the oldest half away, but nothing that no reader has been called for yet.
+        """Fold the oldest away, but nothing that no reader has been called for yet.
 
-        Half, so that the cost per event stays constant.
+        A share of them at a time: moving the rest down must not cost every event, and decoding many
+        must not hold up the other streams.
         """
         if self._evicted is None:
             self._evicted = Fold()
-        count = min(max(1, len(self._entries) // 2), before - self.first)
-        for entry in self._entries[:count]:
-            self._evicted.add(decode(entry))
-            self.size -= len(entry)
-        del self._entries[:count]
+        entries, count = self._entries, 0
+        share = len(entries) // EVICTED
+        while count < before - self.first and (
+            count < share or self.size > self._max_bytes or len(entries) - count > self._max_events
+        ):
+            self._evicted.add(decode(entries[count]))
+            self.size -= len(entries[count])
+            count += 1
+        del entries[:count]
         self.first += count
 
 

@@ -108,7 +108,7 @@ def test_a_reader_who_has_everything_of_an_ended_stream_gets_only_the_end() -> N
 
 
 def test_a_cursor_that_was_evicted_gets_the_fold_of_what_it_missed_and_then_the_rest() -> None:
-    log = log_of(start(), *attempt(), *text_block("b1.0", *"abcd")[:-1], max_events=9)
+    log = log_of(start(), *attempt(), *text_block("b1.0", *"abcd")[:-1], max_events=6)
     log.append([TextDelta("b1.0", letter) for letter in "efgh"], TS)
     assert log.first > 3
     lane = Lane("a", log, cursor=1, window=WIDE)

@@ -120,6 +120,13 @@ def test_beyond_its_bounds_a_log_keeps_the_newest_and_folds_the_rest() -> None:
     assert (block.text or "") + kept == "abcdefgh"
 
 
+def test_the_bounds_hold_however_unequal_the_entries_are() -> None:
+    log = filled(start(), *text_block("b1.0", *"a" * 500)[:-1], max_bytes=64 * 1024)
+    for _ in range(40):
+        log.append([TextDelta("b1.0", "x" * 30_000)], TS)
+        assert log.size <= 64 * 1024
+
+
 def test_a_control_event_has_the_envelope_but_no_number() -> None:
     assert control_json("st_1", Ping(5)) == b'{"v":1,"stream":"st_1","type":"ping","t":5}'
 
