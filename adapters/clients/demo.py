@@ -18,10 +18,11 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
-from math import ceil
+from math import ceil, floor, isfinite
 from typing import Any
 from zlib import crc32
 
+import msgspec
 import orjson
 from multidict import CIMultiDict, CIMultiDictProxy
 
@@ -224,7 +225,7 @@ def _json(body: Mapping[str, Any]) -> str | None:
     wanted = body.get("response_format") or {}
     if wanted.get("type") == "json_schema":
         schema = wanted["json_schema"].get("schema", {})
-        return orjson.dumps(example(schema)).decode()
+        return msgspec.json.encode(example(schema)).decode()
     if wanted.get("type") == "json_object":
         return orjson.dumps({"demo": True, "note": _OPENING}).decode()
     return None
@@ -249,7 +250,8 @@ def _forced_function(body: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _call(function: Mapping[str, Any]) -> list[dict[str, Any]]:
-    arguments = orjson.dumps(example(function.get("parameters") or {"type": "object"})).decode()
+    wanted = example(function.get("parameters") or {"type": "object"})
+    arguments = msgspec.json.encode(wanted).decode()
     opening = {
         "index": 0,
         "id": "call_demo",
@@ -276,78 +278,97 @@ def _usage(messages: list[dict[str, Any]], deltas: list[dict[str, Any]]) -> dict
 # --- The smallest value a JSON Schema allows ------------------------------------------------
 
 _MAX_DEPTH = 32  # levels; a schema that requires itself has no finite value
+_MAX_VALUES = 1_000  # of one example; two references to itself at each level are 2^32 of them
+_MAX_LENGTH = 1_000  # characters, items
 
 
 def example(schema: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON value
     """A small value that is valid under a schema of the common keywords.
 
     Knows const, default, enum, anyOf, oneOf, local `$ref`, required, items, lengths and lower
-    bounds. `pattern`, `format` and `allOf` are not looked at; where a schema requires itself
-    without end, null stands 32 levels down.
+    bounds. `pattern`, `format` and `allOf` are not looked at. Where a schema requires itself
+    without end, null stands 32 levels down or after a thousand values; a keyword that holds what it
+    cannot is as if it were not there.
     """
-    return _example(schema, schema, 0)
+    return _Example(schema).of(schema, 0)
 
 
-def _example(schema: Any, root: Mapping[str, Any], depth: int) -> Any:  # noqa: ANN401 - as above
-    if not isinstance(schema, Mapping) or depth > _MAX_DEPTH:
-        return None
-    for fixed in ("const", "default"):
-        if fixed in schema:
-            return schema[fixed]
-    if schema.get("enum"):
-        return schema["enum"][0]
-    meant = _meant(schema, root)
-    if meant is not None:
-        return _example(meant, root, depth + 1)
-    return _EXAMPLE_OF_TYPE[_type(schema)](schema, root, depth)
+class _Example:
+    """One example as it is made up."""
 
+    def __init__(self, root: Mapping[str, Any]) -> None:
+        self._root = root
+        self._left = _MAX_VALUES
 
-def _meant(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as above
-    """The schema that this one refers to or offers first, if it does either."""
-    if "$ref" not in schema:
-        return next((schema[key][0] for key in ("anyOf", "oneOf") if schema.get(key)), None)
-    place: Any = root
-    for step in filter(None, schema["$ref"].removeprefix("#").split("/")):
-        name = step.replace("~1", "/").replace("~0", "~")
-        place = place.get(name) if isinstance(place, Mapping) else None
-    return place
+    def of(self, schema: Any, depth: int) -> Any:  # noqa: ANN401 - any JSON value
+        self._left -= 1
+        if not isinstance(schema, Mapping) or depth > _MAX_DEPTH or self._left < 0:
+            return None
+        fixed = [schema[name] for name in ("const", "default") if name in schema]
+        fixed += _list(schema, "enum")[:1]
+        if fixed:
+            return fixed[0]
+        meant = self._meant(schema)
+        return self._typed(schema, depth) if meant is None else self.of(meant, depth + 1)
+
+    def _typed(self, schema: Mapping[str, Any], depth: int) -> Any:  # noqa: ANN401 - as above
+        value: Any = None
+        match _type(schema):
+            case "object":
+                value = self._object(schema, depth)
+            case "array":
+                items = schema.get("items")
+                value = [self.of(items, depth + 1) for _ in range(_size(schema, "minItems", 0))]
+            case "string":
+                shortest, longest = _size(schema, "minLength", 0), _size(schema, "maxLength", 4)
+                value = "demo".ljust(shortest, ".")[: max(shortest, longest)]
+            case "number" | "integer":
+                value = _number(schema)
+            case "boolean":
+                value = False
+            case _:
+                pass
+        return value
+
+    def _meant(self, schema: Mapping[str, Any]) -> object:
+        """The schema that this one refers to or offers first, if it does either."""
+        reference = schema.get("$ref")
+        if not isinstance(reference, str):
+            offers = (_list(schema, key) for key in ("anyOf", "oneOf"))
+            return next((offered[0] for offered in offers if offered), None)
+        place: Any = self._root
+        for step in filter(None, reference.removeprefix("#").split("/")):
+            name = step.replace("~1", "/").replace("~0", "~")
+            place = place.get(name) if isinstance(place, Mapping) else None
+        return place
+
+    def _object(self, schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
+        properties = schema.get("properties")
+        known = properties if isinstance(properties, Mapping) else {}
+        required = [name for name in _list(schema, "required") if isinstance(name, str)]
+        return {name: self.of(known.get(name), depth + 1) for name in required[:_MAX_LENGTH]}
 
 
 def _type(schema: Mapping[str, Any]) -> str:
     named = schema.get("type")
     names = named if isinstance(named, list) else [named]
-    known = next((name for name in names if name in _EXAMPLE_OF_TYPE), None)
+    known = next((name for name in names if isinstance(name, str)), None)
     return known or ("object" if "required" in schema else "null")
 
 
-def _object(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> dict[str, Any]:
-    properties = schema.get("properties", {})
-    return {
-        name: _example(properties.get(name), root, depth + 1) for name in schema.get("required", ())
-    }
+def _list(schema: Mapping[str, Any], keyword: str) -> list[Any]:
+    value = schema.get(keyword)
+    return value if isinstance(value, list) else []
 
 
-def _array(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> list[Any]:
-    item = schema.get("items")
-    return [_example(item, root, depth + 1) for _ in range(schema.get("minItems", 0))]
+def _size(schema: Mapping[str, Any], keyword: str, otherwise: int) -> int:
+    value = schema.get(keyword)
+    return max(0, min(value, _MAX_LENGTH)) if isinstance(value, int) else otherwise
 
 
-def _string(schema: Mapping[str, Any], _root: Mapping[str, Any], _depth: int) -> str:
-    return "demo".ljust(schema.get("minLength", 0), ".")[: schema.get("maxLength")]
-
-
-def _number(schema: Mapping[str, Any], _root: Mapping[str, Any], _depth: int) -> int:
+def _number(schema: Mapping[str, Any]) -> int:
     """The lowest whole number allowed, or 0."""
-    lowest: float = schema.get("minimum", schema.get("exclusiveMinimum", -1) + 1)
-    return ceil(lowest)
-
-
-_EXAMPLE_OF_TYPE: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any], int], Any]] = {
-    "object": _object,
-    "array": _array,
-    "string": _string,
-    "number": _number,
-    "integer": _number,
-    "boolean": lambda _schema, _root, _depth: False,
-    "null": lambda _schema, _root, _depth: None,
-}
+    lowest, above = schema.get("minimum"), schema.get("exclusiveMinimum")
+    if isinstance(lowest, int | float) and isfinite(lowest):
+        return ceil(lowest)
+    return floor(above) + 1 if isinstance(above, int | float) and isfinite(above) else 0

@@ -260,10 +260,40 @@ def test_an_example_is_valid_under_its_schema(schema: dict[str, Any]) -> None:
         {"$ref": "#/nowhere"},
         {"$ref": "https://example.com/schema"},
         {"type": "unheard of"},
+        {
+            "type": "object",
+            "properties": {name: {"$ref": "#"} for name in "abcd"},
+            "required": [*"abcd"],
+        },
+        {"type": "array", "minItems": 10**9, "items": {"$ref": "#"}},
+        {"type": "string", "minLength": 10**9},
     ],
 )
 def test_a_schema_without_a_finite_or_known_value_still_ends(schema: dict[str, Any]) -> None:
-    orjson.dumps(example(schema))
+    assert len(orjson.dumps(example(schema))) < 1_000_000
+
+
+@pytest.mark.parametrize(
+    "keyword",
+    [
+        "$ref",
+        "anyOf",
+        "enum",
+        "exclusiveMinimum",
+        "items",
+        "maxLength",
+        "minItems",
+        "minLength",
+        "minimum",
+        "oneOf",
+        "properties",
+        "required",
+    ],
+)
+@pytest.mark.parametrize("kind", ["object", "array", "string", "integer", {"a": 1}, [{"a": 1}]])
+def test_a_keyword_that_holds_what_it_cannot_is_no_fault(keyword: str, kind: object) -> None:
+    for value in (5, -1, 1.5, float("inf"), "x", None, {"a": 1}, [[]], ["a"]):
+        orjson.dumps(example({"type": kind, keyword: value}))
 
 
 def test_pauses_follow_from_the_seed_and_stay_near_the_gap() -> None:
