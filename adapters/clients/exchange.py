@@ -20,6 +20,7 @@ from contextvars import ContextVar
 from typing import Any, Final, Protocol
 
 import aiohttp
+import msgspec
 import orjson
 
 from adapters.classify import classify
@@ -120,7 +121,8 @@ async def through(
     Raises:
         UpstreamError: Where there was no connection, an error status, or no event stream.
     """
-    body = orjson.dumps(encoded.body)
+    # Not orjson: it refuses the integers beyond 64 bits that a JSON Schema may hold.
+    body = msgspec.json.encode(encoded.body)
     exchange = Exchange(provider, body, connect_timeout)
     token = _current.set(exchange)
     try:

@@ -10,7 +10,7 @@ completions takes it only with stored answers.
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import orjson
+import msgspec
 
 from adapters.contract import Call, Encoded
 from adapters.dialects import openai_chat_messages
@@ -213,7 +213,7 @@ class _Request:
         )
         self._instruct(
             "Answer with one JSON object, and nothing else, that is valid against this JSON "
-            f"Schema: {orjson.dumps(asked.json_schema.body).decode()}"
+            f"Schema: {msgspec.json.encode(asked.json_schema.body).decode()}"
         )
         if "json_object" in self._quirks.response_formats:
             self._body["response_format"] = {"type": "json_object"}

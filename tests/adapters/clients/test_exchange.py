@@ -66,8 +66,9 @@ def says(status: str, body: bytes, content_type: str | None, headers: str = "") 
 async def test_our_encoding_goes_on_the_wire_whatever_the_sdk_makes_of_it(
     connections: Connections, peer: Peer
 ) -> None:
-    (await send(connections, peer.url, {"text": "é \U0001f300", "n": 1.0})).close()
-    assert peer.asked[0].body == '{"text":"é \U0001f300","n":1.0}'.encode()
+    (await send(connections, peer.url, {"text": "é \U0001f300", "n": 1.0, "big": 10**30})).close()
+    sent = f'{{"text":"é \U0001f300","n":1.0,"big":{10**30}}}'
+    assert peer.asked[0].body == sent.encode()
 
 
 async def test_requests_under_way_together_keep_their_own_bodies_and_answers(
