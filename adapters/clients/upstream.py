@@ -62,14 +62,19 @@ class RawUpstream:
             async for data in chunks:
                 sink(data)
             return
-        data = content.read_nowait(-1)
-        if data:
-            sink(data)
-        tap(content, connection.protocol, sink)
         try:
-            await content.wait_eof()
+            data = content.read_nowait(-1)
+            if data:
+                sink(data)
+            tap(content, connection.protocol, sink)
+            if content.exception() is None:
+                # A cut that came before this is not told to who begins to wait after it.
+                await content.wait_eof()
         except _CUTS as cut:
             raise _interrupted(self._provider) from cut
+        failed = content.exception()
+        if failed is not None:
+            raise _interrupted(self._provider) from failed
 
     def close(self) -> None:
         """Close the socket, unless the body has come whole and gave it back already. Idempotent."""

@@ -9,7 +9,7 @@ tests' business, so only what a client relies on is checked.
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import NamedTuple
+from typing import NamedTuple, cast, cast
 
 import orjson
 import pytest
@@ -176,8 +176,7 @@ class Cutter(asyncio.Protocol):
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop has a class of its own
 
     @override
     def data_received(self, data: bytes) -> None:
