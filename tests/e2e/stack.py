@@ -136,6 +136,23 @@ async def read(response: aiohttp.ClientResponse) -> Told:
     return Told(response.status, response.headers, events)
 
 
+async def heard(ws: aiohttp.ClientWebSocketResponse) -> AsyncIterator[dict[str, Any]]:
+    """The events of the one stream on a socket, until the server says that it is over."""
+    async for message in ws:
+        said = message.json()
+        match said["t"]:
+            case "ev":
+                yield said["e"]
+            case "evs":
+                for event in said["e"]:
+                    yield event
+            case "end":
+                assert said["reason"] == "stream_end"
+                return
+            case other:
+                assert other in {"ready", "started"}, said
+
+
 # --- The service before the double ----------------------------------------------------------
 
 
@@ -157,6 +174,16 @@ class Stack:
         self.double.script(*scripts)
         async with self.post(question(model, **fields)) as response:
             return await read(response)
+
+    async def ask_by_websocket(self, model: str, *scripts: Script, **fields: object) -> Told:
+        """The same over a WebSocket of its own."""
+        self.double.script(*scripts)
+        async with self.client.ws_connect(f"{self.url}/v1/ws") as ws:
+            await ws.send_json({"t": "init"})
+            await ws.send_json({"t": "start", "id": "a", "request": question(model, **fields)})
+            told = Told(101, {}, [event async for event in heard(ws)])
+        grammar.check(told.events)
+        return told
 
     async def fetch(self, stream: str, after: int = -1) -> Told:
         """Attach to a stream and read it to its end."""
@@ -244,9 +271,12 @@ def _tasks() -> Iterable[str]:
 
 
 def _timers() -> Iterable[str]:
-    """Deadlines and graces that nobody cancelled; what is due soon goes by itself."""
+    """Deadlines and graces that nobody cancelled; what is due soon goes by itself.
+
+    Only asyncio's own loop shows them.
+    """
     loop = asyncio.get_running_loop()
-    for handle in loop._scheduled:  # type: ignore[attr-defined] - asyncio's own
+    for handle in getattr(loop, "_scheduled", ()):
         owner = getattr(handle._callback, "__self__", None)
         ours = type(owner).__module__.partition(".")[0] in {"service", "adapters"}
         late = not handle.cancelled() and handle.when() > loop.time() + SOON

@@ -9,7 +9,7 @@ tests' business, so only what a client relies on is checked.
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import NamedTuple, cast, cast
+from typing import NamedTuple, cast
 
 import orjson
 import pytest

@@ -12,7 +12,7 @@ import pytest
 from tests.double.answer import reasoning, tool_call
 from tests.double.script import reply
 from tests.e2e import grammar
-from tests.e2e.stack import Stack, nothing_left, question, stack
+from tests.e2e.stack import Stack, heard, nothing_left, question, stack
 
 Event = dict[str, Any]
 Events = AsyncIterator[Event]
@@ -56,22 +56,7 @@ async def websocket(running: Stack, stream: str | None, after: int) -> AsyncIter
             await ws.send_json({"t": "start", "id": "s", "request": question("claude/auto")})
         else:
             await ws.send_json({"t": "attach", "id": "s", "stream": stream, "after": after})
-        yield _messages(ws)
-
-
-async def _messages(ws: aiohttp.ClientWebSocketResponse) -> Events:
-    async for message in ws:
-        said = message.json()
-        match said["t"]:
-            case "ev":
-                yield said["e"]
-            case "evs":
-                for event in said["e"]:
-                    yield event
-            case "end":
-                return
-            case other:
-                assert other in {"ready", "started"}, said
+        yield heard(ws)
 
 
 Transport = Callable[[Stack, str | None, int], Any]
