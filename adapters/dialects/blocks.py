@@ -28,6 +28,7 @@ _DELTA_OF_KIND = {
     BlockKind.REFUSAL: RefusalDelta,
     BlockKind.TOOL_CALL: ToolDelta,
 }
+_RUNNING = (BlockKind.TEXT, BlockKind.REASONING, BlockKind.REFUSAL)
 
 
 class OpenBlock:
@@ -124,8 +125,9 @@ class Blocks:
 
     def end_runs(self, out: list[AttemptEvent]) -> None:
         """End the running text, reasoning or refusal block, if one is open."""
-        for key in [key for key in self._open if isinstance(key, BlockKind)]:
-            self.end(out, key)
+        # Not a search of what is open: a chat answer's tool calls all stay open to its end.
+        for kind in _RUNNING:
+            self.end(out, kind)
 
     def end(self, out: list[AttemptEvent], key: Hashable, *, complete: bool = True) -> None:
         """End the block under `key`; a key that is not open is no fault.
