@@ -33,7 +33,7 @@ from adapters.contract import Call, Decoder, Encoded, Failure
 from adapters.dialects import openai_chat_messages, openai_chat_request, openai_chat_usage
 from adapters.dialects.blocks import Blocks
 from adapters.dialects.openai_chat_asides import Asides, flagged, objects, text
-from adapters.dialects.openai_chat_calls import ToolCalls
+from adapters.dialects.openai_chat_calls import ToolCalls, TooManyCallsError
 from adapters.dialects.openai_chat_quirks import ChatQuirks
 from adapters.events import (
     STATUS_OF_FINISH,
@@ -252,7 +252,10 @@ class ChatDecoder:
         if event == "error":
             self._fail(out, chunk)
         elif isinstance(chunk, dict):
-            self._chunk(out, chunk)
+            try:
+                self._chunk(out, chunk)
+            except TooManyCallsError as error:
+                self._malformed(out, str(error))
         elif event == "message" and payload.strip():
             # Named events of other kinds (`ping`) may hold what they like.
             self._malformed(out, f"a chunk of {len(payload)} bytes is not a JSON object")

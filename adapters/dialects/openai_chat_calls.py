@@ -12,26 +12,36 @@ the best it has, in this order:
 4. nothing: it goes on with the last call, and several such fragments in one chunk go on with as
    many last calls, in order (moonshotai-stream-indexless-tool-calls.json).
 
+Ids and indexes are looked up, not searched for, so a fragment costs the same however many calls
+came before it; and an answer has at most `MAX_CALLS` of them.
+
 No events here: the decoder opens a call's block once its name has come.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
+MAX_CALLS: Final = 1_024
+"""Calls of one answer. No model makes as many, and each costs its reader a block that stays open to
+the end: beyond it a provider is broken, or wants our memory."""
+
 _NO_ID = (None, "", "null")  # "null" is what Mistral's schema says of a call without an id
+
+
+class TooManyCallsError(ValueError):
+    """An answer has more than `MAX_CALLS` tool calls; the text says so."""
 
 
 class ToolCall:
     """One call of the answer."""
 
-    __slots__ = ("call_id", "held", "index", "number", "open")
+    __slots__ = ("call_id", "held", "number", "open")
 
-    def __init__(self, number: int, index: int | None, call_id: str) -> None:
+    def __init__(self, number: int) -> None:
         """The `number`-th call of the answer, from 0."""
         self.number = number
-        self.index = index
-        self.call_id = call_id
+        self.call_id = ""
         """The provider's id; empty while it gave none."""
         self.held = ""
         """Argument text that came before the name."""
@@ -53,6 +63,9 @@ class ToolCalls:
     def __init__(self) -> None:
         """None yet."""
         self._calls: list[ToolCall] = []
+        self._by_id: dict[str, ToolCall] = {}
+        self._by_index: dict[int, ToolCall] = {}
+        """The newest call of each index."""
 
     @property
     def unnamed(self) -> int:
@@ -60,7 +73,10 @@ class ToolCalls:
         return sum(1 for call in self._calls if not call.open)
 
     def place(self, deltas: list[dict[str, Any]]) -> list[Fragment]:
-        """The fragments of one chunk's `tool_calls`, each with its call."""
+        """The fragments of one chunk's `tool_calls`, each with its call.
+
+        Raises TooManyCallsError where they open more than `MAX_CALLS`.
+        """
         read = [_read(delta) for delta in deltas]
         bare = sum(1 for index, call_id, name, _ in read if index is None and not call_id + name)
         fragments: list[Fragment] = []
@@ -74,22 +90,31 @@ class ToolCalls:
         return fragments
 
     def _named(self, index: int | None, call_id: str, name: str) -> ToolCall:
-        newest_first = self._calls[::-1]
-        for call in newest_first:
-            if call_id and call.call_id == call_id:
-                return call
-        for call in newest_first:
-            if index is not None and call.index == index:
-                if call_id and call.call_id and name:
-                    break
-                call.call_id = call.call_id or call_id
-                return call
-        return self._new(index, call_id)
+        known = self._by_id.get(call_id)
+        if known is not None:
+            return known
+        call = None if index is None else self._by_index.get(index)
+        if call is None or (call_id and call.call_id and name):
+            return self._new(index, call_id)
+        if not call.call_id:
+            self._identify(call, call_id)
+        return call
 
     def _new(self, index: int | None, call_id: str) -> ToolCall:
-        call = ToolCall(len(self._calls), index, call_id)
+        if len(self._calls) == MAX_CALLS:
+            message = f"the answer has more than {MAX_CALLS} tool calls"
+            raise TooManyCallsError(message)
+        call = ToolCall(len(self._calls))
         self._calls.append(call)
+        self._identify(call, call_id)
+        if index is not None:
+            self._by_index[index] = call
         return call
+
+    def _identify(self, call: ToolCall, call_id: str) -> None:
+        if call_id:
+            call.call_id = call_id
+            self._by_id[call_id] = call
 
 
 def _read(delta: dict[str, Any]) -> tuple[int | None, str, str, str]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from adapters.contract import Dialect
 from adapters.dialects.openai_chat import FINISH, OpenAIChat
+from adapters.dialects.openai_chat_calls import MAX_CALLS
 from adapters.dialects.openai_chat_quirks import ChatQuirks
 from adapters.events import (
     AttemptEvent,
@@ -327,6 +328,39 @@ def test_a_chunk_that_cannot_be_read_ends_the_answer_as_malformed(payload: bytes
     assert answer.ending.error is not None
     assert answer.ending.error.code is ErrorCode.UPSTREAM_MALFORMED
     assert answer.ending.error.retryable
+
+
+def _fragments(count: int, arguments: str, **function: str) -> list[dict[str, Any]]:
+    """One chunk for each call, with index alone."""
+    return [
+        chunk({"tool_calls": [{"index": n, "function": {**function, "arguments": arguments}}]})
+        for n in range(count)
+    ]
+
+
+def test_a_thousand_calls_that_go_on_side_by_side_are_a_thousand_blocks() -> None:
+    begun, rest = _fragments(1_000, '{"n":', name="f"), _fragments(1_000, "1}")
+    decoder = OpenAIChat().decoder(call())
+    events = decoder.feed(sse(*begun, *rest, chunk(finish="tool_calls")) + DONE)
+    ends = [event for event in events if isinstance(event, BlockEnd)]
+    assert [end.block for end in ends] == [f"b1.{n}" for n in range(1_000)]
+    assert {(end.args, end.status) for end in ends} == {('{"n":1}', "complete")}
+
+
+def test_more_calls_than_any_model_makes_end_the_answer_as_malformed() -> None:
+    decoder = OpenAIChat().decoder(call())
+    events = decoder.feed(sse(*_fragments(MAX_CALLS, "{}", name="f")))
+    assert decoder.ending is None
+    more = {"index": MAX_CALLS, "function": {"name": "f", "arguments": "{}"}}
+    failed = {"error": {"message": "no matter", "code": 429}}
+    ended = decoder.feed(sse(chunk({"tool_calls": [more]}, finish="tool_calls", **failed)) + DONE)
+    assert decoder.ending is not None
+    assert decoder.ending.error is not None
+    assert decoder.ending.error.code is ErrorCode.UPSTREAM_MALFORMED
+    assert len([event for event in events if isinstance(event, BlockStart)]) == MAX_CALLS
+    assert [event.status for event in ended if isinstance(event, BlockEnd)] == (
+        ["incomplete"] * MAX_CALLS
+    )
 
 
 def test_a_line_without_end_ends_the_answer_as_malformed() -> None:

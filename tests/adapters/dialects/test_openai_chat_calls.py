@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from adapters.dialects.openai_chat_calls import ToolCalls
+from adapters.dialects.openai_chat_calls import MAX_CALLS, ToolCalls, TooManyCallsError
 
 
 def _placed(*chunks: list[dict[str, Any]]) -> list[tuple[int, str, str]]:
@@ -97,3 +97,25 @@ def test_arguments_may_be_an_object_or_nothing() -> None:
 )
 def test_what_is_no_fragment_is_an_empty_one(delta: dict[str, Any]) -> None:
     assert _placed([delta]) == [(0, "", "")]
+
+
+def test_a_call_of_a_shared_index_is_still_named_by_its_id() -> None:
+    first, second = _delta("f", "{", id="a", index=0), _delta("g", "{", id="b", index=0)
+    late = [_delta(None, "1", id="a", index=0), _delta(None, "2", index=0)]
+    assert _placed([first, second], late)[2:] == [(0, "", "1"), (1, "", "2")]
+
+
+def test_an_id_that_came_late_names_its_call() -> None:
+    opened = [_delta("f", "", index=0), _delta("g", "", index=1)]
+    late = [_delta(None, "{", index=0, id="a")]
+    assert _placed(opened, late, [_delta("f", "}", id="a")])[2:] == [(0, "", "{"), (0, "f", "}")]
+
+
+def test_an_answer_has_at_most_so_many_calls() -> None:
+    calls = ToolCalls()
+    for number in range(MAX_CALLS):
+        calls.place([_delta("f", "{}", id=f"call-{number}")])
+    [(first, _, _)] = calls.place([_delta(None, "", id="call-0")])
+    assert first.number == 0
+    with pytest.raises(TooManyCallsError, match="more than 1024 tool calls"):
+        calls.place([_delta("f", "{}", id="one-more")])
