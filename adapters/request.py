@@ -375,6 +375,14 @@ class ChatRequest(_Model):
     on_disconnect: str | None = None
     """`continue` or `cancel_after:<seconds>`; None: the client dialect's default."""
 
+    @field_validator("model")
+    @classmethod
+    def _one_line(cls, model: str) -> str:
+        if not model.isprintable():
+            message = "must be one line of printable characters"
+            raise ValueError(message)
+        return model
+
     @field_validator("latency", mode="before")
     @classmethod
     def _strategy_alone(cls, value: object) -> object:

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import uvloop
 from aiohttp import web
@@ -28,6 +29,7 @@ from service.http.native import Native
 from service.http.operations import Operations
 from service.http.origins import Origins
 from service.http.problems import typed_errors
+from service.http.server import Runner
 from service.http.websocket import WebSockets
 from service.relay import Deployment, Relay
 from service.settings import Settings, SettingsError
@@ -148,10 +150,10 @@ def serve(settings: Settings, *, reload: Callable[[], Settings]) -> int:
 
 
 async def _serve(settings: Settings, reload: Callable[[], Settings]) -> int:
-    settings.server.data.mkdir(parents=True, exist_ok=True)
+    _make_folder(settings.server.data)
     service = Service(settings, os.environ)
     await service.start()
-    runner = web.AppRunner(
+    runner = Runner(
         service.application(),
         handler_cancellation=True,  # a client that leaves ends its handler, and so detaches
         access_log=None,
@@ -174,6 +176,16 @@ async def _serve(settings: Settings, reload: Callable[[], Settings]) -> int:
         await runner.cleanup()
         await service.close()
     return 0
+
+
+def _make_folder(data: Path) -> None:
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except OSError as failure:
+        raise SettingsError(
+            f"server.data: {data}: cannot be made: {failure.strerror}: allowed is a folder, or "
+            "where one can be made"
+        ) from None
 
 
 async def _until_stopped(service: Service, reload: Callable[[], Settings]) -> None:

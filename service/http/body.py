@@ -7,6 +7,7 @@ it is parsed; what is wrong inside is named by its field.
 from typing import TypeVar
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import BaseModel, ValidationError
 
 from adapters.errors import RequestError, make
@@ -41,6 +42,15 @@ async def _bytes(request: web.Request) -> bytes:
             make(
                 ErrorCode.PAYLOAD_TOO_LARGE,
                 f"the body is larger than {limit} bytes",
+                param="body",
+                phase=Phase.BEFORE_STREAM,
+            )
+        ) from None
+    except (web.RequestPayloadError, HttpProcessingError):
+        raise RequestError(
+            make(
+                ErrorCode.INVALID_REQUEST,
+                "body: it could not be read: its compression or its length is wrong",
                 param="body",
                 phase=Phase.BEFORE_STREAM,
             )

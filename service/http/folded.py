@@ -8,7 +8,6 @@ is the HTTP error.
 from typing import Any
 
 import msgspec
-import orjson
 from aiohttp import web
 
 from adapters.errors import make
@@ -29,7 +28,9 @@ async def answer(stream: Stream) -> web.Response:
     if error is not None:
         return failure(stream, error)
     response = web.Response(
-        body=orjson.dumps(document(stream.id, fold, end)), content_type="application/json"
+        # msgspec, because a provider's own citation may hold an integer beyond 64 bits.
+        body=msgspec.json.encode(document(stream.id, fold, end)),
+        content_type="application/json",
     )
     response.headers.update(headers(stream, end))
     return response

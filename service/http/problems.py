@@ -60,6 +60,9 @@ async def typed_errors(request: web.Request, handler: Handler) -> web.StreamResp
         return response(failure.error)
     except web.HTTPException as refusal:
         return _refused(refusal)
+    except ConnectionError:
+        # The client left before its headers could be written: nobody is there to be answered.
+        return web.Response(status=499)
     except Exception:  # noqa: BLE001 - the last door: nothing of it may reach the client
         _log.exception("%s %s failed", request.method, request.rel_url.path)
         return response(make(ErrorCode.INTERNAL, "the router failed", phase=Phase.BEFORE_STREAM))
@@ -84,7 +87,8 @@ def of_validation(failure: ValidationError) -> Error:
     first = problems[0]
     param = _path(first["loc"])
     others = {_path(problem["loc"]) for problem in problems} - {param}
-    message = f"{param}: {first['msg']}" if param else first["msg"]
+    said = first["msg"].replace("valid tuple", "valid array")  # JSON's word for it
+    message = f"{param}: {said}" if param else said
     if first["type"] == "extra_forbidden":
         message = f"{param}: no such field"
     if others:

@@ -14,7 +14,7 @@ from adapters.events import ErrorCode, Phase
 from adapters.request import ChatRequest, UseCase
 from service.endpoints import Inactive
 from service.routing.plan import Choice, Plan, Skipped
-from service.routing.target import Auto, Bare, Pinned, parse
+from service.routing.target import Auto, Bare, Pinned, Target, parse
 
 DEMO = "demo"
 
@@ -46,9 +46,9 @@ def plan(request: ChatRequest, known: Known) -> Plan:
     nobody lists, `invalid_request` for a `model` form or provider name that does not exist.
     """
     _check_names(request, known)
-    if request.latency.providers is not None:
-        return _ordered(request.latency.providers, request, known)
     target = parse(request.model, known)
+    if request.latency.providers is not None:
+        return _ordered(request.latency.providers, target, request, known)
     match target:
         case Pinned(provider, model):
             return _pinned(provider, model, request, known)
@@ -100,12 +100,20 @@ def _bare(model: str, request: ChatRequest, known: Known) -> Plan:
     return Plan("model", choices, skipped)
 
 
-def _ordered(providers: list[str], request: ChatRequest, known: Known) -> Plan:
-    """The caller's own order: no reordering, skipping only what cannot run."""
+def _ordered(providers: list[str], target: Target, request: ChatRequest, known: Known) -> Plan:
+    """The caller's own order: no reordering, skipping only what cannot run.
+
+    A `model` that pins a provider says the opposite of an order with others in it.
+    """
     ranked: list[tuple[str, str | None]] = []
     for name in providers:
         provider, slash, model = name.partition("/")
-        ranked.append((provider, model if slash and model != "auto" else None))
+        if isinstance(target, Pinned) and provider != target.provider:
+            raise _contradiction(name, target)
+        wanted = model if slash and model != "auto" else None
+        if wanted is None and not isinstance(target, Auto):
+            wanted = target.model
+        ranked.append((provider, wanted))
     choices, skipped = _sift(ranked, request, known, demo=True)
     if not choices:
         raise _nobody(skipped)
@@ -140,7 +148,8 @@ def _demo(known: Known, request: ChatRequest) -> tuple[Choice, ...]:
     """The built-in answer, for where no key at all is set."""
     entry = known.get(DEMO)
     real = any(isinstance(other, Endpoint) for name, other in known.items() if name != DEMO)
-    wanted = not request.providers.only or DEMO in request.providers.only
+    only, exclude = request.providers.only, request.providers.exclude
+    wanted = DEMO not in exclude and (not only or DEMO in only)
     if real or not wanted or not isinstance(entry, Endpoint):
         return ()
     return (Choice(entry, entry.provider.model(None)),)
@@ -167,6 +176,17 @@ def _check_names(request: ChatRequest, known: Known) -> None:
                         phase=Phase.BEFORE_STREAM,
                     )
                 )
+
+
+def _contradiction(name: str, target: Pinned) -> RequestError:
+    return RequestError(
+        make(
+            ErrorCode.INVALID_REQUEST,
+            f"latency.providers: {name[:64]!r} is not {target.provider}, which model pins",
+            param="latency.providers",
+            phase=Phase.BEFORE_STREAM,
+        )
+    )
 
 
 _WHY = {

@@ -111,7 +111,7 @@ def test_a_request_cannot_be_changed() -> None:
         ({"metadata": {"k": 5}}, "metadata.k", "string_type"),
         ({"metadata": {str(n): "" for n in range(33)}}, "metadata", "too_long"),
         ({"model": ""}, "model", "string_too_short"),
-        ({"providers": {"only": "groq"}}, "providers.only", "list_type"),
+        ({"providers": {"only": "groq"}}, "providers.only", "tuple_type"),
     ],
 )
 def test_what_is_wrong_is_named(fields: dict[str, Any], path: str, kind: str) -> None:

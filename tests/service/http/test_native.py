@@ -295,6 +295,7 @@ async def test_an_idempotency_key_attaches_and_a_different_body_conflicts() -> N
         ({"messages": [{"role": "king", "content": "x"}]}, "messages[0]"),
         ({"messages": [{"role": "user", "content": "x"}] * 10_000}, "messages"),
         ({"max_tokens": 0}, "max_tokens"),
+        ({"model": "openai/x\r\nSet-Cookie: y"}, "model"),
         ({"latency": "warp"}, "latency"),
         ({"on_disconnect": "explode"}, "on_disconnect"),
         ({"deadlines": {"stall_ms": -1}}, "deadlines.stall_ms"),
@@ -340,6 +341,16 @@ async def test_a_body_that_is_no_request_is_refused_without_a_trace(
         assert orjson.loads(text)["error"]["code"] in {"invalid_request", "payload_too_large"}
         assert "Traceback" not in text
         assert "/" not in orjson.loads(text)["error"]["message"].replace("application/json", "")
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_a_body_that_does_not_decompress_is_the_callers_fault(coding: str) -> None:
+    async with native(Scripted()) as bench:
+        headers = {"Content-Encoding": coding}
+        asked = bench.session.post(bench.url + "/v1/streams", data=b"x" * 16, headers=headers)
+        async with asked as response:
+            assert response.status == 400
+            assert (await response.json())["error"]["param"] == "body"
 
 
 async def test_an_unknown_route_and_a_wrong_method_have_the_typed_form() -> None:

@@ -69,6 +69,12 @@ def test_a_validation_error_names_the_field_as_the_caller_wrote_it(
     assert error.message.startswith(error.param)
 
 
+def test_a_list_is_asked_for_in_the_words_of_json() -> None:
+    with pytest.raises(ValidationError) as failure:
+        ChatRequest.model_validate({"messages": [SAID], "providers": {"only": 1}})
+    assert problems.of_validation(failure.value).message.endswith("should be a valid array")
+
+
 def test_further_problems_are_counted_and_named() -> None:
     with pytest.raises(ValidationError) as failure:
         ChatRequest.model_validate_json(b'{"messages":[],"a":1,"b":2}')

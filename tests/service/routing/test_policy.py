@@ -160,3 +160,18 @@ def test_when_everybody_is_excluded_the_reasons_say_so() -> None:
     error = refused(known("groq"), providers={"exclude": ["groq", "demo"]}).error
     assert error.code is ErrorCode.NO_CANDIDATES
     assert "groq is excluded by the request" in error.message
+
+
+def test_an_excluded_demo_does_not_answer_either() -> None:
+    assert refused(known(), providers={"exclude": ["demo"]}).error.code is ErrorCode.NO_CANDIDATES
+
+
+def test_an_order_of_others_than_the_pinned_provider_is_refused() -> None:
+    order = {"providers": ["openai", "groq"]}
+    error = refused(known(*SIX), model="groq/auto", latency=order).error
+    assert (error.code, error.param) == (ErrorCode.INVALID_REQUEST, "latency.providers")
+
+
+def test_a_bare_model_goes_along_with_the_callers_order() -> None:
+    decided = planned(known(*SIX), model="gpt-x", latency={"providers": ["openai", "groq/fast"]})
+    assert [choice.model.id for choice in decided.choices] == ["gpt-x", "fast"]
