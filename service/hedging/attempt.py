@@ -41,6 +41,10 @@ from service.hedging.deadlines import Deadlines
 BUFFER_BYTES = 64 * 1024
 """What an attempt may hold back before it wins: what the race's design allows."""
 
+MAX_BODY = 64 * 1024 * 1024  # bytes
+"""What a provider may send for one answer: some two million tokens at 30 bytes of JSON each, and a
+bound on what a provider gone mad can make this process keep."""
+
 DRAIN = 0.05  # seconds
 """How long the end of the body is waited for after the answer's: it comes with the last chunk or
 within a round trip. Beyond it, a new connection is cheaper than waiting."""
@@ -75,6 +79,7 @@ class Attempt:
         "_emit",
         "_encoded",
         "_listener",
+        "_read",
         "_task",
         "_timer",
         "call",
@@ -109,6 +114,7 @@ class Attempt:
         self._listener = listener
         self._buffer: list[AttemptEvent] = list(encoded.warnings)
         self._buffered = 0  # bytes of body behind the buffer
+        self._read = 0  # bytes of body in all
         self._emit: Emit | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
@@ -174,6 +180,10 @@ class Attempt:
         """What one read gave. Called while the socket is read, not in the task."""
         if self.ending is not None:
             return
+        self._read += len(data)
+        if self._read > MAX_BODY:
+            message = f"the provider sent more than {MAX_BODY} bytes"
+            raise UpstreamError(make(ErrorCode.UPSTREAM_MALFORMED, message))
         decoder = self.decoder
         events = decoder.feed(data)
         if events:

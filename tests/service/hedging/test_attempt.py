@@ -11,7 +11,7 @@ from adapters.errors import UpstreamError, make
 from adapters.events import AttemptEvent, Ending, ErrorCode, Finish, Meta, TextDelta
 from adapters.request import ChatRequest
 from service.clock import monotonic
-from service.hedging.attempt import BUFFER_BYTES, Attempt
+from service.hedging.attempt import BUFFER_BYTES, MAX_BODY, Attempt
 from service.hedging.deadlines import Deadlines
 from tests.double.steps import Gate
 from tests.service.scripted import DONE, Piece, Scripted, chat, delta, provider
@@ -100,6 +100,16 @@ async def test_an_attempt_holds_back_only_so_much() -> None:
     [ending] = facts.endings
     assert ending.error is not None
     assert ending.error.code is ErrorCode.UPSTREAM_MALFORMED
+
+
+async def test_an_answer_without_end_is_ended() -> None:
+    facts = Facts()
+    comment = b": " + b"x" * (MAX_BODY // 4) + b"\n\n"
+    await ran(facts, delta("a"), *[comment] * 4, *chat("never"))
+    assert facts.text == "a"
+    error = facts.endings[0].error
+    assert error is not None
+    assert error.code is ErrorCode.UPSTREAM_MALFORMED
 
 
 async def test_its_end_is_told_once_whatever_follows() -> None:
