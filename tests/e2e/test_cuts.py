@@ -6,21 +6,19 @@ there to a client changes none of them. What happens to the events within a dial
 tests' business, so only what a client relies on is checked.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from typing import NamedTuple, cast
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import orjson
 import pytest
-from typing_extensions import override
 
 from adapters.request import ChatRequest
 from service import clock
 from service.relay import Ask
 from service.streams.log import json_of
 from tests.e2e import grammar
-from tests.e2e.stack import Stack, Told, nothing_left, question, stack
+from tests.e2e.cutter import cutting
+from tests.e2e.stack import Stack, Told, nothing_left, question
 
 
 class Cuttable(NamedTuple):
@@ -161,58 +159,7 @@ ANSWERS: Mapping[str, Cuttable] = {
 TOOLS = [{"type": "function", "function": {"name": "f"}}]
 
 
-# --- A server that cuts ---------------------------------------------------------------------
-
-
-class Cutter(asyncio.Protocol):
-    """Answers every request with the beginning of one body; a few lines, for it is asked often."""
-
-    body = b""
-    politely = True
-    """End the HTTP message as if that were all, and not by hanging up within it."""
-
-    def __init__(self) -> None:
-        self._read = b""
-
-    @override
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop has a class of its own
-
-    @override
-    def data_received(self, data: bytes) -> None:
-        self._read += data
-        head, end, body = self._read.partition(b"\r\n\r\n")
-        if end and len(body) == int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]):
-            self._read = b""
-            self._answer()
-
-    def _answer(self) -> None:
-        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
-        body, chunk = self.body, b""
-        if body:
-            chunk = b"%x\r\n%b\r\n" % (len(body), body)
-        end = b"0\r\n\r\n" if self.politely else b""
-        self._transport.write(head + b"Transfer-Encoding: chunked\r\n\r\n" + chunk + end)
-        if not self.politely:
-            self._transport.close()
-
-
-@asynccontextmanager
-async def cutting(provider: str, *, politely: bool) -> AsyncIterator[tuple[Stack, type[Cutter]]]:
-    """The service with one provider, at an address that cuts its answers."""
-
-    class Here(Cutter):
-        pass
-
-    Here.politely = politely
-    server = await asyncio.get_running_loop().create_server(Here, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    try:
-        async with stack(provider, elsewhere=address) as running:
-            yield running, Here
-    finally:
-        server.close()
+# --- Cutting ---------------------------------------------------------------------------------
 
 
 async def told_of(running: Stack, request: ChatRequest) -> Told:
@@ -231,9 +178,10 @@ async def test_cut_after_any_byte_an_answer_ends_once_and_is_whole_only_if_it_wa
     tools = TOOLS if answer.call else None
     request = ChatRequest.model_validate(question(f"{answer.provider}/auto", tools=tools))
     async with (
-        cutting(answer.provider, politely=politely) as (running, cutter),
+        cutting(answer.provider) as (running, cutter),
         nothing_left(running),
     ):
+        cutter.politely = politely
         for size in range(len(answer.body) + 1):
             cutter.body = answer.body[:size]
             told = await told_of(running, request)

@@ -7,6 +7,7 @@ import pytest
 from tests.double.faults import cut_at, hanging_up
 from tests.double.script import dropped, reply
 from tests.double.steps import Cut
+from tests.e2e.cutter import cutting
 from tests.e2e.stack import ONE_OF_EACH, Stack, nothing_left
 
 one_of_each = pytest.mark.parametrize("name", ONE_OF_EACH)
@@ -49,6 +50,26 @@ async def test_after_the_first_byte_of_an_answer_it_is_not_sent_again(
         told = await alone.ask(f"{name}/auto", reply("two").with_faults(cut_at(0)))
     assert (told.status, told.error["code"]) == (502, "stream_interrupted")
     assert [seen.turn for seen in alone.double.requests] == [1, 2]
+
+
+PARTS = {
+    "a word": b"HTT",
+    "a status": b"HTTP/1.1 200 OK\r\n",
+    "half a header": b"HTTP/1.1 200 OK\r\nContent-Ty",
+}
+
+
+@pytest.mark.parametrize("part", PARTS.values(), ids=PARTS)
+@pytest.mark.parametrize("name", ["groq", "claude"])
+async def test_after_a_part_of_its_headers_it_is_not_sent_again_either(
+    name: str, part: bytes
+) -> None:
+    async with cutting(name) as (running, cutter), nothing_left(running):
+        await running.ask(f"{name}/auto")
+        cutter.instead = part
+        told = await running.ask(f"{name}/auto")
+        assert cutter.asked == 2
+    assert (told.status, told.error["code"]) == (502, "upstream_connect")
 
 
 @one_of_each
