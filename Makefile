@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 # Passed on to the command that a target ends in: make run ARGS="--port 9000"
 ARGS :=
 
-# What decides and does no I/O is covered whole; tests/house holds this list to the import
+# What decides and does no I/O is covered to 99 %, branches included; tests/house holds this list to the import
 # contract's. For everything together fail_under in pyproject.toml counts.
 DECIDING := adapters/classify.py adapters/contract.py adapters/dialects/* adapters/errors.py \
     adapters/events.py adapters/ratelimits.py adapters/request.py adapters/schema.py \
@@ -39,8 +39,8 @@ run: setup ## serve at http://127.0.0.1:8180, keys from .env (ARGS="--port 9000"
 test: setup ## the whole test suite, with coverage
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term $(ARGS)
 	@$(BIN)/coverage report --include='$(subst $(empty) $(empty),$(comma),$(strip $(DECIDING)))' \
-	    --fail-under=100 >$(VENV)/deciding.txt || { cat $(VENV)/deciding.txt; \
-	    echo 'make test: what decides is not covered whole'; exit 1; }
+	    --fail-under=99 >$(VENV)/deciding.txt || { cat $(VENV)/deciding.txt; \
+	    echo 'make test: what decides is covered to less than 99 %'; exit 1; }
 
 check: lint format types imports dead ## style, types, import contracts, dead code: seconds
 

@@ -175,3 +175,14 @@ def test_an_order_of_others_than_the_pinned_provider_is_refused() -> None:
 def test_a_bare_model_goes_along_with_the_callers_order() -> None:
     decided = planned(known(*SIX), model="gpt-x", latency={"providers": ["openai", "groq/fast"]})
     assert [choice.model.id for choice in decided.choices] == ["gpt-x", "fast"]
+
+
+def test_a_bare_model_whose_providers_all_lack_keys_is_refused_with_their_names() -> None:
+    error = refused(known("groq"), model="kimi-k3").error
+    assert error.code is ErrorCode.NO_CANDIDATES
+    assert "kimi has no key" in error.message
+
+
+def test_an_order_of_providers_that_cannot_run_is_refused_with_the_reasons() -> None:
+    error = refused(known("groq"), latency={"providers": ["qwen", "kimi"]}).error
+    assert error.message == "nobody can answer: qwen has no key; kimi has no key"

@@ -158,3 +158,7 @@ def test_the_fold_of_a_log_does_not_depend_on_what_was_evicted(
     bounded, whole = filled(*events, max_events=max_events), filled(*events)
     assert bounded.fold().blocks["b1.0"].text == whole.fold().blocks["b1.0"].text
     assert bounded.fold().end == whole.fold().end == end()
+
+
+def test_a_log_within_its_bounds_has_no_snapshot() -> None:
+    assert filled(start()).snapshot() is None
