@@ -19,6 +19,7 @@ from typing import Protocol
 
 import msgspec
 
+from adapters import ratelimits
 from adapters.contract import Call, Client, Decoder, Encoded, Upstream
 from adapters.errors import UpstreamError, make
 from adapters.events import (
@@ -28,6 +29,7 @@ from adapters.events import (
     Error,
     ErrorCode,
     Finish,
+    Meta,
     Phase,
     ReasoningDelta,
     RefusalDelta,
@@ -52,6 +54,7 @@ within a round trip. Beyond it, a new connection is cheaper than waiting."""
 _log = logging.getLogger(__name__)
 
 _NOTHING = Encoded(path="", body={})
+_NO_LIMITS = ratelimits.RateLimits()
 
 Emit = Callable[[Sequence[AttemptEvent], int], None]
 """Takes events and the Unix time in milliseconds: a log's `append`."""
@@ -174,7 +177,11 @@ class Attempt:
     async def _send(self) -> Upstream:
         # What is asked is not kept while the answer streams: it may be a megabyte.
         encoded, self._encoded = self._encoded, _NOTHING
-        return await self._client.send(encoded, connect_timeout=self._connect_timeout)
+        upstream = await self._client.send(encoded, connect_timeout=self._connect_timeout)
+        limits = ratelimits.read(upstream.headers, now_ms() / 1000)
+        if limits != _NO_LIMITS:
+            self._buffer.append(Meta(key="rate_limits", value=msgspec.to_builtins(limits)))
+        return upstream
 
     def _feed(self, data: bytes) -> None:
         """What one read gave. Called while the socket is read, not in the task."""

@@ -54,6 +54,8 @@ class Scripted:
         """The requests, in the order they came."""
         self.open = 0
         """Responses that have not been closed."""
+        self.headers: dict[str, str] = {"content-type": "text/event-stream"}
+        """What its responses come with."""
         self._quiet = asyncio.Event()
         self._quiet.set()
 
@@ -85,10 +87,9 @@ class Scripted:
 class Playback:
     """One response of a scripted provider."""
 
-    headers: Mapping[str, str] = {"content-type": "text/event-stream"}
-
     def __init__(self, client: Scripted, pieces: list[Piece]) -> None:
         """`pieces` from the first bytes on."""
+        self.headers: Mapping[str, str] = client.headers
         self._client = client
         self._pieces = pieces
         self._closed = False

@@ -102,6 +102,18 @@ async def test_an_attempt_holds_back_only_so_much() -> None:
     assert ending.error.code is ErrorCode.UPSTREAM_MALFORMED
 
 
+async def test_what_the_provider_says_of_its_limits_is_told_with_the_answer() -> None:
+    facts = Facts()
+    client = Scripted(*chat("a"))
+    client.headers |= {"x-ratelimit-remaining-requests": "7", "x-ratelimit-reset-requests": "2s"}
+    attempt = made(facts, client)
+    await attempt.run()
+    [limits] = [event for event in facts.events if isinstance(event, Meta)]
+    assert limits.key == "rate_limits"
+    assert limits.value["requests"]["remaining"] == 7
+    assert limits.value["requests"]["reset"] == 2.0
+
+
 async def test_an_answer_without_end_is_ended() -> None:
     facts = Facts()
     comment = b": " + b"x" * (MAX_BODY // 4) + b"\n\n"
