@@ -15,6 +15,10 @@ from adapters.request import ChatRequest
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
+CancelBilling = Literal["stops", "full", "unknown"]
+"""What a provider charges for an answer whose connection is closed before its end: what was
+generated so far, all of it as if it had been read, or nobody knows."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
@@ -77,6 +81,9 @@ class Provider:
     """Sent with every request."""
     error_codes: Mapping[str, ErrorCode] = field(default_factory=lambda: _EMPTY)
     """The provider's own error codes and types, lower case, where the general table errs."""
+    cancel_billing: CancelBilling = "unknown"
+    """What an attempt costs that loses a race, by the list of openrouter.ai/docs (streaming). A
+    gateway in front of a provider may charge otherwise."""
     retired: str | None = None
     """Since when its owner no longer offers it, in words; a retired provider is never routed to."""
 

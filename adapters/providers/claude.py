@@ -42,6 +42,7 @@ PROVIDER = Provider(
     ),
     # Temperature is a 400 from Opus 4.7 on. All of these think unless told otherwise; Opus 5.5 and
     # Fable cannot be told.
+    cancel_billing="stops",
     models=(
         replace(_CLAUDE, id="claude-opus-5-5", alias="opus", reasoning="always"),
         replace(_CLAUDE, id="claude-sonnet-5-5", alias="sonnet"),

@@ -60,6 +60,7 @@ PROVIDER = Provider(
             min_output_tokens=16,
         )
     ),
+    cancel_billing="stops",
     models=(
         # Unlike OpenAI's own, it takes no effort `none` [litellm].
         replace(_GPT, id="gpt-6.1-terra", alias="terra"),

@@ -29,6 +29,7 @@ PROVIDER = Provider(
             forced_tools_while_reasoning=False,
         )
     ),
+    cancel_billing="stops",
     models=(
         Model(
             id="deepseek-flash",

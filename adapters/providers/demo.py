@@ -16,6 +16,7 @@ PROVIDER = Provider(
     base_url="demo:",
     client="demo",
     dialect=OpenAIChat(quirks=ChatQuirks()),
+    cancel_billing="stops",
     models=(
         Model(id="demo", alias="demo", images=True, reasoning="optional"),
         # Eight times as slow, to watch hedging and deadlines at work.

@@ -26,6 +26,7 @@ PROVIDER = Provider(
             json_excludes_tools=("gemini-2.5",),
         )
     ),
+    cancel_billing="full",
     models=(
         Model(
             id="gemini-3.8-flash",

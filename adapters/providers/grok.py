@@ -43,6 +43,7 @@ PROVIDER = Provider(
             cost_unit=_TICK,
         )
     ),
+    cancel_billing="stops",
     models=(
         Model(
             id="grok-4.3",

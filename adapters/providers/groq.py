@@ -30,6 +30,7 @@ PROVIDER = Provider(
             extra_of_model={_QWEN: {"reasoning_format": "parsed"}},
         )
     ),
+    cancel_billing="full",
     models=(
         Model(
             id="openai/gpt-oss-120b",

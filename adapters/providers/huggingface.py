@@ -23,6 +23,7 @@ PROVIDER = Provider(
     client="openai",
     # Everything else is passed on, or silently dropped, by the host behind it.
     dialect=OpenAIChat(quirks=ChatQuirks()),
+    cancel_billing="full",
     models=(
         Model(
             id="zai-org/GLM-5.3-Flash",

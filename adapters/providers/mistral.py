@@ -24,6 +24,7 @@ PROVIDER = Provider(
     },
     client="mistral",
     dialect=MistralChat(),
+    cancel_billing="full",
     models=(
         # A public preview since 2026-10-06. It writes 262,144 tokens at most (its model card).
         Model(

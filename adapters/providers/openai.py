@@ -55,6 +55,7 @@ PROVIDER = Provider(
             min_output_tokens=16,  # less is a 400 (github.com/earendil-works/pi/issues/6265)
         )
     ),
+    cancel_billing="stops",
     models=(
         replace(_GPT, id="gpt-6.1-terra", alias="terra", reasoning="optional", efforts=_WITH_NONE),
         replace(_GPT, id="gpt-6.1-sol", alias="sol"),

@@ -46,6 +46,7 @@ PROVIDER = Provider(
             cost_path=("cost", "total_cost"),
         )
     ),
+    cancel_billing="full",
     models=(
         Model(id="perplexity/sonar", alias="sonar", images=True),
         Model(id="perplexity/glm-5.3", alias="glm-5.3", reasoning="always"),

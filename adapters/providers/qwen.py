@@ -33,6 +33,7 @@ PROVIDER = Provider(
             forced_tools_while_reasoning=False,
         )
     ),
+    cancel_billing="full",
     models=(
         Model(
             id="qwen3.7-plus",
