@@ -5,9 +5,10 @@ for each provider it is told of: the SDKs, the connections, the relay, the log a
 the real ones, and so are the sockets on both sides. Only the providers' bytes are made up. The
 double speaks in the manner of the provider whose key a request carries.
 
-`Stack.ask` sends one request and reads its answer to the end as a client would (`Told`).
-`nothing_left` is what every fault, cut and departure is held to: when it is over, no task, timer,
-connection, socket, reader or live stream is there that was not there before.
+`Stack.ask` sends one request and reads its answer to the end as a client would (`Told`), held to
+the grammar. And every test that starts a stack is held to this: when it is over, however it went
+for its streams, no task, timer, connection, socket, reader or live stream is there that was not
+there before it began.
 """
 
 import asyncio
@@ -207,7 +208,8 @@ async def stack(
     """Start the service with these providers, all fifteen if none is named, and stop it again.
 
     `environ` is added to the variables that give them their keys and addresses; `elsewhere` is the
-    scheme and host at which they live instead of the double.
+    scheme and host at which they live instead of the double. Before it is stopped, nothing of what
+    was asked of it may be left but connections that wait for the next request.
     """
     async with Double(speaks=speaks) as double:
         given = variables(elsewhere or double.url, providers or NAMES) | dict(environ or {})
@@ -222,7 +224,10 @@ async def stack(
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
         try:
             async with aiohttp.ClientSession(connector=connector) as client:
-                yield Stack(service, double, f"http://127.0.0.1:{runner.addresses[0][1]}", client)
+                address = f"http://127.0.0.1:{runner.addresses[0][1]}"
+                running = Stack(service, double, address, client)
+                async with _nothing_left(running):
+                    yield running
         finally:
             await runner.cleanup()
             await service.close()
@@ -232,8 +237,8 @@ async def stack(
 
 
 @asynccontextmanager
-async def nothing_left(stack: Stack) -> AsyncIterator[None]:
-    """What happens inside leaves nothing behind but connections that wait for the next request."""
+async def _nothing_left(stack: Stack) -> AsyncIterator[None]:
+    """What happens inside leaves nothing behind but idle connections to the providers."""
     before = _census(stack)
     yield
     left = before
@@ -265,7 +270,8 @@ def _census(stack: Stack) -> Counter[str]:
 
 
 def _tasks() -> Iterable[str]:
-    for task in asyncio.all_tasks():
+    """Every task but this one, which counts: a fixture begins in one and ends in another."""
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
         name = getattr(task.get_coro(), "__qualname__", "?")
         yield "handlers of a request" if name == "RequestHandler.start" else f"task {name}"
 

@@ -12,7 +12,7 @@ from service import endpoints
 from service.settings import ProviderSettings, Settings, load
 from tests.double.paths import BASE_PATHS, route_of
 from tests.double.script import reply
-from tests.e2e.stack import NAMES, Stack, nothing_left, stack
+from tests.e2e.stack import NAMES, Stack, stack
 from tests.e2e.wire import WIRE
 
 every_provider = pytest.mark.parametrize("name", NAMES)
@@ -143,7 +143,7 @@ async def test_a_server_of_one_s_own_streams_from_configuration_alone_and_withou
     monkeypatch.setenv("OPENAI_API_KEY", "test-key-of-the-environment")
     async with stack("openai") as there:
         settings = configured(there.double.url, tmp_path)
-        async with stack("openai", settings=settings) as running, nothing_left(running):
+        async with stack("openai", settings=settings) as running:
             there.double.script(reply("Hel", "lo"))
             told = await running.ask("ollama/llama3.3")
     assert (told.text, told.end["status"]) == ("Hello", "completed")

@@ -18,7 +18,7 @@ from service.relay import Ask
 from service.streams.log import json_of
 from tests.e2e import grammar
 from tests.e2e.cutter import cutting
-from tests.e2e.stack import Stack, Told, nothing_left, question
+from tests.e2e.stack import Stack, Told, question
 
 
 class Cuttable(NamedTuple):
@@ -179,7 +179,6 @@ async def test_cut_after_any_byte_an_answer_ends_once_and_is_whole_only_if_it_wa
     request = ChatRequest.model_validate(question(f"{answer.provider}/auto", tools=tools))
     async with (
         cutting(answer.provider) as (running, cutter),
-        nothing_left(running),
     ):
         cutter.politely = politely
         for size in range(len(answer.body) + 1):

@@ -146,7 +146,7 @@ async def test_sighup_reads_the_configuration_again_and_keeps_the_old_one_from_a
     file.write_text(ONE.format(host=double.url), encoding="utf-8")
     gate = Gate()
     async with Double() as trap:
-        environ = poisoned(trap.url) | variables(double.url)
+        environ = {**poisoned(trap.url), **variables(double.url)}
         flags = ("--config", str(file), "--host", "0.0.0.0", "--insecure")  # noqa: S104 - the point
         async with serving(tmp_path, *flags, environ=environ) as served:
             assert served.url.startswith("http://0.0.0.0:")

@@ -15,7 +15,7 @@ import pytest
 from tests.double.answer import tool_call
 from tests.double.script import reply
 from tests.double.server import Double
-from tests.e2e.stack import NAMES, key_of, nothing_left, stack
+from tests.e2e.stack import NAMES, key_of, stack
 
 CANARY = "canary"
 
@@ -83,7 +83,7 @@ async def test_nothing_of_the_process_s_environment_reaches_any_provider(
     async with Double() as trap:
         for variable, value in poisoned(trap.url).items():
             monkeypatch.setenv(variable, value)
-        async with stack() as running, nothing_left(running):
+        async with stack() as running:
             for name in NAMES:
                 told = await running.ask(f"{name}/auto", reply("Hello"))
                 assert told.text == "Hello"

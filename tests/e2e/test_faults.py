@@ -26,7 +26,7 @@ from tests.double.faults import (
 from tests.double.script import Script, dropped, http_answer, reply, stream
 from tests.double.steps import Cut, Gate, Stall, Wait
 from tests.double.wire.scribe import DONE
-from tests.e2e.stack import ONE_OF_EACH, Stack, nothing_left, question, read, stack
+from tests.e2e.stack import ONE_OF_EACH, Stack, question, read, stack
 from tests.service.http.serving import until
 
 SOON = 60  # milliseconds
@@ -145,26 +145,25 @@ EARLY: Mapping[str, Fault] = {
 async def test_a_fault_before_any_content_is_one_http_error_in_time(
     name: str, fault: Fault, alone: Stack
 ) -> None:
-    async with nothing_left(alone):
-        with in_time():
-            told = await alone.ask(f"{name}/auto", fault.script, deadlines=fault.deadlines)
+    with in_time():
+        told = await alone.ask(f"{name}/auto", fault.script, deadlines=fault.deadlines)
 
-        assert (told.status, told.error["code"]) == (fault.http, fault.code)
-        record = await alone.fetch(told.stream)
-        assert (record.end["status"], record.text) == ("failed", "")
-        assert record.end["error"]["code"] == fault.code
-        assert record.end["error"]["phase"] == "before_commit"
-        assert record.end["timing"]["total_ms"] >= min(fault.deadlines.values(), default=0)
-        # A deadline may be over before a busy machine has sent anything.
-        assert len(alone.double.requests) == 1 or fault.deadlines
-        if not fault.reusable:
-            await alone.double.deserted()
+    assert (told.status, told.error["code"]) == (fault.http, fault.code)
+    record = await alone.fetch(told.stream)
+    assert (record.end["status"], record.text) == ("failed", "")
+    assert record.end["error"]["code"] == fault.code
+    assert record.end["error"]["phase"] == "before_commit"
+    assert record.end["timing"]["total_ms"] >= min(fault.deadlines.values(), default=0)
+    # A deadline may be over before a busy machine has sent anything.
+    assert len(alone.double.requests) == 1 or fault.deadlines
+    if not fault.reusable:
+        await alone.double.deserted()
 
 
 @one_of_each
 async def test_a_provider_where_nobody_listens_is_an_http_error_at_once(name: str) -> None:
     with closed_address() as address:
-        async with stack(name, elsewhere=address) as running, nothing_left(running):
+        async with stack(name, elsewhere=address) as running:
             with in_time():
                 told = await running.ask(f"{name}/auto")
     assert (told.status, told.error["code"]) == (502, "upstream_connect")
@@ -173,7 +172,7 @@ async def test_a_provider_where_nobody_listens_is_an_http_error_at_once(name: st
 @one_of_each
 async def test_a_provider_that_cannot_be_reached_is_given_up_after_connect_ms(name: str) -> None:
     with deaf_address() as address:
-        async with stack(name, elsewhere=address) as running, nothing_left(running):
+        async with stack(name, elsewhere=address) as running:
             with in_time():
                 told = await running.ask(f"{name}/auto", deadlines={"connect_ms": SOON})
     assert (told.status, told.error["code"]) == (502, "upstream_connect")
@@ -213,35 +212,33 @@ LATE: Mapping[str, Fault] = {
 async def test_a_fault_amid_the_answer_is_its_one_end_and_what_came_is_kept(
     name: str, fault: Fault, alone: Stack
 ) -> None:
-    async with nothing_left(alone):
-        with in_time():
-            told = await alone.ask(f"{name}/auto", fault.script, deadlines=fault.deadlines)
+    with in_time():
+        told = await alone.ask(f"{name}/auto", fault.script, deadlines=fault.deadlines)
 
-        assert (told.status, told.text) == (200, "Hel")
-        assert told.end["status"] == "failed"
-        error = told.end["error"]
-        assert (error["code"], error["http"]) == (fault.code, fault.http)
-        assert (error["phase"], error["bytes_out"]) == ("mid_stream", True)
-        assert [block["status"] for block in told.of("block.end")] == ["incomplete"]
-        assert told.end["timing"]["total_ms"] >= min(fault.deadlines.values(), default=0)
-        assert len(told.end["attempts"]) == len(alone.double.requests) == 1
-        await alone.double.deserted()
+    assert (told.status, told.text) == (200, "Hel")
+    assert told.end["status"] == "failed"
+    error = told.end["error"]
+    assert (error["code"], error["http"]) == (fault.code, fault.http)
+    assert (error["phase"], error["bytes_out"]) == ("mid_stream", True)
+    assert [block["status"] for block in told.of("block.end")] == ["incomplete"]
+    assert told.end["timing"]["total_ms"] >= min(fault.deadlines.values(), default=0)
+    assert len(told.end["attempts"]) == len(alone.double.requests) == 1
+    await alone.double.deserted()
 
 
 @one_of_each
 async def test_a_reset_amid_the_answer_ends_it_as_interrupted(name: str, alone: Stack) -> None:
     gate = Gate()
     alone.double.script(reply("Hel", Wait(gate), Cut("rst"), "lo"))
-    async with nothing_left(alone):
-        async with alone.post(question(f"{name}/auto")) as response:
-            await until(response, b'"delta":"Hel"')
-            gate.open()
-            await response.read()
-        record = await alone.fetch(response.headers["Tailrace-Stream-Id"])
-        assert record.text == "Hel"
-        assert (record.end["status"], record.end["finish"]) == ("failed", "interrupted")
-        assert record.end["error"]["code"] == "stream_interrupted"
-        await alone.double.deserted()
+    async with alone.post(question(f"{name}/auto")) as response:
+        await until(response, b'"delta":"Hel"')
+        gate.open()
+        await response.read()
+    record = await alone.fetch(response.headers["Tailrace-Stream-Id"])
+    assert record.text == "Hel"
+    assert (record.end["status"], record.end["finish"]) == ("failed", "interrupted")
+    assert record.end["error"]["code"] == "stream_interrupted"
+    await alone.double.deserted()
 
 
 # --- However it was asked -------------------------------------------------------------------
@@ -252,13 +249,10 @@ async def test_a_reset_amid_the_answer_ends_it_as_interrupted(name: str, alone: 
 async def test_over_a_websocket_a_fault_before_any_content_is_the_stream_s_last_event(
     fault: Fault, name: str, alone: Stack
 ) -> None:
-    async with nothing_left(alone):
-        with in_time():
-            told = await alone.ask_by_websocket(
-                f"{name}/auto", fault.script, deadlines=fault.deadlines
-            )
-        assert (told.text, told.end["error"]["code"]) == ("", fault.code)
-        assert told.end["error"]["phase"] == "before_commit"
+    with in_time():
+        told = await alone.ask_by_websocket(f"{name}/auto", fault.script, deadlines=fault.deadlines)
+    assert (told.text, told.end["error"]["code"]) == ("", fault.code)
+    assert told.end["error"]["phase"] == "before_commit"
 
 
 @pytest.mark.parametrize("name", ["groq"])
@@ -266,13 +260,10 @@ async def test_over_a_websocket_a_fault_before_any_content_is_the_stream_s_last_
 async def test_over_a_websocket_a_fault_amid_the_answer_is_the_stream_s_last_event(
     fault: Fault, name: str, alone: Stack
 ) -> None:
-    async with nothing_left(alone):
-        with in_time():
-            told = await alone.ask_by_websocket(
-                f"{name}/auto", fault.script, deadlines=fault.deadlines
-            )
-        assert (told.text, told.end["error"]["code"]) == ("Hel", fault.code)
-        assert told.end["error"]["phase"] == "mid_stream"
+    with in_time():
+        told = await alone.ask_by_websocket(f"{name}/auto", fault.script, deadlines=fault.deadlines)
+    assert (told.text, told.end["error"]["code"]) == ("Hel", fault.code)
+    assert told.end["error"]["phase"] == "mid_stream"
 
 
 @pytest.mark.parametrize("name", ["groq"])
@@ -280,15 +271,14 @@ async def test_over_a_websocket_a_fault_amid_the_answer_is_the_stream_s_last_eve
 async def test_folded_a_fault_amid_the_answer_is_its_status_and_what_came_is_kept(
     fault: Fault, name: str, alone: Stack
 ) -> None:
-    async with nothing_left(alone):
-        alone.double.script(fault.script)
-        asked = question(f"{name}/auto", deadlines=fault.deadlines)
-        accept = {"Accept": "application/json"}
-        url = f"{alone.url}/v1/streams"
-        async with alone.client.post(url, json=asked, headers=accept) as response:
-            folded = await response.json()
-        assert (response.status, folded["status"], folded["content"]) == (200, "failed", "Hel")
-        assert folded["error"]["code"] == fault.code
+    alone.double.script(fault.script)
+    asked = question(f"{name}/auto", deadlines=fault.deadlines)
+    accept = {"Accept": "application/json"}
+    url = f"{alone.url}/v1/streams"
+    async with alone.client.post(url, json=asked, headers=accept) as response:
+        folded = await response.json()
+    assert (response.status, folded["status"], folded["content"]) == (200, "failed", "Hel")
+    assert folded["error"]["code"] == fault.code
 
 
 # --- What is no fault -----------------------------------------------------------------------
@@ -311,9 +301,8 @@ HARMLESS: Mapping[str, Callable[[], Script]] = {
 async def test_an_answer_that_is_whole_is_complete_however_it_came(
     name: str, script: Callable[[], Script], alone: Stack
 ) -> None:
-    async with nothing_left(alone):
-        with in_time():
-            told = await alone.ask(f"{name}/auto", script())
+    with in_time():
+        told = await alone.ask(f"{name}/auto", script())
     assert told.text == "Hello"
     assert (told.end["status"], told.end["finish"]) == ("completed", "stop")
     assert told.end["usage"]["output"] == 9
@@ -327,10 +316,9 @@ WITH_LAST_WORD = [name for name in ONE_OF_EACH if name != "gemini"]
 async def test_an_answer_is_over_with_its_last_word_whatever_its_body_does(
     name: str, alone: Stack
 ) -> None:
-    async with nothing_left(alone):
-        with in_time():
-            told = await alone.ask(f"{name}/auto", reply("Hello").with_faults(then(Stall())))
-        await alone.double.deserted()
+    with in_time():
+        told = await alone.ask(f"{name}/auto", reply("Hello").with_faults(then(Stall())))
+    await alone.double.deserted()
     assert (told.text, told.end["status"]) == ("Hello", "completed")
 
 
@@ -340,7 +328,7 @@ async def test_a_reset_after_the_last_word_does_not_undo_the_answer(
 ) -> None:
     gate = Gate()
     alone.double.script(reply("Hello").with_faults(then(Wait(gate), Cut("rst"))))
-    async with nothing_left(alone), alone.post(question(f"{name}/auto")) as response:
+    async with alone.post(question(f"{name}/auto")) as response:
         told, _ = await asyncio.gather(read(response), _once_sent(gate))
     assert (told.text, told.end["status"]) == ("Hello", "completed")
 

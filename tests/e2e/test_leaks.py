@@ -12,7 +12,7 @@ import pytest
 from tests.double.script import Script, reply
 from tests.double.seen import Seen
 from tests.double.steps import Gate, Wait
-from tests.e2e.stack import ONE_OF_EACH, Stack, Told, nothing_left, question, read, stack
+from tests.e2e.stack import ONE_OF_EACH, Stack, Told, question, read, stack
 from tests.service.http.serving import until
 
 one_of_each = pytest.mark.parametrize("name", ONE_OF_EACH)
@@ -73,16 +73,15 @@ async def test_a_client_that_leaves_takes_the_generation_with_it_where_it_said_s
     gate = Gate()
     alone.double.script(script(gate))
     body = question(f"{name}/auto", on_disconnect="cancel_after:0")
-    async with nothing_left(alone):
-        async with a_client(alone, "/v1/streams", body) as client:
-            seen = await alone.double.seen(1)
-            await gate.reached()
-            left = await leaves(client, how)
-            assert await seen.left() - left < AT_ONCE
-        told = await record(alone)
-        assert (told.end["status"], told.end["finish"]) == ("cancelled", "cancelled")
-        assert told.text in ("", "Hel")
-        await alone.double.deserted()
+    async with a_client(alone, "/v1/streams", body) as client:
+        seen = await alone.double.seen(1)
+        await gate.reached()
+        left = await leaves(client, how)
+        assert await seen.left() - left < AT_ONCE
+    told = await record(alone)
+    assert (told.end["status"], told.end["finish"]) == ("cancelled", "cancelled")
+    assert told.text in ("", "Hel")
+    await alone.double.deserted()
 
 
 @at_each_moment
@@ -92,15 +91,14 @@ async def test_a_client_that_leaves_an_answer_to_go_on_finds_it_whole(
 ) -> None:
     gate = Gate()
     alone.double.script(script(gate))
-    async with nothing_left(alone):
-        async with a_client(alone, "/v1/streams", question(f"{name}/auto")) as client:
-            seen = await alone.double.seen(1)
-            await gate.reached()
-            await leaves(client, "closes")
-        gate.open()
-        told = await record(alone)
-        assert (told.text, told.end["status"]) == ("Hello", "completed")
-        assert seen.finished
+    async with a_client(alone, "/v1/streams", question(f"{name}/auto")) as client:
+        seen = await alone.double.seen(1)
+        await gate.reached()
+        await leaves(client, "closes")
+    gate.open()
+    told = await record(alone)
+    assert (told.text, told.end["status"]) == ("Hello", "completed")
+    assert seen.finished
 
 
 IMPATIENT: Mapping[str, tuple[str, Mapping[str, object], str]] = {
@@ -121,7 +119,7 @@ async def test_an_answer_that_only_its_caller_could_get_ends_when_the_caller_lea
 ) -> None:
     path, body, accept = asked
     gate = Gate()
-    async with stack("groq") as running, nothing_left(running):
+    async with stack("groq") as running:
         running.double.script(script(gate))
         async with a_client(running, path, body, accept=accept) as client:
             seen = await running.double.seen(1)
@@ -140,26 +138,25 @@ async def test_a_websocket_that_closes_takes_along_what_it_said_to_cancel(
     async with stack("groq", "claude") as running:
         gates = {"messages": stays, "chat": goes}
         running.double.choose(lambda seen: script(gates[_api(seen)]))
-        async with nothing_left(running):
-            async with running.client.ws_connect(f"{running.url}/v1/ws") as ws:
-                await ws.send_json({"t": "init"})
-                await ws.send_json({"t": "start", "id": "a", "request": question("claude/auto")})
-                await ws.send_json(
-                    {
-                        "t": "start",
-                        "id": "b",
-                        "request": question("groq/auto"),
-                        "on_disconnect": "cancel_after:0",
-                    }
-                )
-                await stays.reached()
-                await goes.reached()
-            (cancelled,) = [seen for seen in running.double.requests if _api(seen) == "chat"]
-            await cancelled.left()
-            stays.open()
-            told = [await running.fetch(stream.id) for stream in running.streams]
-            assert sorted(one.end["status"] for one in told) == ["cancelled", "completed"]
-            assert "Hello" in {one.text for one in told}
+        async with running.client.ws_connect(f"{running.url}/v1/ws") as ws:
+            await ws.send_json({"t": "init"})
+            await ws.send_json({"t": "start", "id": "a", "request": question("claude/auto")})
+            await ws.send_json(
+                {
+                    "t": "start",
+                    "id": "b",
+                    "request": question("groq/auto"),
+                    "on_disconnect": "cancel_after:0",
+                }
+            )
+            await stays.reached()
+            await goes.reached()
+        (cancelled,) = [seen for seen in running.double.requests if _api(seen) == "chat"]
+        await cancelled.left()
+        stays.open()
+        told = [await running.fetch(stream.id) for stream in running.streams]
+        assert sorted(one.end["status"] for one in told) == ["cancelled", "completed"]
+        assert "Hello" in {one.text for one in told}
 
 
 def _api(seen: Seen) -> str:
@@ -178,17 +175,16 @@ async def test_cancelling_closes_the_provider_s_connection_and_ends_the_stream(
     gate = Gate()
     alone.double.script(script(gate))
     asked = question(f"{name}/auto", open_early_ms=0)
-    async with nothing_left(alone):
-        async with alone.post(asked) as response:
-            await gate.reached()
-            stream = response.headers["Tailrace-Stream-Id"]
-            async with alone.client.post(f"{alone.url}/v1/streams/{stream}/cancel") as answer:
-                assert answer.status == 202
-            told = await read(response)
-        assert (told.end["status"], told.end["error"]["code"]) == ("cancelled", "cancelled")
-        seen = await alone.double.seen(1)
-        await seen.left()
-        await alone.double.deserted()
+    async with alone.post(asked) as response:
+        await gate.reached()
+        stream = response.headers["Tailrace-Stream-Id"]
+        async with alone.client.post(f"{alone.url}/v1/streams/{stream}/cancel") as answer:
+            assert answer.status == 202
+        told = await read(response)
+    assert (told.end["status"], told.end["error"]["code"]) == ("cancelled", "cancelled")
+    seen = await alone.double.seen(1)
+    await seen.left()
+    await alone.double.deserted()
 
 
 # --- Many at once ---------------------------------------------------------------------------
@@ -200,8 +196,7 @@ WORDS = 40
 async def test_two_hundred_streams_at_once_each_get_their_own_whole_text() -> None:
     async with stack(*ONE_OF_EACH) as running:
         running.double.choose(_its_own)
-        async with nothing_left(running):
-            answers = await asyncio.gather(*(_asked(running, number) for number in range(MANY)))
+        answers = await asyncio.gather(*(_asked(running, number) for number in range(MANY)))
         assert running.double.accepted <= MANY
     for number, told in enumerate(answers):
         assert told.end["status"] == "completed"
@@ -213,11 +208,10 @@ async def test_two_hundred_clients_that_leave_at_once_leave_nothing() -> None:
     gate = Gate()
     async with stack(*ONE_OF_EACH) as running:
         running.double.default = reply("Hel", Wait(gate), "lo")
-        async with nothing_left(running):
-            async with asyncio.TaskGroup() as clients:
-                for number in range(MANY):
-                    clients.create_task(_left(running, number))
-            await running.double.deserted()
+        async with asyncio.TaskGroup() as clients:
+            for number in range(MANY):
+                clients.create_task(_left(running, number))
+        await running.double.deserted()
     assert len(running.double.requests) == MANY
     assert {seen.ending for seen in running.double.requests} == {"left"}
 

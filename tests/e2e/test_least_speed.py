@@ -3,14 +3,14 @@
 import asyncio
 
 from tests.double.script import reply
-from tests.e2e.stack import ONE_OF_EACH, nothing_left, stack
+from tests.e2e.stack import ONE_OF_EACH, stack
 
 
 async def test_a_drip_below_the_least_speed_is_too_slow() -> None:
     """The window is 10 s, so all wait for it together."""
     # 10 characters a second are 2.5 tokens.
     drip = reply(*["a"] * 200, between=0.1)
-    async with stack(*ONE_OF_EACH) as running, nothing_left(running):
+    async with stack(*ONE_OF_EACH) as running:
         running.double.script(*[drip] * len(ONE_OF_EACH))
         answers = await asyncio.gather(
             *(

@@ -10,7 +10,7 @@ import pytest
 from tests.double.answer import Failure, reasoning, tool_call
 from tests.double.errors import RETRY_AFTER, Kind
 from tests.double.script import http_error, reply
-from tests.e2e.stack import NAMES, Stack, Told, key_of, nothing_left, question, stack, variables
+from tests.e2e.stack import NAMES, Stack, Told, key_of, question, stack, variables
 from tests.e2e.wire import USUAL, WIRE
 from tests.service.http.serving import parsed
 
@@ -55,8 +55,7 @@ async def test_a_request_goes_to_its_provider_s_path_with_its_own_key_and_nothin
 
 @every_provider
 async def test_text_streams_with_its_usage_and_its_finish(name: str, alone: Stack) -> None:
-    async with nothing_left(alone):
-        told = await alone.ask(f"{name}/auto", reply("Hel", "lo ", "wörld", "!"))
+    told = await alone.ask(f"{name}/auto", reply("Hel", "lo ", "wörld", "!"))
 
     assert told.text == "Hello wörld!"
     assert len(told.of("text.delta")) == 4
@@ -83,8 +82,7 @@ async def test_tool_calls_stream_whole_each_with_an_id_of_its_own(name: str, alo
         tool_call("weather", '{"city":', '"Rom"', "}"),
         tool_call("now"),
     )
-    async with nothing_left(alone):
-        told = await alone.ask(f"{name}/auto", script, tools=[WEATHER, NOW])
+    told = await alone.ask(f"{name}/auto", script, tools=[WEATHER, NOW])
 
     assert told.text == "Let me look. "
     assert told.calls == [
@@ -104,10 +102,7 @@ WITHOUT_REASONING = "github"  # its only listed model does not reason
 async def test_reasoning_streams_apart_from_the_answer(name: str, alone: Stack) -> None:
     # With a tool, since that is what brings reasoning out of those whose chat completions hide it.
     script = reply(reasoning("Let me ", "think.", signature="c2lnbmVk"), "Hello")
-    async with nothing_left(alone):
-        told = await alone.ask(
-            f"{name}/auto", script, tools=[WEATHER], reasoning={"effort": "high"}
-        )
+    told = await alone.ask(f"{name}/auto", script, tools=[WEATHER], reasoning={"effort": "high"})
 
     assert (told.reasoning, told.text) == ("Let me think.", "Hello")
     assert told.end["status"] == "completed"
@@ -170,8 +165,7 @@ IN_STREAM = {"mistral": ("upstream_5xx", 502)}
 async def test_an_error_amid_the_answer_ends_it_as_failed_and_keeps_what_came(
     name: str, alone: Stack
 ) -> None:
-    async with nothing_left(alone):
-        told = await alone.ask(f"{name}/auto", reply("Hel", "lo", Failure(Kind.OVERLOADED)))
+    told = await alone.ask(f"{name}/auto", reply("Hel", "lo", Failure(Kind.OVERLOADED)))
 
     code, http = IN_STREAM.get(name, ("overloaded", 503))
     assert told.status == 200
@@ -189,8 +183,7 @@ async def test_an_error_amid_the_answer_ends_it_as_failed_and_keeps_what_came(
 async def test_an_error_in_the_stream_before_any_content_is_an_http_error(
     name: str, alone: Stack
 ) -> None:
-    async with nothing_left(alone):
-        told = await alone.ask(f"{name}/auto", reply(Failure(Kind.OVERLOADED)))
+    told = await alone.ask(f"{name}/auto", reply(Failure(Kind.OVERLOADED)))
 
     code, http = IN_STREAM.get(name, ("overloaded", 503))
     assert (told.status, told.error["code"]) == (http, code)
@@ -231,8 +224,7 @@ BLOCKED = ("gemini", Kind.CONTENT_FILTER)
 async def test_a_provider_s_error_is_told_by_its_meaning_and_not_by_its_status(
     name: str, kind: Kind, alone: Stack
 ) -> None:
-    async with nothing_left(alone):
-        told = await alone.ask(f"{name}/auto", http_error(kind))
+    told = await alone.ask(f"{name}/auto", http_error(kind))
 
     assert told.events == []
     got = Meaning(told.error["code"], told.status, told.error["retryable"])
@@ -254,8 +246,7 @@ async def _held_to_the_same(told: Told, stack: Stack) -> None:
 async def test_a_blocked_prompt_at_gemini_is_a_stream_without_an_answer(
     all_fifteen: Stack,
 ) -> None:
-    async with nothing_left(all_fifteen):
-        told = await all_fifteen.ask("gemini/auto", http_error(Kind.CONTENT_FILTER))
+    told = await all_fifteen.ask("gemini/auto", http_error(Kind.CONTENT_FILTER))
     assert told.text == ""
     assert (told.end["status"], told.end["finish"]) == ("incomplete", "content_filter")
     (flag,) = told.of("safety.flag")

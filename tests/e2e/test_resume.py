@@ -12,7 +12,7 @@ import pytest
 from tests.double.answer import reasoning, tool_call
 from tests.double.script import reply
 from tests.e2e import grammar
-from tests.e2e.stack import Stack, heard, nothing_left, question, stack
+from tests.e2e.stack import Stack, heard, question, stack
 
 Event = dict[str, Any]
 Events = AsyncIterator[Event]
@@ -66,7 +66,7 @@ TRANSPORTS: dict[str, Transport] = {"SSE": sse, "WebSocket": websocket}
 @pytest.mark.parametrize("then", TRANSPORTS.values(), ids=[f"then {name}" for name in TRANSPORTS])
 @pytest.mark.parametrize("first", TRANSPORTS.values(), ids=TRANSPORTS)
 async def test_any_beginning_and_the_rest_make_the_whole(first: Transport, then: Transport) -> None:
-    async with stack("claude") as running, nothing_left(running):
+    async with stack("claude") as running:
         running.double.default = SCRIPT
         whole = await _rest(running, first, None, -1)
         grammar.check(whole)

@@ -8,7 +8,7 @@ from tests.double.faults import cut_at, hanging_up
 from tests.double.script import dropped, reply
 from tests.double.steps import Cut
 from tests.e2e.cutter import cutting
-from tests.e2e.stack import ONE_OF_EACH, Stack, nothing_left
+from tests.e2e.stack import ONE_OF_EACH, Stack
 
 one_of_each = pytest.mark.parametrize("name", ONE_OF_EACH)
 
@@ -18,9 +18,8 @@ one_of_each = pytest.mark.parametrize("name", ONE_OF_EACH)
 async def test_a_request_that_dies_on_a_reused_connection_is_sent_once_more_as_one_attempt(
     name: str, how: Literal["fin", "rst"], alone: Stack
 ) -> None:
-    async with nothing_left(alone):
-        await alone.ask(f"{name}/auto", reply("one"))
-        told = await alone.ask(f"{name}/auto", dropped(Cut(how)), reply("two"))
+    await alone.ask(f"{name}/auto", reply("one"))
+    told = await alone.ask(f"{name}/auto", dropped(Cut(how)), reply("two"))
 
     assert (told.text, told.end["status"]) == ("two", "completed")
     assert len(told.of("attempt.start")) == len(told.end["attempts"]) == 1
@@ -33,21 +32,19 @@ async def test_a_request_that_dies_on_a_reused_connection_is_sent_once_more_as_o
 
 @one_of_each
 async def test_it_is_sent_once_more_and_not_twice(name: str, alone: Stack) -> None:
-    async with nothing_left(alone):
-        await alone.ask(f"{name}/auto", reply("one"))
-        told = await alone.ask(f"{name}/auto", dropped(), dropped(), reply("never"))
-        assert (told.status, told.error["code"]) == (502, "upstream_connect")
-        assert len(alone.double.requests) == 3
-        assert alone.double.unplayed == 1
+    await alone.ask(f"{name}/auto", reply("one"))
+    told = await alone.ask(f"{name}/auto", dropped(), dropped(), reply("never"))
+    assert (told.status, told.error["code"]) == (502, "upstream_connect")
+    assert len(alone.double.requests) == 3
+    assert alone.double.unplayed == 1
 
 
 @one_of_each
 async def test_after_the_first_byte_of_an_answer_it_is_not_sent_again(
     name: str, alone: Stack
 ) -> None:
-    async with nothing_left(alone):
-        await alone.ask(f"{name}/auto", reply("one"))
-        told = await alone.ask(f"{name}/auto", reply("two").with_faults(cut_at(0)))
+    await alone.ask(f"{name}/auto", reply("one"))
+    told = await alone.ask(f"{name}/auto", reply("two").with_faults(cut_at(0)))
     assert (told.status, told.error["code"]) == (502, "stream_interrupted")
     assert [seen.turn for seen in alone.double.requests] == [1, 2]
 
@@ -64,7 +61,7 @@ PARTS = {
 async def test_after_a_part_of_its_headers_it_is_not_sent_again_either(
     name: str, part: bytes
 ) -> None:
-    async with cutting(name) as (running, cutter), nothing_left(running):
+    async with cutting(name) as (running, cutter):
         await running.ask(f"{name}/auto")
         cutter.instead = part
         told = await running.ask(f"{name}/auto")
@@ -77,11 +74,10 @@ async def test_a_provider_that_hangs_up_after_every_answer_is_no_fault(
     name: str, alone: Stack
 ) -> None:
     script = reply("Hello").with_faults(hanging_up())
-    async with nothing_left(alone):
-        for _ in range(5):
-            told = await alone.ask(f"{name}/auto", script)
-            assert (told.text, told.end["status"]) == ("Hello", "completed")
-            assert len(told.end["attempts"]) == 1
+    for _ in range(5):
+        told = await alone.ask(f"{name}/auto", script)
+        assert (told.text, told.end["status"]) == ("Hello", "completed")
+        assert len(told.end["attempts"]) == 1
 
 
 @one_of_each
