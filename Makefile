@@ -16,13 +16,15 @@ ARGS :=
 # contract's. For everything together fail_under in pyproject.toml counts.
 DECIDING := adapters/classify.py adapters/contract.py adapters/dialects/* adapters/errors.py \
     adapters/events.py adapters/ratelimits.py adapters/request.py adapters/schema.py \
-    adapters/sse.py adapters/tokens.py service/hedging/deadlines.py service/hedging/race.py \
+    adapters/sse.py adapters/tokens.py service/hedging/budget.py service/hedging/deadlines.py \
+    service/hedging/delay.py service/hedging/exclusions.py service/hedging/hedger.py \
+    service/hedging/loser_cost.py service/hedging/overload.py service/hedging/race.py \
     service/http/ws_delivery.py service/http/ws_messages.py service/http/ws_protocol.py \
     service/routing/* service/streams/fold.py service/streams/log.py
 empty :=
 comma := ,
 
-.PHONY: help setup run test check lint format types imports dead bench-relay image-steps lock clean
+.PHONY: help setup run test check lint format types imports dead bench-relay bench-hedge image-steps lock clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/  make \1	\2/p' Makefile
@@ -61,6 +63,9 @@ dead: setup
 
 bench-relay: setup ## CPU per chunk, added latency and memory, against a bare relay
 	@$(BIN)/python -m bench.relay $(ARGS)
+
+bench-hedge: setup ## hedging against the best fixed policy, on a virtual clock; draws docs/hedging.svg
+	@$(BIN)/python -m bench.hedge $(ARGS)
 
 image-steps: ## the Dockerfile's build stage without a container engine
 	@rm -rf build/image && mkdir -p build
