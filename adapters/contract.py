@@ -46,6 +46,17 @@ class Model:
     """Takes stop sequences."""
     api: Literal["responses"] | None = None
     """Set where only the Responses API serves it."""
+    quality: int = 2
+    """Class of its answers, 1 to 4: small and quick, solid, strong, the best there is. Ours, from
+    its maker's own line-up: routing asks for a class, and substitutes within one."""
+    family: str | None = None
+    """What it descends from: `qwen`, `claude`, `gpt-oss`."""
+    same_as: str | None = None
+    """The model's own name, the same at everybody who serves it; None: nobody else does."""
+    open_weights: bool = False
+    """Whether that name means the same weights everywhere."""
+    prefill: bool = False
+    """Goes on with a trailing assistant message instead of answering it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +95,8 @@ class Provider:
     cancel_billing: CancelBilling = "unknown"
     """What an attempt costs that loses a race, by the list of openrouter.ai/docs (streaming). A
     gateway in front of a provider may charge otherwise."""
+    prices: str | None = None
+    """The name under which its prices are listed; None: its own."""
     retired: str | None = None
     """Since when its owner no longer offers it, in words; a retired provider is never routed to."""
 

@@ -217,12 +217,38 @@ class Caps(msgspec.Struct, frozen=True):
     """Seconds the stream stays readable after its end."""
 
 
+class Substitution(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom a candidate or an attempt stands in for."""
+
+    provider: str
+    model: str
+    kinship: Literal["same_weights", "same_name", "same_family", "same_class"]
+    """What the two models have in common; `same_name` may differ in quantisation and context."""
+
+
 class Candidate(msgspec.Struct, frozen=True, omit_defaults=True):
     """One provider and model that could answer, in the order of preference."""
 
     provider: str
     model: str
     weight: float | None = None
+    cost_usd: str | None = None
+    """Estimated cost of the request there; left out where no price is known."""
+    ttft_ms: int | None = None
+    """Usual time to the first token there; left out where too little is known."""
+    substitutes: Substitution | None = None
+
+
+class Passed(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A provider, or one of its models, that was passed over, and why."""
+
+    provider: str
+    model: str | None = None
+    reason: str
+    """`no_key`, `over_cap`, `breaker_open`, ...: docs/routing.md lists them."""
+    detail: str | None = None
+    """The same in words, with its figures."""
+    retry_after_ms: int | None = None
 
 
 class Citation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -287,6 +313,12 @@ class RoutePlan(Event, frozen=True, tag="route.plan", kw_only=True):
     candidates: list[Candidate]
     hedge_after_ms: int | None = None
     max_attempts: int
+    skipped: list[Passed] | None = None
+    use_case: str | None = None
+    budget_tier: str | None = None
+    cap_usd: str | None = None
+    """What the request may be estimated to cost."""
+    preset: str | None = None
 
 
 class AttemptStart(Event, frozen=True, tag="attempt.start", kw_only=True):
@@ -299,6 +331,7 @@ class AttemptStart(Event, frozen=True, tag="attempt.start", kw_only=True):
     after_ms: int
     """Milliseconds since the request arrived."""
     replaces: int | None = None
+    substitutes: Substitution | None = None
 
 
 class AttemptCommit(Event, frozen=True, tag="attempt.commit", kw_only=True):

@@ -236,6 +236,19 @@ class ProviderSettings(Section):
     )
     """The models to offer, best first, by id or listed alias. Default: those Tailrace lists."""
 
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    """Requests a minute that may be sent to it; what is beyond goes elsewhere. Default no limit."""
+
+    tokens_per_minute: int | None = Field(default=None, ge=1)
+    """Input and output tokens a minute. Default no limit."""
+
+    concurrent_streams: int | None = Field(default=None, ge=1)
+    """Answers it may be giving at once. Default no limit."""
+
+    cancel_billing: Literal["stops", "full", "unknown"] | None = None
+    """What it charges for an answer that is cancelled: what was generated so far, all of it, or
+    nobody knows. Default what Tailrace knows of it."""
+
     like: str | None = None
     """For a new name: the known provider whose wire format and quirks it shares."""
 

@@ -13,7 +13,7 @@ from adapters.errors import RequestError, make
 from adapters.events import ErrorCode, Phase
 from adapters.request import ChatRequest, UseCase
 from service.endpoints import Inactive
-from service.routing.plan import Choice, Plan, Skipped
+from service.routing.plan import Choice, Plan, Reason, Skipped
 from service.routing.target import Auto, Bare, Pinned, Target, parse
 
 DEMO = "demo"
@@ -68,7 +68,7 @@ def _auto(use_case: UseCase, request: ChatRequest, known: Known) -> Plan:
         raise _nobody(skipped)
     first = row[0][0]
     preferred = next((skip for skip in skipped if skip.provider == first), None)
-    return Plan(f"table:{use_case}", choices, skipped, preferred)
+    return Plan(policy=f"table:{use_case}", choices=choices, skipped=skipped, preferred=preferred)
 
 
 def _pinned(provider: str, model: str | None, request: ChatRequest, known: Known) -> Plan:
@@ -77,7 +77,7 @@ def _pinned(provider: str, model: str | None, request: ChatRequest, known: Known
     choices, skipped = _sift([(provider, model)], request, known, demo=True)
     if not choices:
         raise _nobody(skipped)
-    return Plan("pinned", choices, skipped)
+    return Plan(policy="pinned", choices=choices, skipped=skipped)
 
 
 def _bare(model: str, request: ChatRequest, known: Known) -> Plan:
@@ -97,7 +97,7 @@ def _bare(model: str, request: ChatRequest, known: Known) -> Plan:
     choices, skipped = _sift(ranked, request, known)
     if not choices:
         raise _nobody(skipped)
-    return Plan("model", choices, skipped)
+    return Plan(policy="model", choices=choices, skipped=skipped)
 
 
 def _ordered(providers: list[str], target: Target, request: ChatRequest, known: Known) -> Plan:
@@ -117,7 +117,7 @@ def _ordered(providers: list[str], target: Target, request: ChatRequest, known: 
     choices, skipped = _sift(ranked, request, known, demo=True)
     if not choices:
         raise _nobody(skipped)
-    return Plan("ordered", choices, skipped)
+    return Plan(policy="ordered", choices=choices, skipped=skipped)
 
 
 def _sift(
@@ -136,9 +136,9 @@ def _sift(
         if name == DEMO and not demo:
             continue
         if name in exclude or (only and name not in only):
-            skipped.append(Skipped(name, model, "excluded"))
+            skipped.append(Skipped(name, model, Reason.EXCLUDED))
         elif isinstance(entry, Inactive):
-            skipped.append(Skipped(name, model, entry.reason))
+            skipped.append(Skipped(name, model, Reason(entry.reason)))
         else:
             choices.append(Choice(entry, entry.provider.model(model)))
     return tuple(choices), tuple(skipped)
@@ -189,7 +189,7 @@ def _contradiction(name: str, target: Pinned) -> RequestError:
     )
 
 
-_WHY = {
+_WHY: Mapping[str, str] = {
     "no_key": "{} has no key",
     "no_address": "{} has no address",
     "disabled": "{} is disabled",
