@@ -1,0 +1,151 @@
+"""A plan as others see it: the `route.plan` event, the answer of `POST /v1/plan`, a skip in words.
+
+Event and answer are made from the same parts, so they cannot tell two stories. The event leaves out
+what is unknown, as events do; the answer writes it as null, because there the question was asked.
+Seconds become whole milliseconds here, and floats of dollars become decimal strings.
+
+Left out: who decided (`policy`), and how an error becomes an HTTP answer.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from adapters.events import Candidate, Passed, RoutePlan, Substitution
+from adapters.request import Strategy
+from service.routing.plan import Choice, Plan, Reason, Skipped
+
+PRESET = "preset:"
+"""How `Plan.route` begins where a preset was asked for."""
+
+WORDS: Mapping[Reason, str] = {
+    Reason.NO_KEY: "no key is set",
+    Reason.NO_ADDRESS: "no address is set",
+    Reason.DISABLED: "disabled by the operator",
+    Reason.RETIRED: "retired by its owner",
+    Reason.EXCLUDED: "excluded by the request",
+    Reason.OVER_CAP: "costs more than the budget tier allows",
+    Reason.CONTEXT_TOO_SMALL: "the request does not fit into its context window",
+    Reason.NO_TOOLS: "takes no tools",
+    Reason.NO_IMAGES: "takes no images",
+    Reason.KEY_REFUSED: "its key was refused",
+    Reason.QUOTA_SPENT: "its quota is spent",
+    Reason.BREAKER_OPEN: "it keeps failing, and is only tried now and then",
+    Reason.COOLING_DOWN: "it asked to be left alone for a while",
+    Reason.LIMIT_REACHED: "its rate limit here is reached",
+}
+"""What a reason says where nothing more exact is known."""
+
+Run = Literal["single", "fallback", "hedge", "race"]
+
+
+def route_plan(plan: Plan) -> RoutePlan:
+    """The event that tells a stream's readers what was decided."""
+    return RoutePlan(
+        strategy=run(plan),
+        policy=plan.policy,
+        candidates=[_candidate(choice) for choice in plan.choices],
+        hedge_after_ms=_ms(plan.hedge_after_s),
+        max_attempts=plan.max_attempts,
+        skipped=[_passed(skip) for skip in plan.skipped] or None,
+        use_case=plan.use_case,
+        budget_tier=plan.tier,
+        cap_usd=usd(plan.cap_usd),
+        preset=plan.route.removeprefix(PRESET) if plan.route.startswith(PRESET) else None,
+    )
+
+
+def document(plan: Plan) -> dict[str, Any]:
+    """The answer of `POST /v1/plan`: nothing but JSON types, what is unknown as None."""
+    answer: dict[str, Any] = {
+        "policy": plan.policy,
+        "use_case": plan.use_case.value,
+        "budget_tier": plan.tier.value,
+        "cap_usd": usd(plan.cap_usd),
+        "latency": {
+            "strategy": plan.latency.strategy.value,
+            "width": plan.width,
+            "max_attempts": plan.max_attempts,
+            "hedge_after_ms": _ms(plan.hedge_after_s),
+        },
+        "input_tokens": plan.input_tokens,
+        "output_tokens": plan.output_tokens,
+        "candidates": [_shown(choice) for choice in plan.choices],
+        "skipped": [_explained(skip) for skip in plan.skipped],
+    }
+    if plan.preferred is not None:
+        answer["preferred"] = _explained(plan.preferred)
+    return answer
+
+
+def run(plan: Plan) -> Run:
+    """What may happen, which may be less than what was asked for.
+
+    A race of one is none, and who has nobody beside them is neither hedged nor followed.
+    """
+    most = min(plan.max_attempts, len(plan.choices))
+    if most < 2:  # noqa: PLR2004 - it takes two
+        return "single"
+    if plan.latency.strategy is Strategy.RACE and plan.width > 1:
+        return "race"
+    return "hedge" if plan.latency.strategy is Strategy.HEDGE else "fallback"
+
+
+def words(skip: Skipped) -> str:
+    """Why somebody was passed over, fit for a client; without their name."""
+    return skip.detail or WORDS[skip.reason]
+
+
+def usd(amount: float | None) -> str | None:
+    """US dollars as a decimal string, to the billionth and without an exponent."""
+    if amount is None:
+        return None
+    return f"{amount:.9f}".rstrip("0").rstrip(".")
+
+
+def _candidate(choice: Choice) -> Candidate:
+    stands_for = choice.substitute
+    return Candidate(
+        choice.endpoint.provider.name,
+        choice.model.id,
+        cost_usd=usd(choice.cost_usd),
+        ttft_ms=_ms(choice.ttft_s),
+        substitutes=None
+        if stands_for is None
+        else Substitution(
+            provider=stands_for.provider,
+            model=stands_for.model,
+            kinship=stands_for.kinship.value,
+        ),
+    )
+
+
+def _shown(choice: Choice) -> dict[str, Any]:
+    candidate = _candidate(choice)
+    shown: dict[str, Any] = {"provider": candidate.provider, "model": candidate.model}
+    if choice.model.alias is not None:
+        shown["alias"] = choice.model.alias
+    shown |= {"cost_usd": candidate.cost_usd, "ttft_ms": candidate.ttft_ms}
+    if candidate.substitutes is not None:
+        shown["substitutes"] = msgspec.to_builtins(candidate.substitutes)
+    return shown
+
+
+def _passed(skip: Skipped) -> Passed:
+    return Passed(
+        provider=skip.provider,
+        model=skip.model,
+        reason=skip.reason.value,
+        detail=words(skip),
+        retry_after_ms=_ms(skip.retry_after_s),
+    )
+
+
+def _explained(skip: Skipped) -> dict[str, Any]:
+    explained: dict[str, Any] = msgspec.to_builtins(_passed(skip))
+    return explained
+
+
+def _ms(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1000)
