@@ -35,6 +35,8 @@ class Seen:
     """Parsed where it was JSON, else bytes."""
     route: Route | None
     """None where no provider has such a path."""
+    provider: str = ""
+    """Whom it was meant for, as far as the double can tell: see `Double.speaks`."""
     connection: int
     """1 for the first connection the double accepted."""
     turn: int

@@ -1,7 +1,7 @@
 """The double itself: an aiohttp server, the choice of what to play, and the log of what it saw.
 
 What a request gets is chosen in this order: the next script of the queue, the next script for its
-model, what the chooser says, the default. Which manner it is answered in: the script's, then the
+provider, the next script for its model, what the chooser says, the default. Which manner it is answered in: the script's, then the
 double's, then the one the path is best known for. A path no provider has is answered 404 and takes
 nothing from the queue.
 
@@ -55,6 +55,7 @@ class Double:
         """What is played where nothing else was said."""
         self._speaks = speaks
         self._queue: deque[Script] = deque()
+        self._of_provider: dict[str, deque[Script]] = {}
         self._of_model: dict[str, deque[Script]] = {}
         self._chooser: Chooser | None = None
         self._active = 0
@@ -105,6 +106,13 @@ class Double:
         """Play these for the next requests, one each."""
         self._queue.extend(scripts)
 
+    def on_provider(self, provider: str, *scripts: Script) -> None:
+        """Play these for the requests to that provider, one each; the last one stays.
+
+        Whoever asks several at once does so in no order that a queue could follow.
+        """
+        self._of_provider[provider] = deque(scripts)
+
     def on_model(self, model: str, *scripts: Script) -> None:
         """Play these for the requests for that model, one each; the last one stays."""
         self._of_model[model] = deque(scripts)
@@ -119,6 +127,10 @@ class Double:
         return len(self._queue)
 
     # --- What was seen ---
+
+    def asked(self, provider: str) -> list[Seen]:
+        """The requests to that provider, in the order of arrival."""
+        return [seen for seen in self.requests if seen.provider == provider]
 
     @property
     def active(self) -> int:
@@ -208,6 +220,8 @@ class Double:
             turn=turn,
             arrived=arrived,
         )
+        if seen.route is not None:
+            seen.provider = self._manner(seen, seen.route)
         self.requests.append(seen)
         seen.number = len(self.requests)
         return seen
@@ -217,15 +231,14 @@ class Double:
         if route is None:
             return _NO_SUCH_PATH.steps(voice_for("openai", "chat"), seen.ask)
         script = self._chosen(seen)
-        provider = script.provider or self._manner(seen, route)
-        return script.steps(voice_for(provider, route.api), seen.ask)
+        return script.steps(voice_for(script.provider or seen.provider, route.api), seen.ask)
 
     def _chosen(self, seen: Seen) -> Script:
         if self._queue:
             return self._queue.popleft()
-        of_model = self._of_model.get(seen.model)
-        if of_model:
-            return of_model.popleft() if len(of_model) > 1 else of_model[0]
+        for scripts in (self._of_provider.get(seen.provider), self._of_model.get(seen.model)):
+            if scripts:
+                return scripts.popleft() if len(scripts) > 1 else scripts[0]
         chosen = self._chooser(seen) if self._chooser is not None else None
         return chosen or self.default
 
@@ -240,6 +253,7 @@ class Double:
                 {
                     "number": seen.number,
                     "path": seen.path,
+                    "provider": seen.provider,
                     "model": seen.model,
                     "arrived": seen.arrived,
                     "first_at": seen.first_at,

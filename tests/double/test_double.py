@@ -261,6 +261,23 @@ async def test_scripts_are_chosen_by_queue_then_model_then_chooser_then_default(
     assert heard == ["queue", "first", "second", "second", "chosen", HELLO]
 
 
+async def test_scripts_for_a_provider_are_played_in_their_order_whoever_asks_between(
+    client: aiohttp.ClientSession,
+) -> None:
+    async with Double(speaks=lambda seen: seen.key or "openai") as double:
+        double.on_provider("groq", reply("first"), reply("second"))
+        double.on_provider("kimi", reply("third"))
+        heard = []
+        for key in ("groq", "kimi", "groq", "openai", "groq"):
+            headers = {"authorization": f"Bearer {key}"}
+            async with client.post(double.url + CHAT, json={}, headers=headers) as response:
+                heard.append(said(await response.read()))
+
+        assert heard == ["first", "third", "second", HELLO, "second"]
+        assert [seen.number for seen in double.asked("groq")] == [1, 3, 5]
+        assert double.asked("mistral") == []
+
+
 async def test_the_model_of_a_path_chooses_as_well(
     double: Double, client: aiohttp.ClientSession
 ) -> None:
