@@ -1,9 +1,9 @@
 """The double itself: an aiohttp server, the choice of what to play, and the log of what it saw.
 
 What a request gets is chosen in this order: the next script of the queue, the next script for its
-provider, the next script for its model, what the chooser says, the default. Which manner it is answered in: the script's, then the
-double's, then the one the path is best known for. A path no provider has is answered 404 and takes
-nothing from the queue.
+provider, the next script for its model, what the chooser says, the default. Which manner it is
+answered in: the script's, then the double's, then the one the path is best known for. A path no
+provider has is answered 404 and takes nothing from the queue.
 
 Everything is counted. `requests` is the log; `active`, `open_connections` and `unplayed` are 0
 where nothing is left; and whatever a test wants to wait for has an awaitable that fails in words
