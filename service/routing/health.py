@@ -5,7 +5,7 @@ several targets. Four things speak against a target, the harder ones first:
 
 - its key is disabled: refused, or out of quota. A refused key stays so until it is replaced; quota
   may come back by itself, so it is tried again after ten minutes;
-- it is cooling down, because it said when to come back;
+- it is cooling down, because it said when to come back, or that nothing is left until then;
 - its breaker is open: half of at least ten attempts within 30 s failed, or ten in a row were late
   and none was answered since. Three answers in a row close it, or the first one where there was
   only silence;
@@ -23,6 +23,9 @@ provider may be slow under our own load: moved at once, the load slows the next 
 back, and two providers at 80 % that were slow for half a minute did not calm down in minutes
 (simulated: bench/hedge_overload.py).
 
+What nobody has asked for ten minutes counts as well again. The trials go to the target that a
+request prefers; without this, a second choice that once failed would be last for ever.
+
 Deciding only: `now` in seconds is an argument. Lives as long as the process; nothing is stored.
 docs/hedging.md, algorithm and defaults.
 """
@@ -37,6 +40,7 @@ from typing import NamedTuple
 
 from adapters.errors import RULES, Action
 from adapters.events import Error, ErrorCode
+from adapters.ratelimits import RateLimits
 
 MOST_TARGETS = 2_000
 """Targets remembered, the least recently used forgotten: clients may name any model."""
@@ -106,6 +110,8 @@ class HealthSettings:
     """How much oftener than another slow target one must be very late for the other to be better.
     Without it, of two slow ones the slower kept its requests (simulated: p99 8.7 s, not 5.9 s)."""
     lateness_counts_for: float = 30.0
+    remembered_for: float = 600.0
+    """How long a target that nobody asks is open or slow."""
     shift: float = 0.05
     """Share of its requests per second that leaves a slow target, and returns."""
     longest_step: float = 5.0
@@ -136,22 +142,36 @@ class Health:
     def failed(self, target: Target, error: Error, now: float) -> None:
         """An attempt broke. An error that is not the provider's own changes nothing."""
         settings, wait = self.settings, error.retry_after_ms
+        if RULES[error.code].action is not Action.FAILOVER:
+            return
         if error.code in _DISABLING:
-            spent = error.code is ErrorCode.QUOTA_PROVIDER
-            until = now + settings.quota_pause if spent else None
-            self._disabled[target.provider] = Standing(State.DISABLED, until, error.code)
+            self._disable(target.provider, error.code, now)
             return
         limited = error.code is ErrorCode.RATE_LIMIT_PROVIDER
         if limited or wait is not None:
             seconds = settings.cool_down if wait is None else wait / 1000
             self.cool(target, seconds, now, cause=error.code)
-        if RULES[error.code].action is Action.FAILOVER and not limited:
+        if not limited:
             self._record(target).attempt(now, settings, failed=True)
+
+    def limits_said(self, target: Target, limits: RateLimits, now: float) -> None:
+        """A response came with the provider's word about its limits.
+
+        Retry-After outranks the resets: those tell when an account is full again, and a request
+        fits in before.
+        """
+        seconds = limits.retry_after
+        if seconds is None:
+            accounts = (limits.requests, limits.tokens, limits.input_tokens, limits.output_tokens)
+            resets = (account.reset or 0.0 for account in accounts if account.remaining == 0)
+            seconds = max(resets, default=0.0)
+        if seconds > 0:
+            self.cool(target, seconds, now, cause=ErrorCode.RATE_LIMIT_PROVIDER)
 
     def cool(
         self, target: Target, seconds: float, now: float, *, cause: ErrorCode | None = None
     ) -> None:
-        """A target is to be left alone for so long, by its own word."""
+        """A target is to be left alone for so many seconds, by its own word; an hour at most."""
         until = now + min(seconds, self.settings.most_cool_down)
         record = self._record(target)
         if record.cooling is None or not record.cooling.lasts(until):
@@ -163,7 +183,9 @@ class Health:
         Set `heard` of what is returned when the token comes, `dropped` when nobody waits any more.
         """
         expectation = Expectation(now, now + seconds)
-        heappush(self._record(target).expected, expectation)
+        record = self._record(target)
+        record.look(now, self.settings)  # or the heap of a target nobody asks about would grow
+        heappush(record.expected, expectation)
         return expectation
 
     def unsure(self) -> None:
@@ -178,7 +200,7 @@ class Health:
     # --- Answers ---
 
     def standing(self, target: Target, now: float) -> Standing:
-        """What speaks hardest against a target."""
+        """What speaks hardest against a target. Asking moves no traffic, however often."""
         disabled = self._disabled.get(target.provider)
         if disabled is not None and disabled.lasts(now):
             return disabled
@@ -201,8 +223,9 @@ class Health:
         """In which order to ask: indices of `targets`, which come in the order of preference.
 
         The disabled and the cooling are left out, the open come last. If another one would do
-        better than the preferred one, it is put in front for a part of the requests: to be called
-        once per request.
+        better than the preferred one, it is put in front for a part of the requests, and for the
+        others the preferred one is tried. So asking counts: once per request that is sent, never
+        for a plan that is only shown.
         """
         standings = [self.standing(target, now) for target in targets]
         ranked = [index for index, standing in enumerate(standings) if standing.state in _RANKS]
@@ -220,6 +243,15 @@ class Health:
             # It is well again, and gets its requests back step by step.
             ranked[:2] = ranked[1], first
         return ranked
+
+    def _disable(self, provider: str, cause: ErrorCode, now: float) -> None:
+        """A key is refused, until it is replaced, or its quota is spent, for a while."""
+        spent = cause is ErrorCode.QUOTA_PROVIDER
+        known = self._disabled.get(provider)
+        if spent and known is not None and known.until is None:
+            return
+        until = now + self.settings.quota_pause if spent else None
+        self._disabled[provider] = Standing(State.DISABLED, until, cause)
 
     def _rank(self, standing: Standing, target: Target, now: float) -> tuple[int, float]:
         """Least is best; what is equal keeps its order."""
@@ -296,6 +328,7 @@ class _Record:
         "_share",
         "_slow",
         "_steered",
+        "_told",
         "cooling",
         "drag",
         "expected",
@@ -326,6 +359,8 @@ class _Record:
         """In a row, since the breaker opened."""
         self._bad = -inf
         """When something last went wrong."""
+        self._told = -inf
+        """When anything was last told."""
         self._share = 1.0
         """How many of the requests that prefer this target go to it."""
         self._steered = -inf
@@ -350,6 +385,7 @@ class _Record:
 
     def attempt(self, now: float, settings: HealthSettings, *, failed: bool) -> None:
         """An attempt was answered or failed."""
+        self._told = now
         if failed:
             self._bad = now
         else:
@@ -379,7 +415,7 @@ class _Record:
     # --- Lateness ---
 
     def look(self, now: float, settings: HealthSettings) -> None:
-        """Count the expectations that are due by now, whatever came of them."""
+        """Count the expectations that are due by now, and forget what is too old to count."""
         while self.expected and self.expected[0].due <= now:
             expectation = heappop(self.expected)
             if expectation.dropped < expectation.due:
@@ -394,11 +430,20 @@ class _Record:
                 heappush(self.expected, expectation.again(settings.very))
             else:
                 self.drag -= step * self.drag
+        if -inf < self._told <= now - settings.remembered_for:
+            self._forget()
+
+    def _forget(self) -> None:
+        self._open = self._slow = False
+        self._mute = self._heard_of = 0
+        self.lateness = self.drag = 0.0
+        self._told = -inf
 
     def _judge(
         self, expectation: "Expectation", step: float, settings: HealthSettings, *, late: bool
     ) -> None:
         self.heard = expectation.due
+        self._told = max(self._told, expectation.due)
         self._heard_of += 1
         self.lateness += step * (late - self.lateness)
         if late:
