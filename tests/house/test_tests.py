@@ -14,6 +14,9 @@ TESTED_ELSEWHERE = {
     "adapters/dialects/gemini_wire.py": "tests/adapters/dialects/test_gemini.py",
     # Only facts, which the policy states.
     "service/routing/plan.py": "tests/service/routing/test_policy.py",
+    # Only protocols and facts: what a view shows, and who counts attempts.
+    "service/routing/view.py": "tests/service/routing/test_policy.py",
+    "service/telemetry/attempts.py": "tests/service/telemetry/test_stats.py",
     # The shell that writes the log: what it does is what a request's log says.
     "service/hedging/runner.py": "tests/service/test_relay.py",
     # Everything together, over sockets, and as a process.
