@@ -20,6 +20,7 @@ DECIDING := adapters/classify.py adapters/contract.py adapters/dialects/* adapte
     service/hedging/delay.py service/hedging/exclusions.py service/hedging/hedger.py \
     service/hedging/loser_cost.py service/hedging/overload.py service/hedging/race.py \
     service/http/ws_delivery.py service/http/ws_messages.py service/http/ws_protocol.py \
+    service/limits/provider_limits.py \
     service/routing/* service/streams/fold.py service/streams/log.py \
     service/telemetry/stats.py
 empty :=

@@ -1,0 +1,405 @@
+"""How much each provider may be asked: requests and tokens a minute, streams at once.
+
+An attempt reserves before it is sent and settles when it is over. A reservation takes one request,
+the estimated tokens and one stream, all of them or none; settling gives the stream back and puts
+the true count in the estimate's place. What is not known is counted as reserved.
+
+A minute is a sliding window, kept in slices of a quarter of a second. Within any 60 s no more than
+the limit goes out, so it does not matter whether a provider counts by the clock's minute, by a
+window of its own or with a bucket that fills steadily: what keeps to the sliding window keeps to
+all three. A fixed window lets twice the limit through at its edge. So does GCRA (a bucket filled
+steadily) that allows a burst as large as the limit; one that allows less refuses bursts which the
+provider would take. A log of every request would be exact, too, but grows with the traffic; the
+slices are at most 242 per window, and cost up to a quarter of a second of waiting.
+
+A reservation that nobody settles is not held for ever: it has a lease, by default as long as the
+longest total deadline that a request can ask for, because no attempt outlives its deadline.
+Renewing shorter leases would cost a timer per attempt, and would free a stream earlier only where
+something crashed without a chance to settle. A settlement after the lease changes nothing.
+
+Providers tell their own figures in response headers (`observe`). They differ by model with most of
+them, so they are kept by model. What a provider says comes on top of what is configured: none left
+means to wait until its reset, and its share left bounds `headroom`.
+
+Deciding only: `now` in monotonic seconds is an argument. One `Limits` per process, everything in
+memory: after a restart the minute starts anew. Several processes share a limit by each being
+configured with its part of it. docs/providers.md, limits.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import inf
+from typing import Final
+
+from adapters.ratelimits import RateLimits, Window
+from service.settings import ProviderSettings
+
+MINUTE: Final = 60.0  # seconds
+
+SLICE: Final = 0.25  # seconds; a power of two, so that a slice's bounds are exact
+_SLICES: Final = int(MINUTE / SLICE)
+
+LEASE: Final = 3_600.0
+"""Seconds a reservation is held where nobody settles it: the longest total deadline there is."""
+
+BUSY: Final = 1.0
+"""Seconds to wait for a stream to end, where as many run as may: one may end at any moment."""
+
+LONGEST_WORD: Final = 3_600.0
+"""Seconds for which a provider's word counts, however far off its reset: an account of a day may
+belong to one plan or model, and one refusal in an hour tells the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderLimits:
+    """What a provider may be asked; None: no limit."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    """Input and output together."""
+    concurrent_streams: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reservation:
+    """What was set aside for one attempt; to be settled or released once."""
+
+    provider: str
+    tokens: int
+    slice: int
+    """In which it is counted."""
+    until: float
+    """The end of its lease."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """One limit, what is left of it, and when it is full again."""
+
+    limit: int | None
+    """None: no limit."""
+    used: int
+    """Of the last minute; of streams, those that run."""
+    full_in: float | None
+    """Seconds until nothing of it is used any more; None where that cannot be known."""
+
+    @property
+    def left(self) -> int | None:
+        """What may still be asked for now; None: no limit."""
+        return None if self.limit is None else max(0, self.limit - self.used)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How far a provider's limits are used."""
+
+    requests: Left
+    tokens: Left
+    streams: Left
+    said: Mapping[str, Mapping[str, Window]]
+    """What the provider said last and still counts: by model, by account (`requests`, ...)."""
+
+
+class Limits:
+    """The limits of every provider, and what is used of them."""
+
+    def __init__(self) -> None:
+        """Nobody is limited, and nothing is used."""
+        self._providers: dict[str, _Usage] = {}
+
+    # --- Configuration ---
+
+    def configure(self, provider: str, limits: ProviderLimits) -> None:
+        """Limit a provider from now on; what it used so far counts."""
+        self._of(provider).limits = limits
+
+    def follow(self, configured: Mapping[str, ProviderSettings]) -> None:
+        """Limit these providers as their settings say, and nobody else."""
+        for provider in self._providers.keys() - configured.keys():
+            self.configure(provider, _UNLIMITED)
+        for provider, own in configured.items():
+            limits = ProviderLimits(
+                requests_per_minute=own.requests_per_minute,
+                tokens_per_minute=own.tokens_per_minute,
+                concurrent_streams=own.concurrent_streams,
+            )
+            self.configure(provider, limits)
+
+    # --- One attempt ---
+
+    def reserve(
+        self,
+        provider: str,
+        tokens: int,
+        now: float,
+        *,
+        model: str | None = None,
+        lease: float = LEASE,
+    ) -> Reservation | None:
+        """Set aside a request of so many tokens; None: a limit is reached, as `wait` says.
+
+        The caller must `settle` it when the attempt is over, or `release` it if it was never sent.
+        `tokens`: estimated input and output. `lease`: seconds after which it counts as settled.
+        """
+        if self.wait(provider, tokens, now, model=model) > 0:
+            return None
+        return self._of(provider).reserve(provider, tokens, now, lease)
+
+    def settle(self, reservation: Reservation, tokens: int | None, now: float) -> None:
+        """The attempt is over, and was of so many tokens; None: nobody knows. Only once counts."""
+        self._of(reservation.provider).settle(reservation, tokens, now)
+
+    def release(self, reservation: Reservation, now: float) -> None:
+        """The attempt was not sent: everything is given back. Only once counts."""
+        self._of(reservation.provider).release(reservation, now)
+
+    def observe(
+        self, provider: str, said: RateLimits, now: float, *, model: str | None = None
+    ) -> None:
+        """Heed what a provider's response headers say; None: of all its models."""
+        self._of(provider).hear(model or _ALL, said, now)
+
+    # --- Answers ---
+
+    def wait(self, provider: str, tokens: int, now: float, *, model: str | None = None) -> float:
+        """Seconds until a request of so many tokens may be sent there; 0: now.
+
+        `inf`: never, for it is of more tokens than a minute allows. Without a model, what the
+        provider said of any of its models counts.
+        """
+        usage = self._providers.get(provider)
+        return 0.0 if usage is None else usage.wait(tokens, now, model)
+
+    def headroom(self, provider: str, now: float, *, model: str | None = None) -> float:
+        """The least share left of any limit, 0 to 1; 1 where there is none."""
+        usage = self._providers.get(provider)
+        return 1.0 if usage is None else usage.headroom(now, model)
+
+    def left(self, provider: str, now: float) -> Standing:
+        """What is used and what is left, for people to read."""
+        return self._of(provider).standing(now)
+
+    def _of(self, provider: str) -> "_Usage":
+        return self._providers.setdefault(provider, _Usage())
+
+
+_UNLIMITED: Final = ProviderLimits()
+
+_ALL: Final = ""
+"""In a model's place: what is said of all of them."""
+
+
+class _Usage:
+    """What is used of one provider's limits."""
+
+    __slots__ = ("_held", "_lapse", "_requests", "_tokens", "_words", "limits")
+
+    def __init__(self) -> None:
+        self.limits = _UNLIMITED
+        self._requests = _Minute()
+        self._tokens = _Minute()
+        self._held: set[Reservation] = set()
+        """Neither settled nor lapsed."""
+        self._lapse = inf
+        """No lease ends before."""
+        self._words: dict[str, _Word] = {}
+
+    # --- One attempt ---
+
+    def reserve(self, provider: str, tokens: int, now: float, lease: float) -> Reservation:
+        """Count it; whether there is room has been asked."""
+        reservation = Reservation(provider, tokens, self._requests.add(1, now), now + lease)
+        self._tokens.add(tokens, now)
+        self._held.add(reservation)
+        self._lapse = min(self._lapse, reservation.until)
+        return reservation
+
+    def settle(self, reservation: Reservation, tokens: int | None, now: float) -> None:
+        """Put the true count in the estimate's place.
+
+        What is over it counts from now on: it was generated since, and its slice may be gone.
+        """
+        if not self._drop(reservation, now) or tokens is None:
+            return
+        if tokens > reservation.tokens:
+            self._tokens.add(tokens - reservation.tokens, now)
+        else:
+            self._tokens.give_back(reservation.tokens - tokens, reservation.slice)
+
+    def release(self, reservation: Reservation, now: float) -> None:
+        """As if it had not been."""
+        if self._drop(reservation, now):
+            self._requests.give_back(1, reservation.slice)
+            self._tokens.give_back(reservation.tokens, reservation.slice)
+
+    def hear(self, model: str, said: RateLimits, now: float) -> None:
+        """Keep a provider's word, and none that is out of date: clients may name any model."""
+        word = _Word(said, now)
+        if word.counting(now):
+            self._words = {name: old for name, old in self._words.items() if old.counting(now)}
+            self._words[model] = word
+
+    def _drop(self, reservation: Reservation, now: float) -> bool:
+        """Give its stream back; False where that was done before."""
+        self._forget_lapsed(now)
+        held = reservation in self._held
+        self._held.discard(reservation)
+        return held
+
+    def _forget_lapsed(self, now: float) -> None:
+        if now < self._lapse:
+            return
+        self._held = {held for held in self._held if now < held.until}
+        self._lapse = min((held.until for held in self._held), default=inf)
+
+    # --- Answers ---
+
+    def wait(self, tokens: int, now: float, model: str | None) -> float:
+        """Seconds until every limit has room for it."""
+        self._forget_lapsed(now)
+        limits, most = self.limits, self.limits.concurrent_streams
+        return max(
+            self._requests.wait(1, limits.requests_per_minute, now),
+            self._tokens.wait(tokens, limits.tokens_per_minute, now),
+            BUSY if most is not None and len(self._held) >= most else 0.0,
+            max((word.wait(tokens, now) for word in self._heard(model)), default=0.0),
+        )
+
+    def headroom(self, now: float, model: str | None) -> float:
+        """The least share left."""
+        standing = self.standing(now)
+        own = (_share(left) for left in (standing.requests, standing.tokens, standing.streams))
+        return min(*own, *(word.share(now) for word in self._heard(model)))
+
+    def standing(self, now: float) -> Standing:
+        """Every limit."""
+        self._forget_lapsed(now)
+        limits, running = self.limits, len(self._held)
+        return Standing(
+            requests=self._requests.left(limits.requests_per_minute, now),
+            tokens=self._tokens.left(limits.tokens_per_minute, now),
+            streams=Left(limits.concurrent_streams, running, None if running else 0.0),
+            said={
+                name: counting
+                for name, word in self._words.items()
+                if (counting := word.counting(now))
+            },
+        )
+
+    def _heard(self, model: str | None) -> Iterator["_Word"]:
+        for name, word in self._words.items():
+            if model is None or name in {_ALL, model}:
+                yield word
+
+
+class _Minute:
+    """How much was used in the last minute, by slices, the oldest first."""
+
+    __slots__ = ("_slices", "_used")
+
+    def __init__(self) -> None:
+        self._slices: dict[int, int] = {}
+        self._used = 0
+
+    def add(self, amount: int, now: float) -> int:
+        """Count it; the slice it is counted in."""
+        self._slide(now)
+        index = int(now // SLICE)
+        self._slices[index] = self._slices.get(index, 0) + amount
+        self._used += amount
+        return index
+
+    def give_back(self, amount: int, index: int) -> None:
+        """Count it no more, if it still was."""
+        if index in self._slices:
+            self._slices[index] -= amount
+            self._used -= amount
+
+    def wait(self, amount: int, limit: int | None, now: float) -> float:
+        """Seconds until so much more stays within the limit."""
+        if limit is None:
+            return 0.0
+        if amount > limit:
+            return inf
+        self._slide(now)
+        over = self._used + amount - limit
+        until = now
+        for index, used in self._slices.items():
+            if over <= 0:
+                break
+            over -= used
+            until = _end(index)
+        return until - now
+
+    def left(self, limit: int | None, now: float) -> Left:
+        """What is used and what is left."""
+        self._slide(now)
+        last = max((index for index, used in self._slices.items() if used), default=None)
+        return Left(limit, self._used, 0.0 if last is None else _end(last) - now)
+
+    def _slide(self, now: float) -> None:
+        """Forget the slices that have left the minute."""
+        oldest = int(now // SLICE) - _SLICES
+        while self._slices and (index := next(iter(self._slices))) < oldest:
+            self._used -= self._slices.pop(index)
+
+
+def _end(index: int) -> float:
+    """When a slice counts no more: a minute after the last moment it holds."""
+    return (index + _SLICES + 1) * SLICE
+
+
+def _share(left: Left) -> float:
+    return 1.0 if left.limit is None else max(0.0, 1 - left.used / left.limit)
+
+
+class _Word:
+    """What a provider said of its limits, and when."""
+
+    __slots__ = ("_accounts", "_at")
+
+    def __init__(self, said: RateLimits, at: float) -> None:
+        self._at = at
+        self._accounts: dict[str, Window] = {
+            name: window
+            for name in ("requests", "tokens", "input_tokens", "output_tokens")
+            if (window := getattr(said, name)).remaining is not None
+        }
+
+    def counting(self, now: float) -> dict[str, Window]:
+        """What is not out of date, its reset counted from now.
+
+        A figure counts until its reset, and for a minute where none was named.
+        """
+        ago = now - self._at
+        return {
+            name: replace(window, reset=None if window.reset is None else window.reset - ago)
+            for name, window in self._accounts.items()
+            if ago < min(MINUTE if window.reset is None else window.reset, LONGEST_WORD)
+        }
+
+    def wait(self, tokens: int, now: float) -> float:
+        """Seconds until the provider says it takes such a request.
+
+        Where it does not say when, it is not waited for: its refusal would say so.
+        """
+        needs = {"tokens": tokens}
+        return max(
+            (
+                min(window.reset or 0.0, self._at + LONGEST_WORD - now)
+                for name, window in self.counting(now).items()
+                # Of input and output apart, `tokens` tells nothing: it is both.
+                if (window.remaining or 0) < max(1, needs.get(name, 1))
+            ),
+            default=0.0,
+        )
+
+    def share(self, now: float) -> float:
+        """The least share left of any account."""
+        return min(map(_share_said, self.counting(now).values()), default=1.0)
+
+
+def _share_said(window: Window) -> float:
+    if not window.remaining:
+        return 0.0
+    return min(1.0, window.remaining / window.limit) if window.limit else 1.0
