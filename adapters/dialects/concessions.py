@@ -38,6 +38,10 @@ class Concessions:
         """`field` is sent with another value than the request's."""
         self._note("parameter_changed", field, f"{field} was changed: {what}")
 
+    def ignored(self, field: str, what: str) -> None:
+        """`field` is sent as it is, and the model does something else with it than was meant."""
+        self._note("parameter_ignored", field, f"{field} has another effect here: {what}")
+
     def _note(self, code: str, field: str, message: str) -> None:
         warning = WarningEvent(code=code, message=message, field=field)
         self._notes.setdefault((code, field), warning)
