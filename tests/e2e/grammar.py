@@ -12,6 +12,10 @@ holds a whole stream to::
 
 A stream in which nothing committed has no segment. Every block and every attempt that starts ends
 once; deltas fit their block; what an ending repeats (lengths, arguments, attempts) is what came.
+
+A failover that restarts drops the whole answer as it stands, one that continues drops nothing: an
+open text block is then the new attempt's to go on with, and its blocks are counted on from those
+there are. After a finished tool call there is neither, after a refusal nothing is continued.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -65,6 +69,8 @@ class _Block:
     text: str = ""
     open: bool = True
     dropped: bool = False
+    called: bool = False
+    """A tool call that the reader may have run."""
 
 
 @dataclass(slots=True)
@@ -122,11 +128,22 @@ class _Reader:
         assert self.running.get(event["to"]), "a failover to an attempt that does not run"
         restart = event["mode"] == "restart"
         assert event["must_understand"] == restart, "only a restart must be understood"
-        gone = {name for name, b in self.blocks.items() if b.attempt == event["from"]}
+        gone = {name for name, b in self.blocks.items() if not b.dropped}
         assert set(event.get("drop", ())) == (gone if restart else set()), "the wrong blocks drop"
+        assert not any(self.blocks[name].called for name in gone), "a failover after a tool call"
         for name in event.get("drop", ()):
             self.blocks[name].open, self.blocks[name].dropped = False, True
+        if not restart:
+            self._go_on(event)
         self.successor = event["to"]
+
+    def _go_on(self, event: Event) -> None:
+        assert event["overlap_chars"] >= 0, "a continuation without its overlap"
+        for block in self._living():
+            assert block.kind != "refusal", "a continuation after a refusal"
+            if block.open:
+                assert block.kind == "text", f"a continuation inside a block of {block.kind}"
+                block.attempt = event["to"]
 
     # --- Blocks ---
 
@@ -134,8 +151,8 @@ class _Reader:
         self._content(event["attempt"])
         name = event["block"]
         assert name not in self.blocks, f"block {name} starts twice"
-        of_attempt = [b for b in self.blocks.values() if b.attempt == event["attempt"]]
-        assert event["index"] == len(of_attempt), f"block {name} has the index {event['index']}"
+        there = len(self._living())
+        assert event["index"] == there, f"block {name} has the index {event['index']}"
         call = event["kind"] == "tool_call"
         assert call == ("call_id" in event), "only a tool call has a call_id"
         assert not call or event["name"], "a tool call without a name"
@@ -157,25 +174,36 @@ class _Reader:
         assert event.get("block", None) in {None, *self.blocks}, "a citation of an unknown block"
 
     def block_end(self, event: Event) -> None:
-        block = self._open(event)
+        # A text block that somebody was sought to continue, in vain: its attempt is over.
+        given_up = event["status"] == "incomplete" and self._kind(event) == "text"
+        block = self._open(event, alive=not given_up)
         block.open = False
         if block.kind == "tool_call":
             assert event["args"] in {block.text, block.text or "{}"}, "arguments that did not come"
+            block.called = event["status"] == "complete"
         elif block.kind in {"text", "reasoning", "refusal"}:
             assert event["text_len"] == len(block.text), "a length that did not come"
 
-    def _open(self, event: Event) -> _Block:
+    def _living(self) -> list[_Block]:
+        return [block for block in self.blocks.values() if not block.dropped]
+
+    def _kind(self, event: Event) -> str | None:
+        block = self.blocks.get(event["block"])
+        return None if block is None else block.kind
+
+    def _open(self, event: Event, *, alive: bool = True) -> _Block:
         name = event["block"]
         assert name in self.blocks, f"block {name} has not started"
         block = self.blocks[name]
         assert block.open, f"block {name} is over"
-        self._content(block.attempt)
+        self._content(block.attempt, alive=alive)
         return block
 
-    def _content(self, attempt: int) -> None:
+    def _content(self, attempt: int, *, alive: bool = True) -> None:
         assert self.committed is not None, "content before any attempt has committed"
         assert attempt == self.committed, f"content of attempt {attempt}, {self.committed} answers"
-        assert self.running[attempt], f"content of attempt {attempt}, which is over"
+        running = self.running[attempt] or not alive
+        assert running, f"content of attempt {attempt}, which is over"
 
     # --- The end ---
 
