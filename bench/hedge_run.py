@@ -205,6 +205,7 @@ class Request:
         self._race = Race(
             Options(
                 providers=tuple(PROVIDERS[provider].name for provider in self._order),
+                rounds=2,
                 strategy=run.strategy,
                 failover_after=run.hedger.failover_after(size_of(size.input_tokens), DEADLINE),
                 max_attempts=MAX_ATTEMPTS,

@@ -7,17 +7,18 @@ becomes of the connection that asked for it.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adapters.contract import Client
 from adapters.errors import RequestError, make
-from adapters.events import Candidate as CandidateFact
 from adapters.events import Caps, ErrorCode, Phase, RoutePlan, StreamStart
-from adapters.request import ChatRequest
+from adapters.request import ChatRequest, Strategy
 from service import clock, ids
 from service.hedging.runner import Runner
-from service.routing import policy
+from service.hedging.shared import Learned, Shared
+from service.routing import policy, shown
 from service.routing.plan import Plan
+from service.routing.view import View
 from service.streams.log import MAX_BYTES, MAX_EVENTS, StreamLog
 from service.streams.store import Store
 from service.streams.stream import Stream
@@ -53,6 +54,7 @@ class Relay:
         self,
         store: Store,
         deployment: Deployment,
+        shared: Shared | None = None,
         *,
         max_bytes: int = MAX_BYTES,
         max_events: int = MAX_EVENTS,
@@ -61,9 +63,23 @@ class Relay:
         self.store = store
         self.deployment = deployment
         """May be replaced at any time: a stream keeps the one it started with."""
+        self.shared = shared or Shared.fresh()
         self.draining = False
+        self._view = View(
+            prices=self.shared.prices,
+            health=self.shared.health,
+            speeds=Learned(self.shared.hedger),
+            limits=self.shared.limits,
+        )
         self._max_bytes = max_bytes
         self._max_events = max_events
+
+    def plan(self, request: ChatRequest) -> Plan:
+        """Who would answer this request now, and why not others; nothing is changed by it.
+
+        Raises RequestError where nobody would.
+        """
+        return self._decide(request, self.deployment, shift=False)
 
     def open(self, ask: Ask) -> tuple[Stream, Plan | None]:
         """Start a stream, or attach to the one that its Idempotency-Key started (no plan then).
@@ -86,27 +102,44 @@ class Relay:
                 )
             )
         deployment = self.deployment
-        plan = policy.plan(ask.request, deployment.known)
-        stream = self._stream(ask)
+        plan = self._decide(ask.request, deployment, shift=True)
+        stream = self._stream(ask, plan)
         self.store.add(stream, key=ask.idempotency_key, fingerprint=fingerprint)
-        stream.log.append(self._prologue(ask, plan), clock.now_ms())
+        retracts = ask.dialect in _RETRACTING
+        stream.log.append(self._prologue(ask, plan, retracts=retracts), clock.now_ms())
         runner = Runner(
             stream,
             plan,
             deployment.clients,
+            self.shared,
+            # Who waits for the whole answer never saw what was taken back.
+            retracts=retracts or ask.dialect in _WHOLE,
             arrived=ask.arrived,
             on_end=lambda: self.store.ended(stream, clock.monotonic()),
         )
         runner.begin()
         return stream, plan
 
-    def _stream(self, ask: Ask) -> Stream:
+    def _decide(self, request: ChatRequest, deployment: Deployment, *, shift: bool) -> Plan:
+        now = clock.monotonic()
+        del shift
+        plan = replace(
+            policy.plan(request, deployment.known),
+            latency=request.latency,
+            width=request.latency.max_attempts or 2,
+            max_attempts=request.latency.max_attempts or 6,
+        )
+        if plan.latency.strategy is not Strategy.HEDGE:
+            return plan
+        return replace(plan, hedge_after_s=self.shared.delay(plan, now))
+
+    def _stream(self, ask: Ask, plan: Plan) -> Stream:
         log = StreamLog(
             ids.new("st", clock.now_ms()), max_bytes=self._max_bytes, max_events=self._max_events
         )
-        return Stream(log, ask.request, cancel_after=ask.cancel_after)
+        return Stream(log, plan.request, cancel_after=ask.cancel_after)
 
-    def _prologue(self, ask: Ask, plan: Plan) -> list[StreamStart | RoutePlan]:
+    def _prologue(self, ask: Ask, plan: Plan, *, retracts: bool) -> list[StreamStart | RoutePlan]:
         now = clock.now_ms()
         return [
             StreamStart(
@@ -114,18 +147,15 @@ class Relay:
                 created_at=now,
                 model_requested=ask.request.model,
                 dialect=ask.dialect,
-                caps=Caps(
-                    resume=True, retract=ask.dialect == "native", ttl_s=round(self.store.ttl)
-                ),
+                caps=Caps(resume=True, retract=retracts, ttl_s=round(self.store.ttl)),
                 metadata=ask.request.metadata or None,
             ),
-            RoutePlan(
-                strategy="single",
-                policy=plan.policy,
-                candidates=[
-                    CandidateFact(choice.endpoint.provider.name, choice.model.id)
-                    for choice in plan.choices
-                ],
-                max_attempts=1,
-            ),
+            shown.route_plan(plan),
         ]
+
+
+_RETRACTING = frozenset({"native"})
+"""Dialects whose readers can be told to forget what they were shown."""
+
+_WHOLE = frozenset({"coordination"})
+"""Those whose readers get the answer when it is whole."""

@@ -14,7 +14,7 @@ the connection can be used again.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -25,6 +25,7 @@ from adapters.errors import UpstreamError, make
 from adapters.events import (
     CONTENT,
     AttemptEvent,
+    BlockEnd,
     Ending,
     Error,
     ErrorCode,
@@ -37,6 +38,7 @@ from adapters.events import (
     ToolDelta,
     is_content,
 )
+from adapters.ratelimits import RateLimits
 from service.clock import monotonic, now_ms
 from service.hedging.deadlines import Deadlines
 
@@ -54,7 +56,7 @@ within a round trip. Beyond it, a new connection is cheaper than waiting."""
 _log = logging.getLogger(__name__)
 
 _NOTHING = Encoded(path="", body={})
-_NO_LIMITS = ratelimits.RateLimits()
+_NO_LIMITS = RateLimits()
 
 Emit = Callable[[Sequence[AttemptEvent], int], None]
 """Takes events and the Unix time in milliseconds: a log's `append`."""
@@ -63,11 +65,18 @@ Emit = Callable[[Sequence[AttemptEvent], int], None]
 class Listener(Protocol):
     """Who is told an attempt's facts; called in the attempt's task."""
 
+    def limits(self, attempt: "Attempt", said: RateLimits) -> None:
+        """The provider has answered, and said this of its rate limits."""
+
     def content(self, attempt: "Attempt") -> None:
         """The first content is there, held back; `commit` may be called before this returns."""
 
-    def ended(self, attempt: "Attempt", ending: Ending) -> None:
-        """The attempt is over by itself; `ending.error` says whether it failed."""
+    def ended(self, attempt: "Attempt", ending: Ending, closing: Sequence[AttemptEvent]) -> None:
+        """The attempt is over by itself; `ending.error` says whether it failed.
+
+        `closing`: what ends the open blocks of an answer that had begun and broke. It has not been
+        emitted, because an answer that goes on elsewhere may keep a block open.
+        """
 
 
 class Attempt:
@@ -85,6 +94,7 @@ class Attempt:
         "_read",
         "_task",
         "_timer",
+        "accepted",
         "call",
         "decoder",
         "ending",
@@ -110,6 +120,8 @@ class Attempt:
         self.ending: Ending | None = None
         """How it ended, once it has."""
         self.decoder = decoder
+        self.accepted = False
+        """Whether the provider has answered with a stream."""
         self._encoded = encoded
         self._client = client
         self._connect_timeout = connect_timeout
@@ -126,6 +138,11 @@ class Attempt:
     def number(self) -> int:
         """Its number in the stream, from 1."""
         return self.call.attempt
+
+    @property
+    def held(self) -> int:
+        """Characters of output that are held back."""
+        return _characters(self._buffer)
 
     # --- From outside ---
 
@@ -178,9 +195,11 @@ class Attempt:
         # What is asked is not kept while the answer streams: it may be a megabyte.
         encoded, self._encoded = self._encoded, _NOTHING
         upstream = await self._client.send(encoded, connect_timeout=self._connect_timeout)
+        self.accepted = True
         limits = ratelimits.read(upstream.headers, now_ms() / 1000)
         if limits != _NO_LIMITS:
             self._buffer.append(Meta(key="rate_limits", value=msgspec.to_builtins(limits)))
+            self._listener.limits(self, limits)
         return upstream
 
     def _feed(self, data: bytes) -> None:
@@ -193,6 +212,10 @@ class Attempt:
             raise UpstreamError(make(ErrorCode.UPSTREAM_MALFORMED, message))
         decoder = self.decoder
         events = decoder.feed(data)
+        if decoder.ending is not None and decoder.ending.error is not None:
+            self._fail(decoder.ending, events)
+            self._drain()
+            return
         if events:
             # The path of a token, kept to this function: each call here costs it 2 to 5 %.
             if self._emit is None or self._deadlines.counting:
@@ -244,10 +267,14 @@ class Attempt:
     def _conclude(self) -> None:
         """No more bytes: the decoder says what that means."""
         events = self.decoder.close()
+        ending = self.decoder.ending
+        if ending is not None and ending.error is not None:
+            self._fail(ending, events)
+            return
         if events:
             self._take(events, 0)
-        if self.decoder.ending is not None:
-            self._over(self.decoder.ending)
+        if ending is not None:
+            self._over(ending)
 
     def _broken(self, error: Error) -> None:
         """The connection or a limit broke it; an answer already whole stays whole."""
@@ -259,14 +286,29 @@ class Attempt:
             usage = ending.usage if ending is not None else None
             code = error.code
             finish = Finish.INTERRUPTED if code is ErrorCode.STREAM_INTERRUPTED else Finish.ERROR
-            ending = Ending(finish=finish, usage=usage, error=error)
+            self._fail(Ending(finish=finish, usage=usage, error=error), events)
+            return
         if events:
             self._take(events, 0)
         self._over(ending)
 
-    def _over(self, ending: Ending) -> None:
+    def _fail(self, ending: Ending, events: list[AttemptEvent]) -> None:
+        """It ends with an error: an answer that has begun is told as far as it came.
+
+        One that has not begun does not begin with its error: content that comes in the same read
+        as the error would win the race for an attempt that is broken already.
+        """
+        if self._emit is None:
+            self._over(ending)
+            return
+        said = [event for event in events if not _cut_off(event)]
+        if said:
+            self._take(said, 0)
+        self._over(ending, [event for event in events if _cut_off(event)])
+
+    def _over(self, ending: Ending, closing: Sequence[AttemptEvent] = ()) -> None:
         if self.ending is None:
-            self._listener.ended(self, self._settle(ending))
+            self._listener.ended(self, self._settle(ending), closing)
 
     def _settle(self, ending: Ending) -> Ending:
         """Set the ending; an error is placed where it happened."""
@@ -318,5 +360,10 @@ class Attempt:
 _TEXT = (TextDelta, ReasoningDelta, RefusalDelta, ToolDelta)
 
 
-def _characters(events: Sequence[AttemptEvent]) -> int:
+def _cut_off(event: AttemptEvent) -> bool:
+    """Whether it ends a block that was not finished."""
+    return isinstance(event, BlockEnd) and event.status == "incomplete"
+
+
+def _characters(events: Iterable[AttemptEvent]) -> int:
     return sum(len(event.delta) for event in events if isinstance(event, _TEXT))

@@ -89,8 +89,10 @@ class Options:
     """What the request and its plan allow."""
 
     providers: tuple[str, ...] = ("",)
-    """The provider of each candidate, in the plan's order. Each is asked once: one that may be
-    asked again, when it was only silent, is listed again."""
+    """The provider of each candidate, in the plan's order. Each is asked once."""
+    rounds: int = 1
+    """How often the candidates are listed one after the other in `providers`: one that was only
+    silent may be asked again in the next round, one that has failed is not."""
     strategy: Strategy = Strategy.NORMAL
     width: int = 2
     """How many a race starts at once."""
@@ -98,6 +100,8 @@ class Options:
     """Whether a failure may start the next candidate."""
     failover_after: float | None = None
     """Seconds of silence from everybody after which a hedged request starts one more."""
+    most_waiting: int = 3
+    """How many may be silent at once before nobody is added for the silence's sake."""
     max_attempts: int = 3
     after_commit: AfterCommit = AfterCommit.FAIL
 
@@ -122,6 +126,7 @@ class Race:
         "_gate",
         "_hedge_at",
         "_live",
+        "_mode",
         "_options",
         "_over",
         "_started",
@@ -141,6 +146,8 @@ class Race:
         self._winner: int | None = None
         self._broken: int | None = None
         """The attempt whose answer was committed and broke, while another one is sought."""
+        self._mode = self._options.after_commit
+        """How a broken answer is being recovered."""
         self._causes: list[Error] = []
         self._stopped: set[str] = set()
         self._hedge_at: float | None = None
@@ -176,11 +183,17 @@ class Race:
         return self._commit(attempt, "first_content")
 
     def ended(
-        self, attempt: int, error: Error | None, now: float = 0.0, *, recoverable: bool = True
+        self,
+        attempt: int,
+        error: Error | None,
+        now: float = 0.0,
+        *,
+        mode: AfterCommit | None = None,
     ) -> list[Command]:
         """An attempt is over: cleanly, or with the error that broke it.
 
-        `recoverable` False: what it has already said cannot be taken back or continued.
+        `mode`: how this answer, begun and broken, may be recovered; FAIL where what it has already
+        said can neither be taken back nor continued. None: as the request asked.
         """
         if attempt not in self._live:
             return []
@@ -189,7 +202,7 @@ class Race:
             committed = () if self._winner == attempt else self._commit(attempt, "empty_end")
             return [*committed, *self._finish(attempt, None)]
         if self._winner == attempt:
-            return self._recover(attempt, error, now, recoverable=recoverable)
+            return self._recover(attempt, error, now, mode)
         return self._failed(attempt, error, now)
 
     def timer(self, now: float) -> list[Command]:
@@ -236,6 +249,9 @@ class Race:
         return bool(self._unused) and len(self._started) < self._options.max_attempts
 
     def _fail_over(self, now: float) -> list[Command]:
+        if len(self._live) >= self._options.most_waiting:
+            self._failover_at = None
+            return []
         candidate = self._unused[0]
         if self._gate is not None:
             chosen = self._gate.failover(self._unused, now)
@@ -251,7 +267,7 @@ class Race:
 
     def _role(self) -> Role:
         """Why an attempt is started that nobody wants as a hedge."""
-        return Role.FALLBACK if self._broken is None else _RECOVERY[self._options.after_commit]
+        return Role.FALLBACK if self._broken is None else _RECOVERY[self._mode]
 
     # --- Failing ---
 
@@ -265,10 +281,16 @@ class Race:
 
     def _note(self, attempt: int, error: Error) -> None:
         self._causes.append(error)
+        providers, rounds = self._options.providers, self._options.rounds
+        failed = self._started[attempt - 1]
         if error.code in _STOPS_PROVIDER:
-            providers = self._options.providers
-            self._stopped.add(providers[self._started[attempt - 1]])
-            self._unused = [c for c in self._unused if providers[c] not in self._stopped]
+            self._stopped.add(providers[failed])
+        each = len(providers) // rounds
+        self._unused = [
+            candidate
+            for candidate in self._unused
+            if providers[candidate] not in self._stopped and candidate % each != failed % each
+        ]
 
     def _callers_own(self) -> bool:
         return any(RULES[cause.code].action is Action.NONE for cause in self._causes)
@@ -283,17 +305,17 @@ class Race:
         return self._finish(None, next(own, None) or _nobody(self._causes))
 
     def _recover(
-        self, attempt: int, error: Error, now: float, *, recoverable: bool
+        self, attempt: int, error: Error, now: float, mode: AfterCommit | None
     ) -> list[Command]:
         """The answering attempt broke: seek another, if the request and the answer allow it."""
         options = self._options
-        mode = options.after_commit
         hopeless = RULES[error.code].action is Action.NONE or not options.fallback
-        if mode is AfterCommit.FAIL or hopeless:
+        if options.after_commit is AfterCommit.FAIL or hopeless:
             return self._finish(attempt, error)
         self._causes.clear()  # what others did before this answer began is no cause of its end
         self._note(attempt, error)
-        if not recoverable or not self._may_start():
+        self._mode = mode or options.after_commit
+        if self._mode is AfterCommit.FAIL or not self._may_start():
             return self._finish(attempt, _no_recovery(self._causes))
         self._winner, self._broken = None, attempt
         return self._next(now)

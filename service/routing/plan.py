@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from adapters.contract import Endpoint, Model
-from adapters.request import Latency, Tier, UseCase
+from adapters.request import ChatRequest, Latency, Tier, UseCase
 
 
 class Reason(StrEnum):
@@ -92,6 +92,8 @@ class Plan:
     policy: str
     """Which rule chose: `table:<use case>`, `pinned`, `model`, `ordered`."""
     choices: tuple[Choice, ...]
+    request: ChatRequest
+    """What is asked: the client's request with what its preset adds."""
     skipped: tuple[Skipped, ...] = ()
     preferred: Skipped | None = None
     """The first choice where it could not serve: what `fallback_used` is about."""

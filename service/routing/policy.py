@@ -68,7 +68,13 @@ def _auto(use_case: UseCase, request: ChatRequest, known: Known) -> Plan:
         raise _nobody(skipped)
     first = row[0][0]
     preferred = next((skip for skip in skipped if skip.provider == first), None)
-    return Plan(policy=f"table:{use_case}", choices=choices, skipped=skipped, preferred=preferred)
+    return Plan(
+        policy=f"table:{use_case}",
+        choices=choices,
+        request=request,
+        skipped=skipped,
+        preferred=preferred,
+    )
 
 
 def _pinned(provider: str, model: str | None, request: ChatRequest, known: Known) -> Plan:
@@ -77,7 +83,7 @@ def _pinned(provider: str, model: str | None, request: ChatRequest, known: Known
     choices, skipped = _sift([(provider, model)], request, known, demo=True)
     if not choices:
         raise _nobody(skipped)
-    return Plan(policy="pinned", choices=choices, skipped=skipped)
+    return Plan(policy="pinned", choices=choices, request=request, skipped=skipped)
 
 
 def _bare(model: str, request: ChatRequest, known: Known) -> Plan:
@@ -97,7 +103,7 @@ def _bare(model: str, request: ChatRequest, known: Known) -> Plan:
     choices, skipped = _sift(ranked, request, known)
     if not choices:
         raise _nobody(skipped)
-    return Plan(policy="model", choices=choices, skipped=skipped)
+    return Plan(policy="model", choices=choices, request=request, skipped=skipped)
 
 
 def _ordered(providers: list[str], target: Target, request: ChatRequest, known: Known) -> Plan:
@@ -117,7 +123,7 @@ def _ordered(providers: list[str], target: Target, request: ChatRequest, known: 
     choices, skipped = _sift(ranked, request, known, demo=True)
     if not choices:
         raise _nobody(skipped)
-    return Plan(policy="ordered", choices=choices, skipped=skipped)
+    return Plan(policy="ordered", choices=choices, request=request, skipped=skipped)
 
 
 def _sift(

@@ -17,8 +17,8 @@ TESTED_ELSEWHERE = {
     # Only protocols and facts: what a view shows, and who counts attempts.
     "service/routing/view.py": "tests/service/routing/test_policy.py",
     "service/telemetry/attempts.py": "tests/service/telemetry/test_stats.py",
-    # The shell that writes the log: what it does is what a request's log says.
-    "service/hedging/runner.py": "tests/service/test_relay.py",
+    # What one race sees of what all share: told by what races do.
+    "service/hedging/shared.py": "tests/service/hedging/test_runner.py",
     # Everything together, over sockets, and as a process.
     "service/app.py": "tests/e2e/test_drain.py",
     # Four lines, run as a process.

@@ -9,6 +9,7 @@ from adapters.contract import Call, Encoded
 from adapters.dialects.openai_chat import OpenAIChat
 from adapters.errors import UpstreamError, make
 from adapters.events import AttemptEvent, Ending, ErrorCode, Finish, Meta, TextDelta
+from adapters.ratelimits import RateLimits
 from adapters.request import ChatRequest
 from service.clock import monotonic
 from service.hedging.attempt import BUFFER_BYTES, MAX_BODY, Attempt
@@ -26,6 +27,8 @@ class Facts:
         self.commits = commits
         self.events: list[AttemptEvent] = []
         self.endings: list[Ending] = []
+        self.closing: list[AttemptEvent] = []
+        self.said: RateLimits | None = None
         self.contents = 0
 
     def content(self, attempt: Attempt) -> None:
@@ -33,9 +36,14 @@ class Facts:
         if self.commits:
             self.events += attempt.commit(self.emit)
 
-    def ended(self, attempt: Attempt, ending: Ending) -> None:
+    def limits(self, attempt: Attempt, said: RateLimits) -> None:
+        assert attempt.accepted
+        self.said = said
+
+    def ended(self, attempt: Attempt, ending: Ending, closing: Sequence[AttemptEvent]) -> None:
         assert attempt.ending is ending
         self.endings.append(ending)
+        self.closing += closing
 
     def emit(self, events: Sequence[AttemptEvent], ts: int) -> None:
         assert ts > 0
@@ -112,6 +120,8 @@ async def test_what_the_provider_says_of_its_limits_is_told_with_the_answer() ->
     assert limits.key == "rate_limits"
     assert limits.value["requests"]["remaining"] == 7
     assert limits.value["requests"]["reset"] == 2.0
+    assert facts.said is not None
+    assert facts.said.requests.remaining == 7
 
 
 async def test_an_answer_without_end_is_ended() -> None:

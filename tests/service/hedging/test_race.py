@@ -362,7 +362,7 @@ def impossible(commands: list[Command]) -> list[Error] | None:
 
 def test_what_cannot_be_taken_back_ends_honestly() -> None:
     race = answering(AfterCommit.RESTART)
-    assert impossible(race.ended(1, BROKEN, recoverable=False)) == [BROKEN]
+    assert impossible(race.ended(1, BROKEN, mode=AfterCommit.FAIL)) == [BROKEN]
 
 
 def test_a_broken_answer_without_another_candidate_ends_honestly() -> None:
@@ -474,7 +474,9 @@ def test_whatever_happens_each_attempt_has_one_end_and_so_has_the_request(
             record.carry_out(race.content(attempt))
         else:
             record.live.remove(attempt)
-            record.carry_out(race.ended(attempt, error, now, recoverable=attempt != 3))
+            record.carry_out(
+                race.ended(attempt, error, now, mode=AfterCommit.FAIL if attempt == 3 else None)
+            )
     record.carry_out(race.stop(GONE))
     assert len(record.finished) == 1
     assert race.next_timer() is None

@@ -1,0 +1,174 @@
+"""What all races of a process share, and what one race sees of it.
+
+The hedger learns from every attempt, the limits are the providers', prices are the catalog's, and
+the witnesses count. Every `Runner` is given the same `Shared`; what concerns its own request, the
+contenders and the watch that let it hedge, is made here from its plan.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol, Self
+
+from adapters.catalog.prices import Prices as CatalogPrices
+from adapters.contract import Model, Provider
+from adapters.dialects.prefill import GO_ON
+from adapters.events import Usage
+from adapters.request import ChatRequest, ImagePart, Strategy, UserMessage
+from service.hedging.delay import Key, size_of
+from service.hedging.exclusions import RequestFacts
+from service.hedging.hedger import Contender, Hedger, Watch, Watched
+from service.hedging.loser_cost import Price
+from service.limits.provider_limits import Limits
+from service.routing.health import Health, Target
+from service.routing.plan import Choice, Plan
+from service.telemetry.attempts import AttemptFacts, Witness
+
+
+class Prices(Protocol):
+    """Who knows what a request is expected to cost, and what an attempt did cost."""
+
+    def estimate(
+        self, provider: Provider, model: Model, input_tokens: int, output_tokens: int, at: float
+    ) -> float | None:
+        """US dollars at catalog prices; None where no price is known. `at`: Unix seconds."""
+
+    def cost(self, provider: Provider, model: Model, usage: Usage, at: float) -> Decimal | None:
+        """US dollars: the provider's own statement, else its price; None where unknown."""
+
+
+class Learned:
+    """The hedger's record of first tokens, as routing asks for it (`routing.view.Speeds`)."""
+
+    def __init__(self, hedger: Hedger) -> None:
+        """Whose record."""
+        self._hedger = hedger
+
+    def usual(
+        self, target: Target, input_tokens: int, now: float, *, reasoning: bool
+    ) -> float | None:
+        """Median time to the first token, seconds; None where too little is known."""
+        key = Key(target.provider, target.model, size_of(input_tokens), reasoning)
+        estimate = self._hedger.delays.estimate(key, now)
+        return estimate.quantile(0.5) if estimate.learned else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """One per process."""
+
+    prices: Prices
+    hedger: Hedger
+    limits: Limits
+    witnesses: tuple[Witness, ...] = ()
+    continue_prompt: str = GO_ON
+    """Asked of a model that cannot be given the beginning of its own answer."""
+
+    @property
+    def health(self) -> Health:
+        """How the targets are doing."""
+        return self.hedger.health
+
+    def tell(self, facts: AttemptFacts) -> None:
+        """An attempt is over: let everybody count it."""
+        for witness in self.witnesses:
+            witness.attempt_over(facts)
+
+    @classmethod
+    def fresh(cls, *witnesses: Witness, continue_prompt: str = GO_ON) -> Self:
+        """For a process that has just begun: nothing is learned, limited or spent."""
+        limits = Limits()
+        hedger = Hedger(
+            Health(),
+            headroom=lambda target, now: limits.headroom(target.provider, now, model=target.model),
+        )
+        return cls(
+            prices=CatalogPrices(),
+            hedger=hedger,
+            limits=limits,
+            witnesses=witnesses,
+            continue_prompt=continue_prompt,
+        )
+
+    def delay(self, plan: Plan, now: float) -> float:
+        """Silence after which the first candidate is hedged, seconds."""
+        if plan.latency.delay_ms is not None:
+            return plan.latency.delay_ms / 1000
+        key = key_of(plan.choices[0], plan, plan.request)
+        return self.hedger.delays.estimate(key, now).delay
+
+    def watch(
+        self,
+        plan: Plan,
+        candidates: Sequence[Choice],
+        request: ChatRequest,
+        *,
+        arrived: float,
+        at: float,
+        now: float,
+    ) -> Watch:
+        """One request's view of the hedging; `candidates` as its race knows them."""
+        latency = plan.latency
+        hedged = latency.strategy is Strategy.HEDGE
+        return self.hedger.watch(
+            Watched(
+                route=plan.route,
+                hedged=hedged,
+                facts=RequestFacts(
+                    input_tokens=plan.input_tokens,
+                    uploads=_uploads(request),
+                    candidates=len({choice.endpoint.provider.name for choice in candidates}),
+                    max_attempts=plan.max_attempts,
+                ),
+                expected_output=plan.output_tokens,
+                ordered=latency.providers is not None,
+                delay=None if latency.delay_ms is None else latency.delay_ms / 1000,
+                deadline=arrived + request.first_content_ms / 1000,
+            ),
+            [
+                Contender(
+                    target=target_of(choice),
+                    key=key_of(choice, plan, request),
+                    domain=choice.endpoint.provider.name,
+                    price=self._price(choice, plan, at) if hedged else None,
+                    billing=choice.endpoint.provider.cancel_billing,
+                )
+                for choice in candidates
+            ],
+            now,
+        )
+
+    def _price(self, choice: Choice, plan: Plan, at: float) -> Price | None:
+        """Per token, at this prompt's size: a price may have tiers."""
+        provider, model = choice.endpoint.provider, choice.model
+        sent, said = max(1, plan.input_tokens), max(1, plan.output_tokens)
+        asked = self.prices.estimate(provider, model, sent, 0, at)
+        whole = self.prices.estimate(provider, model, sent, said, at)
+        if asked is None or whole is None:
+            return None
+        return Price(asked / sent, (whole - asked) / said)
+
+
+def target_of(choice: Choice) -> Target:
+    """What of a candidate has a health."""
+    return Target(choice.endpoint.provider.name, choice.model.id)
+
+
+def key_of(choice: Choice, plan: Plan, request: ChatRequest) -> Key:
+    """Under what a candidate's first token is learned."""
+    return Key(*target_of(choice), size_of(plan.input_tokens), _reasons(choice.model, request))
+
+
+def _reasons(model: Model, request: ChatRequest) -> bool:
+    if model.reasoning == "optional":
+        return request.reasoning is not None and request.reasoning.effort != "none"
+    return model.reasoning == "always"
+
+
+def _uploads(request: ChatRequest) -> bool:
+    return any(
+        isinstance(part, ImagePart)
+        for message in request.messages
+        if isinstance(message, UserMessage) and not isinstance(message.content, str)
+        for part in message.content
+    )

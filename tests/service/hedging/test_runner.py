@@ -1,0 +1,362 @@
+"""One request's attempts together, against scripted providers: what the log says of them."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import pytest
+
+from adapters.contract import Endpoint, Provider
+from adapters.errors import UpstreamError, make
+from adapters.events import (
+    AttemptCommit,
+    AttemptEnd,
+    AttemptStart,
+    BlockKind,
+    ErrorCode,
+    Event,
+    Failover,
+    Finish,
+    Outcome,
+    Role,
+    Status,
+    StreamEnd,
+    UsageSource,
+)
+from adapters.request import ChatRequest, Latency
+from service import clock, tasks
+from service.hedging.runner import Runner
+from service.hedging.shared import Shared
+from service.limits.provider_limits import ProviderLimits
+from service.routing.health import State, Target
+from service.routing.plan import Choice, Plan
+from service.streams.log import StreamLog, decode
+from service.streams.stream import Stream
+from service.telemetry.attempts import AttemptFacts
+from tests.double.steps import Gate
+from tests.service.scripted import Scripted, chat, delta, provider
+
+E = TypeVar("E", bound=Event)
+
+CUT = UpstreamError(make(ErrorCode.STREAM_INTERRUPTED, "the connection was reset"))
+REFUSED = UpstreamError(make(ErrorCode.UPSTREAM_CONNECT, "refused"))
+DOWN = UpstreamError(make(ErrorCode.UPSTREAM_5XX, "internal error"))
+
+
+class Heard:
+    """A witness."""
+
+    def __init__(self) -> None:
+        self.facts: list[AttemptFacts] = []
+
+    def attempt_over(self, facts: AttemptFacts) -> None:
+        self.facts.append(facts)
+
+
+@dataclass
+class Told:
+    """A request that is over."""
+
+    stream: Stream
+    events: list[Event]
+    heard: Heard
+    shared: Shared
+
+    def all(self, kind: type[E]) -> list[E]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def end(self) -> StreamEnd:
+        last = self.events[-1]
+        assert isinstance(last, StreamEnd)
+        return last
+
+    @property
+    def text(self) -> str:
+        return self.stream.log.fold().text(BlockKind.TEXT)
+
+    @property
+    def kinds(self) -> list[str]:
+        return [str(event.__struct_config__.tag) for event in self.events]
+
+
+@dataclass
+class Run:
+    """A request to providers, in their order."""
+
+    clients: Mapping[str, Scripted]
+    latency: Mapping[str, object] = field(default_factory=dict)
+    body: Mapping[str, object] = field(default_factory=dict)
+    max_attempts: int = 6
+    width: int = 2
+    retracts: bool = True
+    shared: Shared | None = None
+
+    def begin(self) -> Told:
+        heard = Heard()
+        shared = self.shared or Shared.fresh(heard)
+        request = ChatRequest.model_validate(
+            {"messages": [{"role": "user", "content": "hi"}], **self.body}
+        )
+        plan = Plan(
+            policy="test",
+            request=request,
+            choices=tuple(_choice(provider(name)) for name in self.clients),
+            latency=Latency.model_validate(self.latency),
+            max_attempts=self.max_attempts,
+            width=self.width,
+            input_tokens=12,
+            output_tokens=100,
+        )
+        stream = Stream(StreamLog("st_1"), request, cancel_after=None)
+        runner = Runner(
+            stream,
+            plan,
+            self.clients,
+            shared,
+            retracts=self.retracts,
+            arrived=clock.monotonic(),
+            on_end=lambda: None,
+        )
+        runner.begin()
+        return Told(stream, [], heard, shared)
+
+    async def told(self) -> Told:
+        begun = self.begin()
+        return await over(begun, self.clients)
+
+
+def _choice(acme: Provider) -> Choice:
+    endpoint = Endpoint(provider=acme, base_url=acme.base_url or "", key="test-key")
+    return Choice(endpoint, acme.models[0])
+
+
+async def over(told: Told, clients: Mapping[str, Scripted]) -> Told:
+    """Wait for the end of everything, and read what was said."""
+    await told.stream.over()
+    for client in clients.values():
+        await client.quiet()
+    await tasks.settle(patience=1)
+    told.events = [decode(entry) for entry in told.stream.log.read(0)]
+    return told
+
+
+# --- Before an answer has begun ---
+
+
+@pytest.mark.parametrize("failure", [REFUSED, DOWN, CUT])
+async def test_a_failure_before_content_is_answered_by_the_next_provider_at_once(
+    failure: UpstreamError,
+) -> None:
+    told = await Run({"a": Scripted(failure), "b": Scripted(*chat("hello"))}).told()
+    assert told.text == "hello"
+    assert told.end.provider == "b"
+    assert [start.role for start in told.all(AttemptStart)] == [Role.PRIMARY, Role.FALLBACK]
+    assert [end.outcome for end in told.all(AttemptEnd)] == [Outcome.FAILED, Outcome.COMPLETED]
+    assert told.kinds[:3] == ["attempt.start", "attempt.end", "attempt.start"]
+
+
+async def test_content_that_comes_in_one_read_with_an_error_does_not_begin_an_answer() -> None:
+    broken = delta("hal") + b'data: {"error": {"message": "overloaded", "code": 503}}\n\n'
+    told = await Run({"a": Scripted(broken), "b": Scripted(*chat("hello"))}).told()
+    assert told.text == "hello"
+    assert told.all(Failover) == []
+
+
+async def test_an_exhausted_request_names_every_cause() -> None:
+    told = await Run({"a": Scripted(REFUSED), "b": Scripted(DOWN)}).told()
+    error = told.end.error
+    assert error is not None
+    assert error.code is ErrorCode.ALL_ATTEMPTS_FAILED
+    assert [cause.code for cause in error.causes or ()] == [
+        ErrorCode.UPSTREAM_CONNECT,
+        ErrorCode.UPSTREAM_5XX,
+    ]
+    assert [cause.provider for cause in error.causes or ()] == ["a", "b"]
+
+
+async def test_one_budget_of_attempts_holds_for_all_of_a_request() -> None:
+    clients = {name: Scripted(DOWN) for name in "abcd"}
+    told = await Run(clients, max_attempts=3).told()
+    assert len(told.all(AttemptStart)) == 3
+    assert clients["d"].sent == []
+
+
+async def test_without_fallback_one_is_asked() -> None:
+    clients = {"a": Scripted(DOWN), "b": Scripted(*chat("hello"))}
+    told = await Run(clients, body={"fallback": False}).told()
+    assert told.end.error is not None
+    assert told.end.error.code is ErrorCode.UPSTREAM_5XX
+    assert clients["b"].sent == []
+
+
+async def test_a_reached_limit_sends_the_request_elsewhere_and_is_no_attempt() -> None:
+    shared = Shared.fresh()
+    shared.limits.configure("a", ProviderLimits(concurrent_streams=1))
+    held = shared.limits.reserve("a", 1, clock.monotonic())
+    assert held is not None
+    clients = {"a": Scripted(*chat("never")), "b": Scripted(*chat("hello"))}
+    told = await Run(clients, shared=shared).told()
+    assert [end.provider for end in told.all(AttemptStart)] == ["b"]
+    assert clients["a"].sent == []
+    assert shared.health.standing(Target("a", "a-one"), clock.monotonic()).state is State.CLOSED
+
+
+async def test_what_an_attempt_reserved_is_given_back_when_it_is_over() -> None:
+    shared = Shared.fresh()
+    shared.limits.configure("a", ProviderLimits(concurrent_streams=1, tokens_per_minute=10_000))
+    await Run({"a": Scripted(*chat("hello"))}, shared=shared).told()
+    standing = shared.limits.left("a", clock.monotonic())
+    assert standing.streams.used == 0
+    assert standing.tokens.used == 4  # what the provider said, not what was reserved
+
+
+# --- Hedges and races ---
+
+
+async def test_a_silent_provider_is_hedged_and_the_first_content_wins() -> None:
+    never = Gate()
+    clients = {"a": Scripted(*chat(never, "slow")), "b": Scripted(*chat("quick"))}
+    told = await Run(clients, latency={"strategy": "hedge", "delay_ms": 0}).told()
+    assert told.text == "quick"
+    assert [start.role for start in told.all(AttemptStart)] == [Role.PRIMARY, Role.HEDGE]
+    assert {end.attempt: end.outcome for end in told.all(AttemptEnd)} == {
+        1: Outcome.LOST_RACE,
+        2: Outcome.COMPLETED,
+    }
+    assert clients["a"].open == 0
+
+
+async def test_a_loser_is_in_the_account_as_estimated() -> None:
+    clients = {"a": Scripted(*chat(Gate(), "slow")), "b": Scripted(*chat("quick"))}
+    told = await Run(clients, latency={"strategy": "hedge", "delay_ms": 0}).told()
+    [lost] = [end for end in told.all(AttemptEnd) if end.outcome is Outcome.LOST_RACE]
+    assert lost.usage is not None
+    assert (lost.usage.input, lost.usage.output) == (12, 0)
+    assert lost.usage.source is UsageSource.ESTIMATED
+    assert told.end.usage_total.input == 12 + 3
+    assert told.end.usage_total.source is UsageSource.ESTIMATED
+    assert told.end.usage.source is UsageSource.PROVIDER
+
+
+async def test_a_race_starts_several_at_once_and_closes_the_losers() -> None:
+    clients = {
+        "a": Scripted(*chat(Gate(), "slow")),
+        "b": Scripted(*chat("quick")),
+        "c": Scripted(*chat(Gate(), "slower")),
+    }
+    told = await Run(clients, latency={"strategy": "race"}, width=3).told()
+    assert told.text == "quick"
+    assert [start.role for start in told.all(AttemptStart)] == [
+        Role.PRIMARY,
+        Role.RACE,
+        Role.RACE,
+    ]
+    assert all(client.open == 0 for client in clients.values())
+
+
+async def test_every_attempt_is_told_to_the_witnesses_once() -> None:
+    clients = {"a": Scripted(*chat(Gate(), "slow")), "b": Scripted(*chat("quick"))}
+    told = await Run(clients, latency={"strategy": "race"}).told()
+    heard = {facts.attempt: facts for facts in told.heard.facts}
+    assert len(told.heard.facts) == 2
+    assert heard[1].outcome is Outcome.LOST_RACE
+    assert not heard[1].committed
+    assert heard[2].committed
+    assert heard[2].ttft is not None
+    assert all(facts.hedged for facts in told.heard.facts)
+
+
+async def test_a_request_that_is_cancelled_cancels_all_of_its_attempts() -> None:
+    clients = {"a": Scripted(*chat(Gate(), "slow")), "b": Scripted(*chat(Gate(), "slow"))}
+    begun = Run(clients, latency={"strategy": "race"}).begin()
+    await asyncio.sleep(0)
+    begun.stream.cancel("by the caller")
+    told = await over(begun, clients)
+    assert told.end.finish is Finish.CANCELLED
+    assert [end.outcome for end in told.all(AttemptEnd)] == [Outcome.CANCELLED] * 2
+
+
+# --- After an answer has begun ---
+
+
+async def test_a_broken_answer_is_taken_back_and_begun_again() -> None:
+    clients = {"a": Scripted(delta("hel"), CUT), "b": Scripted(*chat("hello"))}
+    told = await Run(clients).told()
+    assert told.text == "hello"
+    [failover] = told.all(Failover)
+    assert (failover.from_attempt, failover.to, failover.mode) == (1, 2, "restart")
+    assert failover.drop == ["b1.0"]
+    assert failover.must_understand
+    at = told.kinds.index("failover")
+    assert told.kinds[at + 1] == "attempt.commit"
+    commits = told.all(AttemptCommit)
+    assert [commit.reason for commit in commits] == ["first_content", "failover"]
+    assert told.end.status is Status.COMPLETED
+    first, second = told.all(AttemptEnd)
+    assert first.usage is not None
+    assert (first.usage.output, first.usage.source) == (1, UsageSource.ESTIMATED)
+    assert second.outcome is Outcome.COMPLETED
+
+
+async def test_a_broken_answer_goes_on_in_the_block_that_was_open() -> None:
+    clients = {"a": Scripted(delta("The cap"), CUT), "b": Scripted(*chat("cap", "ital is"))}
+    told = await Run(clients, body={"after_commit": "continue"}).told()
+    assert told.text == "The capital is"
+    assert told.kinds.count("block.start") == 1
+    assert told.kinds.count("block.end") == 1
+    [failover] = told.all(Failover)
+    assert failover.mode == "continue"
+    assert failover.drop is None
+    assert [start.role for start in told.all(AttemptStart)] == [Role.PRIMARY, Role.CONTINUATION]
+    asked = clients["b"].sent[0].body["messages"]
+    assert asked[1] == {"role": "assistant", "content": "The cap"}
+    assert asked[2]["role"] == "user"
+    assert told.all(AttemptEnd)[1].usage is not None
+
+
+async def test_an_answer_that_nobody_can_take_over_ends_with_its_block_closed() -> None:
+    clients = {"a": Scripted(delta("The cap"), CUT), "b": Scripted(DOWN)}
+    told = await Run(clients, body={"after_commit": "continue"}).told()
+    assert told.kinds.count("block.end") == 1
+    error = told.end.error
+    assert error is not None
+    assert error.code is ErrorCode.FAILOVER_IMPOSSIBLE
+    assert [cause.code for cause in error.causes or ()] == [
+        ErrorCode.STREAM_INTERRUPTED,
+        ErrorCode.UPSTREAM_5XX,
+    ]
+    assert told.end.finish is Finish.INTERRUPTED
+    assert told.text == "The cap"
+
+
+async def test_an_answer_may_be_taken_over_twice() -> None:
+    clients = {
+        "a": Scripted(delta("One "), CUT),
+        "b": Scripted(delta("two "), CUT),
+        "c": Scripted(*chat("three")),
+    }
+    told = await Run(clients, body={"after_commit": "continue"}).told()
+    assert told.text == "One two three"
+    assert told.kinds.count("block.start") == told.kinds.count("block.end") == 1
+    assert [failover.from_attempt for failover in told.all(Failover)] == [1, 2]
+
+
+async def test_under_fail_a_broken_answer_is_the_end_with_its_own_error() -> None:
+    clients = {"a": Scripted(delta("hel"), CUT), "b": Scripted(*chat("hello"))}
+    told = await Run(clients, body={"after_commit": "fail"}).told()
+    assert told.end.error is not None
+    assert told.end.error.code is ErrorCode.STREAM_INTERRUPTED
+    assert clients["b"].sent == []
+    assert told.text == "hel"
+
+
+async def test_what_a_reader_cannot_be_told_to_forget_is_not_begun_again() -> None:
+    clients = {"a": Scripted(delta("hel"), CUT), "b": Scripted(*chat("hello"))}
+    told = await Run(clients, retracts=False).told()
+    assert told.end.error is not None
+    assert told.end.error.code is ErrorCode.STREAM_INTERRUPTED
+    asked = await Run(clients, body={"after_commit": "restart"}, retracts=False).told()
+    assert asked.end.error is not None
+    assert asked.end.error.code is ErrorCode.FAILOVER_IMPOSSIBLE
