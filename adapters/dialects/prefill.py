@@ -67,10 +67,12 @@ class RepeatedPrefix:
         self._prefix = prefix
         self._held = ""
         self.open = True
-        """Whether it is undecided yet; once it is not, text need not pass through here."""
+        """Whether it is undecided yet; once it is not, all text is let through."""
 
     def take(self, text: str) -> str:
         """What to let out now."""
+        if not self.open:
+            return text
         self._held += text
         if len(self._held) < len(self._prefix) and self._prefix.startswith(self._held):
             return ""
