@@ -99,6 +99,8 @@ def _resolve(
     if own.models is not None:
         models = tuple(_model(provider, wanted) for wanted in own.models)
         provider = replace(provider, models=models)
+    if own.cancel_billing is not None:
+        provider = replace(provider, cancel_billing=own.cancel_billing)
     if not own.enabled:
         return Inactive(provider, "disabled")
     key = _key(provider, settings, environ)

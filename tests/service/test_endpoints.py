@@ -211,6 +211,12 @@ def test_a_configured_model_says_what_is_different_about_it(config: Path) -> Non
 # --- Providers of one's own -----------------------------------------------------------------
 
 
+def test_what_a_provider_charges_for_a_cancelled_answer_can_be_said() -> None:
+    environ = {"GROQ_API_KEY": "test-key", "TAILRACE_PROVIDERS__GROQ__CANCEL_BILLING": "stops"}
+    assert FIFTEEN["groq"].cancel_billing == "full"
+    assert endpoint("groq", environ).provider.cancel_billing == "stops"
+
+
 def test_a_server_of_ones_own_needs_a_name_an_address_and_models(config: Path) -> None:
     config.write_text(
         "[providers.ollama]\nbase_url = 'http://127.0.0.1:11434/v1'\nmodels = ['qwen3:8b']\n",
