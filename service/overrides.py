@@ -1,0 +1,217 @@
+"""What the admin API changed about providers: kept in the data folder, above every other setting.
+
+`providers.json` holds for each provider the fields that were changed, and nothing else, so that
+what was never changed goes on following `tailrace.toml` and the environment. A null there is a
+change, too: the limit is lifted. It is read once, at the start, and written whole at every change:
+into a file beside it, synced, and renamed over it, so that a crash leaves the old or the new one.
+The sync may take a slow disk a second in which no token would flow, so it has a thread of its own.
+
+A file that cannot be understood stops the start with one line: whoever disabled a provider must
+not find it enabled because of a slip in an editor. An entry of a provider that is configured no
+more is kept, and counts again when the provider does.
+
+`service.settings` knows nothing of this: `apply` puts the changes over its result.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Container
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from service import tasks
+from service.settings import ProviderSettings, Settings, SettingsError
+
+FILE: Final = "providers.json"
+
+MOST: Final = 1_000_000_000
+"""The highest limit there is; beyond it is a slip of the finger."""
+
+Limit = Annotated[int, Field(ge=1, le=MOST)]
+
+
+class ChangeError(Exception):
+    """A change that cannot stand; the text names the field, the value and what is allowed."""
+
+    def __init__(self, field: str | None, said: str) -> None:
+        """`field`: which one; None where it is the change as a whole."""
+        super().__init__(f"{field}: {said}" if field else said)
+        self.field = field
+
+
+class Change(BaseModel):
+    """What is changed of one provider: the fields that were given."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    enabled: bool = True
+    requests_per_minute: Limit | None = None
+    tokens_per_minute: Limit | None = None
+    concurrent_streams: Limit | None = None
+
+    @classmethod
+    def of(cls, value: object) -> "Change":
+        """Read a change out of parsed JSON; raises ChangeError."""
+        try:
+            return cls.model_validate(value)
+        except ValidationError as failure:
+            raise _explained(failure) from None
+
+    def given(self) -> dict[str, Any]:
+        """The fields that are changed."""
+        return self.model_dump(exclude_unset=True)
+
+    def over(self, earlier: "Change") -> "Change":
+        """Both changes, this one later."""
+        return Change.model_validate(earlier.given() | self.given())
+
+
+_LIMIT: Final = f"a whole number from 1 to {MOST}, or null for no limit"
+_ALLOWED: Final = {
+    "enabled": "true or false",
+    "requests_per_minute": _LIMIT,
+    "tokens_per_minute": _LIMIT,
+    "concurrent_streams": _LIMIT,
+}
+
+
+def _explained(failure: ValidationError) -> ChangeError:
+    first = failure.errors(include_url=False)[0]
+    shown = orjson.dumps(first["input"], default=repr).decode()[:64]
+    if not first["loc"]:
+        return ChangeError(None, f"{shown} is not allowed; must be an object")
+    field = str(first["loc"][0])[:64]
+    if first["type"] == "extra_forbidden":
+        return ChangeError(field, f"no such field; known are {', '.join(_ALLOWED)}")
+    return ChangeError(field, f"{shown} is not allowed; must be {_ALLOWED[field]}")
+
+
+class Overrides:
+    """Every provider's change; lives as long as the process."""
+
+    def __init__(self, path: Path, changes: dict[str, Change]) -> None:
+        """What the file at `path` holds; `read` reads it."""
+        self._path = path
+        self._changes = changes
+        self._turn = asyncio.Lock()
+
+    @classmethod
+    def read(cls, folder: Path) -> "Overrides":
+        """Read the file in the data folder; nothing is changed where there is none.
+
+        Raises SettingsError: it cannot be read, or holds what cannot stand.
+        """
+        path = folder / FILE
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return cls(path, {})
+        except OSError as failure:
+            raise SettingsError(f"{path}: cannot be read: {failure.strerror}") from failure
+        try:
+            return cls(path, _parsed(content))
+        except ChangeError as failure:
+            raise SettingsError(
+                f"{path}: {failure}; mend the file, or delete it to undo what the admin API changed"
+            ) from None
+
+    def of(self, provider: str) -> Change:
+        """What is changed of a provider."""
+        return self._changes.get(provider, _NOTHING)
+
+    def apply(self, settings: Settings, known: Container[str]) -> Settings:
+        """The settings with the changes over them, and this file as their origin.
+
+        `known`: the providers that need no settings to exist.
+        """
+        providers = dict(settings.providers)
+        origins: dict[str, str] = {}
+        for name, change in self._changes.items():
+            if name not in known and name not in settings.providers:
+                continue
+            own = providers.get(name, ProviderSettings())
+            providers[name] = own.model_copy(update=change.given())
+            origins |= {f"providers.{name}.{field}": str(self._path) for field in change.given()}
+        # Deep, because a shallow copy would share its note of the origins with the original.
+        merged = settings.model_copy(update={"providers": providers}, deep=True)
+        merged.remember(origins)
+        return merged
+
+    async def change(self, provider: str, change: Change, heed: Callable[[], None]) -> None:
+        """Put a change into force and keep it, or do neither.
+
+        `heed` makes what `apply` gives the truth; it may be called again to take that back. Raises
+        SettingsError where `heed` does, OSError where the file cannot be written. It goes on where
+        the caller is cancelled.
+        """
+        doing = tasks.spawn(self._change(provider, change, heed), name=f"change {provider}")
+        refusal = await asyncio.shield(doing)
+        if refusal is not None:
+            raise refusal
+
+    async def _change(
+        self, provider: str, change: Change, heed: Callable[[], None]
+    ) -> OSError | SettingsError | None:
+        """Returned, not raised: a task that raises is reported as one that died."""
+        async with self._turn:
+            before = dict(self._changes)
+            self._changes[provider] = change.over(self.of(provider))
+            try:
+                heed()
+                await asyncio.to_thread(_write, self._path, _encoded(self._changes))
+            except SettingsError as refusal:
+                self._changes = before
+                return refusal
+            except OSError as failure:
+                self._changes = before
+                heed()
+                return failure
+            return None
+
+
+_NOTHING: Final = Change()
+
+
+def _parsed(content: bytes) -> dict[str, Change]:
+    """Raises ChangeError, with the provider's name in it."""
+    try:
+        entries = orjson.loads(content)
+    except orjson.JSONDecodeError as failure:
+        raise ChangeError(None, f"not JSON: {failure}") from None
+    if not isinstance(entries, dict):
+        raise ChangeError(None, "it holds no object of providers")
+    changes = {}
+    for name, entry in entries.items():
+        try:
+            changes[name] = Change.of(entry)
+        except ChangeError as failure:
+            raise ChangeError(name, str(failure)) from None
+    return changes
+
+
+def _encoded(changes: dict[str, Change]) -> bytes:
+    entries = {name: change.given() for name, change in changes.items()}
+    return orjson.dumps(entries, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Replace a file whole, so that it is on the disk when this returns."""
+    beside = path.with_name(f".{path.name}.new")
+    with beside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the renaming on the disk, too."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
