@@ -104,20 +104,23 @@ def usd(amount: float | None) -> str | None:
     return f"{amount:.9f}".rstrip("0").rstrip(".")
 
 
-def _candidate(choice: Choice) -> Candidate:
+def substitution(choice: Choice) -> Substitution | None:
+    """Whom a candidate stands in for, as events say it."""
     stands_for = choice.substitute
+    if stands_for is None:
+        return None
+    return Substitution(
+        provider=stands_for.provider, model=stands_for.model, kinship=stands_for.kinship.value
+    )
+
+
+def _candidate(choice: Choice) -> Candidate:
     return Candidate(
         choice.endpoint.provider.name,
         choice.model.id,
         cost_usd=usd(choice.cost_usd),
         ttft_ms=_ms(choice.ttft_s),
-        substitutes=None
-        if stands_for is None
-        else Substitution(
-            provider=stands_for.provider,
-            model=stands_for.model,
-            kinship=stands_for.kinship.value,
-        ),
+        substitutes=substitution(choice),
     )
 
 

@@ -9,20 +9,22 @@ import pytest
 
 from adapters.contract import Endpoint, Model
 from adapters.events import Candidate, Passed, RoutePlan, Substitution
-from adapters.request import Latency, Strategy, Tier, UseCase
+from adapters.registry import FIFTEEN
+from adapters.request import ChatRequest, Latency, Strategy, Tier, UseCase
 from service.routing.plan import Choice, Kinship, Plan, Reason, Skipped, Substitute
 from service.routing.shown import WORDS, document, route_plan, run, usd, words
-from tests.service.scripted import provider
 
 
 def choice(name: str, model: Model | None = None, **facts: Any) -> Choice:  # noqa: ANN401 - fields of all types
-    endpoint = Endpoint(provider=provider(name), base_url=f"https://{name}.invalid", key="test-key")
+    endpoint = Endpoint(provider=FIFTEEN[name], base_url=f"https://{name}.invalid", key="test-key")
     return Choice(endpoint, model or Model(id=f"{name}-one"), **facts)
 
 
 KEYLESS = Skipped("qwen", "qwen3.8-flash", Reason.NO_KEY)
+REQUEST = ChatRequest.model_validate({"messages": [{"role": "user", "content": "Hi"}]})
 RICH = Plan(
     policy="table:classification",
+    request=REQUEST,
     choices=(
         choice(
             "groq",
@@ -49,7 +51,7 @@ RICH = Plan(
     output_tokens=16,
     route="preset:tester",
 )
-POOR = Plan(policy="pinned", choices=(choice("groq"),), route="conversation")
+POOR = Plan(policy="pinned", choices=(choice("groq"),), request=REQUEST, route="conversation")
 
 
 def test_the_event_tells_the_whole_decision() -> None:
