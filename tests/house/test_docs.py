@@ -1,0 +1,98 @@
+"""The documents: those that are named exist, and the figures they repeat are the code's."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from adapters.contract import CancelBilling
+from adapters.registry import FIFTEEN, PROVIDERS
+from service.hedging.budget import BudgetSettings
+from service.hedging.delay import DelaySettings
+from service.hedging.exclusions import Denied
+from service.hedging.hedger import HedgeSettings
+from service.hedging.overload import OverloadSettings
+from service.hedging.race import Options
+from service.routing.health import HealthSettings
+from tests.house.tree import ROOT, modules, shown
+
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+HEDGING = ROOT / "docs" / "hedging.md"
+
+NAMED = re.compile(r"\bdocs/[\w-]+\.\w+")
+LINKED = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
+ROW = re.compile(r"^\| `(\w+)\.(\w+)` \| ([^|]+) \|", re.MULTILINE)
+NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:/\d+)?")
+
+SETTINGS = (DelaySettings, BudgetSettings, OverloadSettings, HedgeSettings, HealthSettings)
+
+
+def rows() -> dict[tuple[str, str], list[float]]:
+    """The figures that the tables of defaults give, by class and field."""
+    found = ROW.findall(HEDGING.read_text(encoding="utf-8"))
+    return {(owner, name): numbers(cell) for owner, name, cell in found}
+
+
+def numbers(cell: str) -> list[float]:
+    return [float(Fraction(number.replace(",", ""))) for number in NUMBER.findall(cell)]
+
+
+def defaults(owner: type) -> Iterator[tuple[str, list[float]]]:
+    """A class's own default figures, by field; what is made of other settings is their business."""
+    assert is_dataclass(owner)
+    for field in fields(owner):
+        value = _default(field)
+        if isinstance(value, Mapping):
+            yield field.name, list(value.values())
+        elif isinstance(value, int | float):
+            yield field.name, [float(value)]
+
+
+def _default(field: Field[object]) -> object:
+    return field.default if field.default_factory is MISSING else field.default_factory()
+
+
+def test_every_document_that_is_named_exists() -> None:
+    naming = [*modules("adapters", "service", "bench"), ROOT / "README.md", *DOCS]
+    missing = [
+        f"{shown(path)}: {name}"
+        for path in naming
+        for name in NAMED.findall(path.read_text(encoding="utf-8"))
+        if not (ROOT / name).exists()
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("document", [*DOCS, ROOT / "README.md"], ids=shown)
+def test_every_link_to_a_file_leads_to_one(document: Path) -> None:
+    links = LINKED.findall(document.read_text(encoding="utf-8"))
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("owner", SETTINGS, ids=lambda owner: owner.__name__)
+def test_the_page_on_hedging_has_every_default_as_it_is(owner: type) -> None:
+    told = {name: figures for (of, name), figures in rows().items() if of == owner.__name__}
+    assert told == {name: pytest.approx(figures) for name, figures in defaults(owner)}
+
+
+def test_the_page_on_hedging_has_the_race_s_defaults_as_they_are() -> None:
+    told = {name: figures for (owner, name), figures in rows().items() if owner == "Options"}
+    known = dict(defaults(Options))
+    assert told == {name: known[name] for name in told}
+    assert told
+
+
+def test_the_page_on_hedging_has_every_reason_not_to() -> None:
+    text = HEDGING.read_text(encoding="utf-8")
+    assert [reason for reason in Denied if f"`{reason}`" not in text] == []
+
+
+@pytest.mark.parametrize("billing", ["stops", "full", "unknown"])
+def test_the_page_on_hedging_has_who_bills_a_cancelled_answer(billing: CancelBilling) -> None:
+    row = re.search(rf"^\| `{billing}`[^|]*\| ([^|]+) \|", HEDGING.read_text("utf-8"), re.MULTILINE)
+    assert row is not None
+    told = {name.strip() for name in row[1].split(",")}
+    assert told == {name for name in FIFTEEN if PROVIDERS[name].cancel_billing == billing}
