@@ -207,6 +207,10 @@ class Health:
         record = self._records.get(target)
         return _WELL if record is None else record.standing(now, self.settings)
 
+    def targets(self) -> list[Target]:
+        """All of which anything is known but a disabled key, the least recently told first."""
+        return list(self._records)
+
     def lateness(self, target: Target, now: float) -> float:
         """The share of its recent attempts that were late; 0 where nothing recent is known."""
         record = self._records.get(target)

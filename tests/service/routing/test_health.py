@@ -680,7 +680,15 @@ def test_asking_for_a_standing_remembers_nobody() -> None:
         health.standing(Target("c", str(number)), 0.0)
         health.lateness(Target("c", str(number)), 0.0)
         health.drag(Target("c", str(number)), 0.0)
-    assert not health._records
+    assert health.targets() == []
+
+
+def test_the_targets_are_those_of_which_something_was_told() -> None:
+    health = Health()
+    failures(health, A, 1)
+    health.cool(B, 1.0, 0.0)
+    health.succeeded(A, 0.0)
+    assert health.targets() == [B, A]
 
 
 def test_asking_for_a_standing_moves_no_traffic() -> None:
