@@ -156,7 +156,10 @@ class Limits:
     def observe(
         self, provider: str, said: RateLimits, now: float, *, model: str | None = None
     ) -> None:
-        """Heed what a provider's response headers say; None: of all its models."""
+        """Heed what a provider's response headers say of a model; None: of all its models.
+
+        A Retry-After is not looked at: it is the health's to heed.
+        """
         self._of(provider).hear(model or _ALL, said, now)
 
     # --- Answers ---
@@ -165,7 +168,7 @@ class Limits:
         """Seconds until a request of so many tokens may be sent there; 0: now.
 
         `inf`: never, for it is of more tokens than a minute allows. Without a model, what the
-        provider said of any of its models counts.
+        provider said of single models does not count: another one may be free.
         """
         usage = self._providers.get(provider)
         return 0.0 if usage is None else usage.wait(tokens, now, model)
@@ -288,7 +291,7 @@ class _Usage:
 
     def _heard(self, model: str | None) -> Iterator["_Word"]:
         for name, word in self._words.items():
-            if model is None or name in {_ALL, model}:
+            if name in {_ALL, model}:
                 yield word
 
 

@@ -31,8 +31,11 @@ class Speeds(Protocol):
 class Limits(Protocol):
     """Who keeps the providers' limits."""
 
-    def wait(self, provider: str, tokens: int, now: float) -> float:
-        """Seconds until a request of so many tokens may be sent there; 0: now."""
+    def wait(self, provider: str, tokens: int, now: float, *, model: str | None = None) -> float:
+        """Seconds until a request of so many tokens may be sent there; 0: now, `inf`: never.
+
+        `model`: to count what the provider says of that model, too.
+        """
 
 
 @dataclass(frozen=True, slots=True)
