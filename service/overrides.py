@@ -21,6 +21,7 @@ from typing import Annotated, Any, Final
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import to_json
 
 from service import tasks
 from service.settings import ProviderSettings, Settings, SettingsError
@@ -80,7 +81,8 @@ _ALLOWED: Final = {
 
 def _explained(failure: ValidationError) -> ChangeError:
     first = failure.errors(include_url=False)[0]
-    shown = orjson.dumps(first["input"], default=repr).decode()[:64]
+    # Not orjson, which raises for an integer beyond 64 bits.
+    shown = to_json(first["input"]).decode()[:64]
     if not first["loc"]:
         return ChangeError(None, f"{shown} is not allowed; must be an object")
     field = str(first["loc"][0])[:64]

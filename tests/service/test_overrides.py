@@ -209,6 +209,7 @@ async def test_changes_at_once_are_all_kept(tmp_path: Path) -> None:
         ({"concurrent_streams": 1.5}, "concurrent_streams", "1.5 is not allowed; must be a whole"),
         ({"tokens_per_minute": True}, "tokens_per_minute", "true is not allowed; must be a whole"),
         ({"tokens_per_minute": MOST + 1}, "tokens_per_minute", "or null for no limit"),
+        ({"tokens_per_minute": 10**40}, "tokens_per_minute", "00 is not allowed; must be a"),
         ({"key": "test-key-groq"}, "key", "key: no such field; known are enabled, requests_per"),
         ([], None, "[] is not allowed; must be an object"),
     ],
