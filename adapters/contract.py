@@ -7,6 +7,7 @@ whose raw bytes go to the dialect's decoder. A `Call` is what one attempt asks o
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
@@ -57,6 +58,10 @@ class Model:
     """Whether that name means the same weights everywhere."""
     prefill: bool = False
     """Goes on with a trailing assistant message instead of answering it."""
+    price_input: Decimal | None = None
+    """US dollars per million input tokens, stated here or by the operator; None: the catalog's."""
+    price_output: Decimal | None = None
+    """The same of output; the two are stated together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +102,8 @@ class Provider:
     gateway in front of a provider may charge otherwise."""
     prices: str | None = None
     """The name under which its prices are listed; None: its own."""
+    searches: int = 0
+    """Paid web searches that every request does at least, whatever is asked."""
     retired: str | None = None
     """Since when its owner no longer offers it, in words; a retired provider is never routed to."""
 

@@ -20,6 +20,7 @@ import re
 import reprlib
 import tomllib
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -60,6 +61,7 @@ def _split(value: object) -> object:
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Bytes = Annotated[int, Field(ge=KIB)]
+DollarsPerMillion = Annotated[Decimal, Field(ge=0, le=100_000, allow_inf_nan=False)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_split)]
 ProviderName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$")]
 
@@ -201,6 +203,20 @@ class ModelSettings(Section):
 
     reasoning: Literal["none", "optional", "always"] | None = None
     """Whether it reasons before it answers."""
+
+    price_input: DollarsPerMillion | None = None
+    """US dollars per million input tokens, where you pay others than the catalog's, or it knows
+    none; stated together with `price_output`."""
+
+    price_output: DollarsPerMillion | None = Field(default=None, validate_default=True)
+    """US dollars per million output tokens."""
+
+    @field_validator("price_output")
+    @classmethod
+    def _beside_price_input(cls, price: Decimal | None, info: ValidationInfo) -> Decimal | None:
+        if (price is None) != (info.data.get("price_input") is None):
+            raise ValueError("a number where price_input is one, and only there")
+        return price
 
 
 def _model(value: object) -> object:

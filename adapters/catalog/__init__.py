@@ -1,1 +1,1 @@
-"""What models cost, and who else serves them."""
+"""What models cost: a packaged price list, our additions to it, and the operator's own word."""

@@ -43,12 +43,35 @@ PROVIDER = Provider(
     # Temperature is a 400 from Opus 4.7 on. All of these think unless told otherwise; Opus 5.5 and
     # Fable cannot be told.
     cancel_billing="stops",
+    prices="anthropic",
     models=(
-        replace(_CLAUDE, id="claude-opus-5-5", alias="opus", reasoning="always"),
-        replace(_CLAUDE, id="claude-sonnet-5-5", alias="sonnet"),
-        replace(_CLAUDE, id="claude-haiku-5-5", alias="haiku"),
+        replace(
+            _CLAUDE,
+            id="claude-opus-5-5",
+            alias="opus",
+            reasoning="always",
+            quality=4,
+            family="claude",
+            same_as="claude-opus-5-5",
+        ),
+        replace(
+            _CLAUDE,
+            id="claude-sonnet-5-5",
+            alias="sonnet",
+            quality=3,
+            family="claude",
+            same_as="claude-sonnet-5-5",
+        ),
+        replace(
+            _CLAUDE,
+            id="claude-haiku-5-5",
+            alias="haiku",
+            quality=1,
+            family="claude",
+            same_as="claude-haiku-5-5",
+        ),
         # Without an alias: existing callers of the coordination API know exactly the three above.
-        replace(_CLAUDE, id="claude-fable-5-2", reasoning="always"),
+        replace(_CLAUDE, id="claude-fable-5-2", reasoning="always", quality=4, family="claude"),
     ),
     default="sonnet",
     unlisted=Model(id="", images=True, reasoning="optional", sampling=False),

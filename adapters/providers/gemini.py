@@ -27,6 +27,7 @@ PROVIDER = Provider(
         )
     ),
     cancel_billing="full",
+    prices="google",
     models=(
         Model(
             id="gemini-3.8-flash",
@@ -37,6 +38,8 @@ PROVIDER = Provider(
             reasoning="always",
             efforts=("low", "medium", "high"),
             sampling=False,
+            family="gemini",
+            same_as="gemini-3.8-flash",
         ),
         Model(
             id="gemini-4-argon",
@@ -47,6 +50,9 @@ PROVIDER = Provider(
             images=True,
             reasoning="always",
             efforts=("low", "medium", "high"),
+            quality=4,
+            family="gemini",
+            same_as="gemini-4-argon",
         ),
         Model(
             id="gemini-3.1-flash-lite",
@@ -56,6 +62,10 @@ PROVIDER = Provider(
             images=True,
             reasoning="always",
             efforts=("minimal", "low", "medium", "high"),
+            quality=1,
+            family="gemini",
+            # A trailing `model` turn: taken up to 3.5-flash, a 400 since.
+            prefill=True,
         ),
     ),
     unlisted=Model(id="", images=True, reasoning="optional"),

@@ -19,7 +19,7 @@ PROVIDER = Provider(
     headers={"X-GitHub-Api-Version": "2026-03-10"},
     dialect=OpenAIChat(quirks=ChatQuirks()),
     # The id its documents used to the end (cybersemics/em#4578).
-    models=(Model(id="openai/gpt-4.1", alias="gpt-4.1", images=True),),
+    models=(Model(id="openai/gpt-4.1", alias="gpt-4.1", images=True, family="gpt"),),
     unlisted=Model(id="", images=True),
     retired="retired by GitHub on 2026-07-30",
 )

@@ -37,6 +37,7 @@ PROVIDER = Provider(
             extra_with_tools={"tool_stream": True},
         )
     ),
+    prices="zai",
     models=(
         Model(
             id="glm-5.3",
@@ -44,8 +45,12 @@ PROVIDER = Provider(
             context=1_000_000,
             max_output=128_000,
             reasoning="always",
+            quality=3,
+            family="glm",
+            same_as="glm-5.3",
+            open_weights=True,
         ),
-        Model(id="glm-5.3-flashx", alias="flashx", reasoning="always"),
+        Model(id="glm-5.3-flashx", alias="flashx", reasoning="always", quality=1, family="glm"),
         Model(
             id="glm-5.3-flash",
             alias="flash",
@@ -53,6 +58,10 @@ PROVIDER = Provider(
             max_output=128_000,
             images=True,
             reasoning="always",
+            quality=1,
+            family="glm",
+            same_as="glm-5.3-flash",
+            open_weights=True,
         ),
     ),
     unlisted=Model(id="", images=True, reasoning="optional"),

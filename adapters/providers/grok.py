@@ -44,6 +44,7 @@ PROVIDER = Provider(
         )
     ),
     cancel_billing="stops",
+    prices="x-ai",
     models=(
         Model(
             id="grok-4.3",
@@ -53,6 +54,9 @@ PROVIDER = Provider(
             reasoning="optional",
             efforts=("none", "low", "medium", "high"),
             stop=False,
+            quality=3,
+            family="grok",
+            same_as="grok-4.3",
         ),
         Model(
             id="grok-4.7",
@@ -62,6 +66,9 @@ PROVIDER = Provider(
             reasoning="always",
             efforts=("low", "medium", "high", "xhigh"),
             stop=False,
+            quality=4,
+            family="grok",
+            same_as="grok-4.7",
         ),
         Model(
             id="grok-build-0.1",
@@ -71,6 +78,7 @@ PROVIDER = Provider(
             reasoning="always",
             efforts=(),
             stop=False,
+            family="grok",
         ),
     ),
     unlisted=Model(id="", images=True, reasoning="optional", stop=False),

@@ -37,6 +37,7 @@ PROVIDER = Provider(
             forced_tools_while_reasoning=False,
         )
     ),
+    prices="moonshotai",
     models=(
         Model(
             id="kimi-k3.1-pro",
@@ -44,7 +45,10 @@ PROVIDER = Provider(
             context=1_048_576,
             images=True,
             reasoning="always",
-            temperature=1.0,  # [recording: moonshotai-kimi-k3-temperature-rejection.json]
+            temperature=1.0,  # [recording: moonshotai-kimi-k3-temperature-rejection.json],
+            quality=4,
+            family="kimi",
+            same_as="kimi-k3.1-pro",
         ),
         Model(
             id="kimi-k3",
@@ -53,6 +57,10 @@ PROVIDER = Provider(
             images=True,
             reasoning="always",
             temperature=1.0,
+            quality=4,
+            family="kimi",
+            same_as="kimi-k3",
+            open_weights=True,
         ),
         Model(
             id="kimi-k2.7-code",
@@ -62,6 +70,10 @@ PROVIDER = Provider(
             reasoning="always",
             efforts=(),
             temperature=1.0,
+            quality=3,
+            family="kimi",
+            same_as="kimi-k2.7-code",
+            open_weights=True,
         ),
         Model(
             id="kimi-k2.6",
@@ -71,6 +83,10 @@ PROVIDER = Provider(
             reasoning="optional",
             efforts=(),
             temperature=1.0,
+            family="kimi",
+            same_as="kimi-k2.6",
+            open_weights=True,
+            prefill=True,
         ),
     ),
     unlisted=Model(id="", images=True, reasoning="always", temperature=1.0),

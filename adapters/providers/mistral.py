@@ -35,6 +35,9 @@ PROVIDER = Provider(
             images=True,
             reasoning="optional",
             efforts=_ON_OR_OFF,
+            quality=3,
+            family="mistral",
+            prefill=True,
         ),
         Model(
             id="mistral-medium-3-5",
@@ -43,6 +46,9 @@ PROVIDER = Provider(
             images=True,
             reasoning="optional",
             efforts=_ON_OR_OFF,
+            quality=3,
+            family="mistral",
+            prefill=True,
         ),
         Model(
             id="mistral-small-latest",
@@ -51,6 +57,9 @@ PROVIDER = Provider(
             images=True,
             reasoning="optional",
             efforts=_ON_OR_OFF,
+            quality=1,
+            family="mistral",
+            prefill=True,
         ),
         Model(
             id="zai-glm-5-3",
@@ -59,6 +68,10 @@ PROVIDER = Provider(
             max_output=131_072,
             reasoning="always",
             efforts=("low", "high", "max"),
+            quality=3,
+            family="glm",
+            same_as="glm-5.3",
+            open_weights=True,
         ),
         Model(
             id="zai-glm-5-3-flash",
@@ -68,6 +81,10 @@ PROVIDER = Provider(
             images=True,
             reasoning="always",
             efforts=("low", "high", "max"),
+            quality=1,
+            family="glm",
+            same_as="glm-5.3-flash",
+            open_weights=True,
         ),
         Model(
             id="deepseek-v4-1-flash-1017",
@@ -75,6 +92,9 @@ PROVIDER = Provider(
             context=1_048_576,
             max_output=131_072,
             reasoning="optional",
+            family="deepseek",
+            same_as="deepseek-v4.1-flash",
+            open_weights=True,
         ),
     ),
     # The open and the older models do not reason, and the field would be a 400.

@@ -57,10 +57,32 @@ PROVIDER = Provider(
     ),
     cancel_billing="stops",
     models=(
-        replace(_GPT, id="gpt-6.1-terra", alias="terra", reasoning="optional", efforts=_WITH_NONE),
-        replace(_GPT, id="gpt-6.1-sol", alias="sol"),
-        replace(_GPT, id="gpt-6-luna", alias="luna", reasoning="optional", efforts=_WITH_NONE),
-        replace(_GPT, id="gpt-6-astra", alias="astra"),
+        replace(
+            _GPT,
+            id="gpt-6.1-terra",
+            alias="terra",
+            reasoning="optional",
+            efforts=_WITH_NONE,
+            quality=3,
+            family="gpt",
+            same_as="gpt-6.1-terra",
+        ),
+        replace(
+            _GPT, id="gpt-6.1-sol", alias="sol", quality=4, family="gpt", same_as="gpt-6.1-sol"
+        ),
+        replace(
+            _GPT,
+            id="gpt-6-luna",
+            alias="luna",
+            reasoning="optional",
+            efforts=_WITH_NONE,
+            quality=1,
+            family="gpt",
+            same_as="gpt-6-luna",
+        ),
+        replace(
+            _GPT, id="gpt-6-astra", alias="astra", quality=4, family="gpt", same_as="gpt-6-astra"
+        ),
     ),
     # An unknown model is taken for a newer one: those reason and refuse sampling parameters, while
     # the last that do neither (gpt-4o, gpt-4.1) go on 2027-01-14 [sdk, chat_model.py].

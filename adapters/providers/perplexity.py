@@ -3,15 +3,15 @@
 Its chat completions (Sonar) ended on 2026-09-27. The address is `/v1/agent`, and `/v1/responses` is
 the same [docs]. Any field it does not know is a 400. It does not search unless a search tool is
 offered, so every request offers one: answers from the web are what one asks Perplexity for. Besides
-its own models it serves others' under their makers' names (`anthropic/...`, which demand a
-`max_tokens`, `openai/...`); those are passed through unlisted.
+its own models it serves others' under their makers' names. Anthropic's demand a `max_tokens`, so
+they are not offered, only passed through.
 
 A preset is a model, prompt and tools in one. It may answer with another maker's model: `fast` gave
 openai/gpt-6-luna [recording: agent-web-search.json].
 
 Sources: [docs] docs.perplexity.ai/docs/agent-api and Perplexity's own migration notes
-(perplexityai/api-platform-developers, skills/migrate-sonar-to-agent-api); ids [genai-prices].
-Windows are not stated anywhere.
+(perplexityai/api-platform-developers, skills/migrate-sonar-to-agent-api); ids [genai-prices]
+and, of others' models, [litellm]. Windows are not stated anywhere.
 """
 
 from adapters.contract import Model, Provider
@@ -19,7 +19,8 @@ from adapters.dialects.openai_responses import OpenAIResponses
 from adapters.dialects.openai_responses_quirks import ResponsesQuirks
 from adapters.events import ErrorCode
 
-_PRESETS = ("fast", "low", "medium", "high", "xhigh")
+_PRESETS = {"fast": 1, "low": 2, "medium": 2, "high": 3, "xhigh": 4}
+"""Name -> the class of its answers. Which model gives them is Perplexity's choice."""
 
 PROVIDER = Provider(
     name="perplexity",
@@ -47,13 +48,88 @@ PROVIDER = Provider(
         )
     ),
     cancel_billing="full",
+    searches=1,
     models=(
-        Model(id="perplexity/sonar", alias="sonar", images=True),
-        Model(id="perplexity/glm-5.3", alias="glm-5.3", reasoning="always"),
-        Model(id="perplexity/glm-5.3-flash", alias="glm-5.3-flash", reasoning="always"),
-        Model(id="perplexity/kimi-k3", alias="kimi-k3", images=True, reasoning="always"),
-        Model(id="perplexity/deepseek-v4-pro-0813", alias="deepseek-v4-pro", reasoning="optional"),
-        *(Model(id=preset, images=True, reasoning="optional") for preset in _PRESETS),
+        Model(id="perplexity/sonar", alias="sonar", images=True, family="sonar"),
+        Model(
+            id="perplexity/glm-5.3",
+            alias="glm-5.3",
+            reasoning="always",
+            quality=3,
+            family="glm",
+            same_as="glm-5.3",
+            open_weights=True,
+        ),
+        Model(
+            id="perplexity/glm-5.3-flash",
+            alias="glm-5.3-flash",
+            reasoning="always",
+            quality=1,
+            family="glm",
+            same_as="glm-5.3-flash",
+            open_weights=True,
+        ),
+        Model(
+            id="perplexity/kimi-k3",
+            alias="kimi-k3",
+            images=True,
+            reasoning="always",
+            quality=4,
+            family="kimi",
+            same_as="kimi-k3",
+            open_weights=True,
+        ),
+        Model(
+            id="perplexity/deepseek-v4-pro-0813",
+            alias="deepseek-v4-pro",
+            reasoning="optional",
+            quality=3,
+            family="deepseek",
+            same_as="deepseek-v4-pro",
+            open_weights=True,
+        ),
+        Model(
+            id="openai/gpt-6.1-sol",
+            alias="gpt-6.1-sol",
+            images=True,
+            reasoning="always",
+            sampling=False,
+            quality=4,
+            family="gpt",
+            same_as="gpt-6.1-sol",
+        ),
+        Model(
+            id="openai/gpt-6-luna",
+            alias="gpt-6-luna",
+            images=True,
+            reasoning="optional",
+            sampling=False,
+            quality=1,
+            family="gpt",
+            same_as="gpt-6-luna",
+        ),
+        Model(
+            id="google/gemini-3.8-flash",
+            alias="gemini-flash",
+            images=True,
+            reasoning="always",
+            sampling=False,
+            family="gemini",
+            same_as="gemini-3.8-flash",
+        ),
+        Model(
+            id="xai/grok-4.7",
+            alias="grok-4.7",
+            images=True,
+            reasoning="always",
+            quality=4,
+            family="grok",
+            same_as="grok-4.7",
+        ),
+        *(
+            Model(id=preset, images=True, reasoning="optional", quality=quality)
+            for preset, quality in _PRESETS.items()
+        ),
     ),
     unlisted=Model(id="", images=True, reasoning="optional"),
     error_codes={"request_rate_limit_exceeded": ErrorCode.RATE_LIMIT_PROVIDER},

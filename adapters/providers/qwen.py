@@ -42,6 +42,10 @@ PROVIDER = Provider(
             max_output=65_536,
             images=True,
             reasoning="optional",
+            quality=3,
+            family="qwen",
+            same_as="qwen3.7-plus",
+            prefill=True,
         ),
         Model(
             id="qwen3.8-max",
@@ -50,6 +54,10 @@ PROVIDER = Provider(
             max_output=131_072,
             images=True,
             reasoning="optional",
+            quality=4,
+            family="qwen",
+            same_as="qwen3.8-max",
+            prefill=True,
         ),
         Model(
             id="qwen3.8-flash",
@@ -58,6 +66,10 @@ PROVIDER = Provider(
             max_output=131_072,
             images=True,
             reasoning="optional",
+            quality=1,
+            family="qwen",
+            same_as="qwen3.8-flash",
+            prefill=True,
         ),
         Model(
             id="deepseek-v4-pro",
@@ -65,6 +77,10 @@ PROVIDER = Provider(
             context=1_000_000,
             max_output=393_216,
             reasoning="optional",
+            quality=3,
+            family="deepseek",
+            same_as="deepseek-v4-pro",
+            open_weights=True,
         ),
         Model(
             id="deepseek-v4-flash",
@@ -72,6 +88,7 @@ PROVIDER = Provider(
             context=1_000_000,
             max_output=393_216,
             reasoning="optional",
+            family="deepseek",
         ),
         Model(
             id="glm-5.2",
@@ -79,6 +96,8 @@ PROVIDER = Provider(
             context=1_048_576,
             max_output=131_072,
             reasoning="optional",
+            quality=3,
+            family="glm",
         ),
         # Less input here (229,376 tokens) than at its home [litellm]; it always thinks.
         Model(
@@ -90,6 +109,10 @@ PROVIDER = Provider(
             reasoning="always",
             efforts=(),
             temperature=1.0,
+            quality=3,
+            family="kimi",
+            same_as="kimi-k2.7-code",
+            open_weights=True,
         ),
     ),
     unlisted=Model(id="", images=True, reasoning="optional"),

@@ -253,3 +253,64 @@ def test_the_documents_name_every_region() -> None:
 def test_the_documents_name_every_listed_model_in_order(name: str) -> None:
     documented = re.sub(r"(?:hosted|presets): ", "", rows("Models")[name][0]).replace(";", ",")
     assert documented.split(", ") == [model.alias or model.id for model in FIFTEEN[name].models]
+
+
+def test_models_of_one_name_are_of_one_family_one_class_and_as_open_everywhere() -> None:
+    facts: dict[str, set[tuple[int, str | None, bool]]] = {}
+    for provider in FIFTEEN.values():
+        for model in provider.models:
+            if model.same_as is not None:
+                fact = (model.quality, model.family, model.open_weights)
+                facts.setdefault(model.same_as, set()).add(fact)
+    assert {name: found for name, found in facts.items() if len(found) > 1} == {}
+
+
+def test_a_name_that_several_have_is_at_two_providers_at_least() -> None:
+    """Else it would promise a substitute that nobody offers."""
+    hosts = Counter(
+        model.same_as
+        for provider in FIFTEEN.values()
+        for model in provider.models
+        if model.same_as is not None
+    )
+    assert [name for name, number in hosts.items() if number < 2] == []
+    assert hosts["kimi-k3"] == 5
+    assert hosts["glm-5.3"] == 6
+    assert hosts["qwen3.8-27b"] == 3
+
+
+def test_groq_hosts_one_qwen_and_gpt_oss_but_no_kimi_and_no_glm() -> None:
+    assert {model.family for model in FIFTEEN["groq"].models} == {"qwen", "gpt-oss"}
+
+
+def test_only_models_that_are_known_to_go_on_from_a_prefill_are_asked_to() -> None:
+    """All others answer 400 to it, or answer it: Claude since 4.6, OpenAI, Azure, Grok, GLM."""
+    known = {
+        f"{provider.name}/{model.alias}"
+        for provider in FIFTEEN.values()
+        for model in provider.models
+        if model.prefill
+    }
+    assert known == {
+        "deepseek/flash",
+        "deepseek/pro",
+        "gemini/flash-lite",
+        "groq/qwen3.8-27b",
+        "kimi/k2.6",
+        "mistral/large",
+        "mistral/medium",
+        "mistral/small",
+        "qwen/flash",
+        "qwen/max",
+        "qwen/plus",
+    }
+
+
+@pytest.mark.parametrize(("provider", "model"), EVERY_MODEL)
+def test_every_models_class_is_one_of_four(provider: Provider, model: Model) -> None:
+    assert model.quality in (1, 2, 3, 4), provider.name
+
+
+def test_nobody_but_the_demo_states_a_price_in_its_file() -> None:
+    stating = {p.name for p in PROVIDERS.values() for m in p.models if m.price_input is not None}
+    assert stating == {"demo"}

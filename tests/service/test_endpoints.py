@@ -1,5 +1,6 @@
 """Of all the places a key and an address can stand, the documented one wins."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -295,3 +296,12 @@ def test_a_new_provider_that_says_too_little_is_refused_in_a_line(
 ) -> None:
     config.write_text(text, encoding="utf-8")
     assert refusal(path=config).startswith(line)
+
+
+def test_a_price_that_the_operator_states_comes_with_the_model_to_the_cent(config: Path) -> None:
+    config.write_text(
+        '[[providers.groq.models]]\nid = "gpt-oss-20b"\nprice_input = 0.1\nprice_output = 0.35\n'
+    )
+    (model,) = endpoint("groq", {"GROQ_API_KEY": "test-key-groq"}, config).provider.models
+    assert model.id == "openai/gpt-oss-20b"
+    assert (model.price_input, model.price_output) == (Decimal("0.1"), Decimal("0.35"))

@@ -114,6 +114,12 @@ def test_a_bad_variable_and_a_bad_flag_are_named() -> None:
     assert refusal(environ={"TAILRACE_SEVER__PORT": "1"}).startswith("sever in TAILRACE_SEVER__")
 
 
+@pytest.mark.parametrize("lone", ["price_input = 0.1", "price_output = 0.1"])
+def test_a_models_price_is_stated_both_ways(lone: str, tmp_path: Path) -> None:
+    text = f'[[providers.qwen.models]]\nid = "m"\n{lone}\n'
+    assert "providers.qwen.models.0.price_output" in refusal(toml(tmp_path, text))
+
+
 def test_of_several_mistakes_the_first_is_told_and_the_rest_are_counted(tmp_path: Path) -> None:
     path = toml(tmp_path, "[server]\nport = -1\ndrain_s = -1\n[streams]\nttl_s = -1\n")
     assert refusal(path).endswith("(and 2 more)")
