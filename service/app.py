@@ -24,16 +24,19 @@ from adapters.errors import make
 from adapters.events import ErrorCode
 from adapters.registry import COMPATIBLE, PROVIDERS
 from service import clock, endpoints, tasks
+from service.hedging.shared import Shared
 from service.http.coordination import Coordination
 from service.http.native import Native
 from service.http.operations import Operations
 from service.http.origins import Origins
+from service.http.plan import Plans
 from service.http.problems import typed_errors
 from service.http.server import Runner
 from service.http.websocket import WebSockets
 from service.relay import Deployment, Relay
 from service.settings import Settings, SettingsError
 from service.streams.store import Store
+from service.telemetry.spending import Spending
 
 SWEEP = 5.0  # seconds
 """How often expired streams are forgotten: often enough that memory follows the TTL closely."""
@@ -51,9 +54,11 @@ class Service:
         self._environ = environ
         self._connections = Connections()
         self._sweeper: asyncio.TimerHandle | None = None
+        self._spending = Spending()
         self.relay = Relay(
             Store(ttl=settings.streams.ttl_s),
             Deployment({}, {}),
+            Shared.fresh(self._spending),
             max_bytes=settings.streams.max_bytes,
             max_events=settings.streams.max_events,
         )
@@ -86,7 +91,8 @@ class Service:
         native = Native(self.relay, self.settings.streams)
         app.add_routes(native.routes())
         app.add_routes(self._sockets.routes())
-        app.add_routes(Coordination(self.relay, native).routes())
+        app.add_routes(Plans(self.relay).routes())
+        app.add_routes(Coordination(self.relay, native, self._spending).routes())
         app.add_routes(Operations(self.relay).routes())
         return app
 

@@ -6,9 +6,12 @@ says, and fields that are not known are passed over, in messages too. Behind tha
 a body becomes a `ChatRequest`, goes through the same relay, and its stream is waited for and
 folded. It is cancelled when its caller leaves.
 
+An answer says so where it is not the first choice's: that one could not be asked, or was asked and
+failed. A hedge or a rival in a race that was merely faster is no such thing.
+
 The words for a missing key are French because they always were: callers show and compare them.
-Shapes and examples: docs/coordination.md. Not here yet: what needs recorded usage (costs), and the
-table of use cases.
+Shapes and examples: docs/coordination.md. Not here yet: the summary of costs, which needs recorded
+usage.
 """
 
 from collections.abc import Awaitable, Callable
@@ -19,9 +22,9 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from adapters.contract import Endpoint
+from adapters.contract import Endpoint, Provider
 from adapters.errors import RequestError, TailraceError, make
-from adapters.events import BlockKind, Error, ErrorCode, Phase, Status, StreamEnd
+from adapters.events import BlockKind, Error, ErrorCode, Outcome, Phase, Status, StreamEnd
 from adapters.registry import FIFTEEN
 from adapters.request import ChatRequest
 from service import clock
@@ -29,9 +32,12 @@ from service.endpoints import Inactive
 from service.http import body, problems
 from service.http.native import Native
 from service.relay import Ask, Relay
-from service.routing.plan import Skipped
+from service.routing.health import Health, State, Target
+from service.routing.plan import Plan, Reason, Skipped
 from service.routing.policy import Known
+from service.routing.shown import WORDS, words
 from service.streams.stream import Stream
+from service.telemetry.spending import Spending
 
 TEST_PROMPT = "Reply with the word ok."
 TEST_MAX_TOKENS = 64
@@ -50,12 +56,24 @@ _PASSED_ON = (
     "latency",
 )
 
+ROOT = "/api/coordination"
+
 _STATUS_OF_REASON = {
     "no_key": "inactive",
     "no_address": "inactive",
     "disabled": "disabled",
     "retired": "retired",
 }
+_REASON_OF_STATE = {State.OPEN: Reason.BREAKER_OPEN, State.COOLING: Reason.COOLING_DOWN}
+_REASON_OF_CAUSE = {
+    ErrorCode.AUTH_PROVIDER: Reason.KEY_REFUSED,
+    ErrorCode.QUOTA_PROVIDER: Reason.QUOTA_SPENT,
+}
+"""Why a key is disabled."""
+
+_BROKEN = frozenset({Outcome.FAILED, Outcome.TIMEOUT, Outcome.SUPERSEDED})
+"""Outcomes of attempts that could not, as opposed to those that were only slower."""
+
 _MISSING_KEY = "API key manquante"
 
 
@@ -102,19 +120,36 @@ def _shaped(handler: Handler) -> Handler:
 class Coordination:
     """Routes under /api/coordination."""
 
-    def __init__(self, relay: Relay, native: Native) -> None:
-        """`native` delivers where a caller asks for the event stream."""
+    def __init__(self, relay: Relay, native: Native, spending: Spending) -> None:
+        """`native` delivers where a caller asks for the event stream; `spending` hears of all."""
         self._relay = relay
         self._native = native
+        self._spending = spending
+        self._served = [
+            web.get(f"{ROOT}/health", self.health),
+            web.get(f"{ROOT}/llm/providers", self.providers),
+            web.post(f"{ROOT}/llm/generate", self.generate),
+            web.post(f"{ROOT}/llm/test", self.test),
+        ]
+        self._methods = {route.path: route.method for route in self._served}
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes to mount."""
-        return [
-            web.get("/api/coordination/health", self.health),
-            web.get("/api/coordination/llm/providers", self.providers),
-            web.post("/api/coordination/llm/generate", self.generate),
-            web.post("/api/coordination/llm/test", self.test),
-        ]
+        """The routes to mount; the last takes what no other of this API does."""
+        return [*self._served, web.route("*", ROOT + "{rest:(/.*)?}", self.refuse)]
+
+    async def refuse(self, request: web.Request) -> web.Response:
+        """Any other path or method: 404 or 405 in this API's shape."""
+        allowed = self._methods.get(request.path)
+        if allowed is None:
+            path = request.path[:128]
+            return _failed(
+                make(ErrorCode.NOT_FOUND, f"{path}: no such path", phase=Phase.BEFORE_STREAM)
+            )
+        message = f"{request.method} is not allowed here, {allowed} is"
+        refused = make(ErrorCode.INVALID_REQUEST, message, http=405, phase=Phase.BEFORE_STREAM)
+        answer = _failed(refused)
+        answer.headers["Allow"] = allowed
+        return answer
 
     async def health(self, _request: web.Request) -> web.Response:
         """GET health."""
@@ -122,8 +157,10 @@ class Coordination:
 
     async def providers(self, _request: web.Request) -> web.Response:
         """GET llm/providers: all fifteen, in their order."""
-        known = self._relay.deployment.known
-        return _json({"success": True, "providers": [_listed(known[name]) for name in FIFTEEN]})
+        known, health = self._relay.deployment.known, self._relay.shared.health
+        now = clock.monotonic()
+        listed = [_listed(known[name], health, now) for name in FIFTEEN]
+        return _json({"success": True, "providers": listed})
 
     @_shaped
     async def generate(self, request: web.Request) -> web.StreamResponse:
@@ -137,9 +174,12 @@ class Coordination:
             return await self._native.respond(
                 request, stream, json=False, open_early_ms=chat.open_early_ms
             )
-        stream, preferred = self._open(chat, known, arrived)
+        stream, plan = self._open(chat, known, arrived)
         end = await _finished(stream)
-        return _json(_generated(stream, end, known) | _substituted(preferred, known))
+        answer = _generated(stream, end, known)
+        answer["total_session_cost"] = float(self._spending.total_usd)
+        answer |= _fallen_back(plan, end, known)
+        return _json(answer)
 
     @_shaped
     async def test(self, request: web.Request) -> web.StreamResponse:
@@ -173,14 +213,13 @@ class Coordination:
 
     def _open(
         self, chat: ChatRequest, known: Known, arrived: float, dialect: str = "coordination"
-    ) -> tuple[Stream, Skipped | None]:
-        """Start a stream that ends when its caller leaves; who should have answered and cannot."""
+    ) -> tuple[Stream, Plan | None]:
+        """Start a stream that ends when its caller leaves."""
         ask = Ask(request=chat, dialect=dialect, cancel_after=0, arrived=arrived)
         try:
-            stream, plan = self._relay.open(ask)
+            return self._relay.open(ask)
         except RequestError as refusal:
             raise RequestError(_worded(refusal.error, known)) from None
-        return stream, plan.preferred if plan is not None else None
 
 
 # --- Requests -------------------------------------------------------------------------------
@@ -258,27 +297,56 @@ def _generated(stream: Stream, end: StreamEnd, known: Known) -> dict[str, Any]:
         "model": _alias(end.provider, end.model, known),
         "model_id": end.model,
         "tokens_used": end.usage.total,
-        "cost": None,
+        "cost": None if end.usage.cost_usd is None else float(end.usage.cost_usd),
         "latency_ms": end.timing.total_ms,
     }
 
 
-def _substituted(preferred: Skipped | None, known: Known) -> dict[str, Any]:
+def _fallen_back(plan: Plan | None, end: StreamEnd, known: Known) -> dict[str, Any]:
     """What is said where the first choice could not serve."""
-    entry = known[preferred.provider] if preferred is not None else None
-    if not isinstance(entry, Inactive):
-        return {}
-    return {"fallback_used": True, "primary_error": _words(entry)}
+    why = None if plan is None else _why_not_first(plan, end, known)
+    return {} if why is None else {"fallback_used": True, "primary_error": why}
 
 
-def _listed(entry: Endpoint | Inactive) -> dict[str, Any]:
+def _why_not_first(plan: Plan, end: StreamEnd, known: Known) -> str | None:
+    """Why the first choice did not answer; None where it did, or was only slower than another."""
+    if plan.preferred is not None:
+        return _words_of(plan.preferred, known)
+    first = plan.choices[0]
+    asked = (first.endpoint.provider.name, first.model.id)
+    if asked == (end.provider, end.model):
+        return None
+    broken = (
+        attempt.error.message
+        for attempt in end.attempts
+        if (attempt.provider, attempt.model) == asked
+        and attempt.error is not None
+        and attempt.outcome in _BROKEN
+    )
+    return next(broken, None)
+
+
+def _listed(entry: Endpoint | Inactive, health: Health, now: float) -> dict[str, Any]:
     provider = entry.provider
     if isinstance(entry, Inactive):
         status = _STATUS_OF_REASON[entry.reason]
         return {"name": provider.name, "status": status, "reason": _reason(entry)}
     aliases = [model.alias for model in provider.models if model.alias]
     models = aliases or [model.id for model in provider.models]
-    return {"name": provider.name, "status": "active", "models": models}
+    listed = {"name": provider.name, "status": "active", "models": models}
+    return listed | _ailment(provider, health, now)
+
+
+def _ailment(provider: Provider, health: Health, now: float) -> dict[str, str]:
+    """The status and the reason of a provider of which a model is not well."""
+    for model in provider.models:
+        standing = health.standing(Target(provider.name, model.id), now)
+        if standing.cause in _REASON_OF_CAUSE and standing.state is State.DISABLED:
+            return {"status": "disabled", "reason": WORDS[_REASON_OF_CAUSE[standing.cause]]}
+        if standing.state in _REASON_OF_STATE:
+            why = WORDS[_REASON_OF_STATE[standing.state]]
+            return {"status": "degraded", "reason": f"{model.alias or model.id}: {why}"}
+    return {}
 
 
 def _alias(provider: str | None, model: str | None, known: Known) -> str | None:
@@ -315,6 +383,14 @@ def _words(entry: Inactive) -> str:
     if entry.reason == "no_key":
         return f"{_MISSING_KEY} pour {name}"
     return f"{name}: {_reason(entry)}"
+
+
+def _words_of(skip: Skipped, known: Known) -> str:
+    """Why a first choice was passed over, with its name."""
+    entry = known.get(skip.provider)
+    if isinstance(entry, Inactive):
+        return _words(entry)
+    return f"{skip.provider}: {words(skip)}"
 
 
 def _worded(error: Error, known: Known) -> Error:

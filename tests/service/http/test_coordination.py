@@ -12,12 +12,17 @@ from adapters.contract import Endpoint
 from adapters.errors import UpstreamError, make
 from adapters.events import ErrorCode
 from adapters.registry import COMPATIBLE, FIFTEEN, PROVIDERS
-from service import endpoints, tasks
+from service import clock, endpoints, tasks
+from service.hedging.shared import Shared
 from service.http.coordination import Coordination
 from service.http.native import Native
 from service.relay import Deployment, Relay
+from service.routing.health import Target
+from service.routing.plan import Reason
+from service.routing.shown import WORDS
 from service.settings import Settings, Streams
 from service.streams.store import Store
+from service.telemetry.spending import Spending
 from tests.double.steps import Gate
 from tests.service.http.serving import becomes, parsed, served
 from tests.service.scripted import DONE, Piece, Scripted, chat, delta
@@ -50,15 +55,21 @@ class Bench(NamedTuple):
 
 @asynccontextmanager
 async def bench(
-    *pieces: Piece, keys: dict[str, str] = KEYS, providers: dict[str, Any] | None = None
+    *pieces: Piece,
+    keys: dict[str, str] = KEYS,
+    providers: dict[str, Any] | None = None,
+    others: dict[str, Scripted] | None = None,
 ) -> AsyncIterator[Bench]:
+    """`pieces` are what everybody says but the `others`."""
     settings = Settings.model_validate({"providers": providers or {}})
     known = endpoints.resolve(PROVIDERS, COMPATIBLE, settings, keys)
     client = Scripted(*pieces)
     active = [name for name, entry in known.items() if isinstance(entry, Endpoint)]
-    relay = Relay(Store(ttl=600), Deployment(known, dict.fromkeys(active, client)))
+    spending = Spending()
+    everybody = Deployment(known, {name: (others or {}).get(name, client) for name in active})
+    relay = Relay(Store(ttl=600), everybody, Shared.fresh(spending))
     native = Native(relay, Streams())
-    routes = Coordination(relay, native).routes()
+    routes = Coordination(relay, native, spending).routes()
     async with served(*routes, max_body=4_096) as url, aiohttp.ClientSession() as session:
         yield Bench(relay, client, url, session)
     await tasks.settle(patience=1)
@@ -105,6 +116,30 @@ async def test_all_fifteen_providers_are_listed_in_their_order_with_status_and_r
     }  # fmt: skip
 
 
+async def test_a_provider_that_is_not_well_says_so_and_why() -> None:
+    keys = {**KEYS, "MISTRAL_API_KEY": "test-key-mistral", "XAI_API_KEY": "test-key-grok"}
+    async with bench(keys=keys) as b:
+        health, now = b.relay.shared.health, clock.monotonic()
+
+        def target(name: str) -> Target:
+            return Target(name, FIFTEEN[name].models[0].id)
+
+        health.cool(target("groq"), 60, now)
+        for _ in range(20):
+            health.failed(target("mistral"), make(ErrorCode.UPSTREAM_5XX, "no"), now)
+        health.failed(target("grok"), make(ErrorCode.AUTH_PROVIDER, "no"), now)
+        answer = await b.get("llm/providers")
+    listed = {entry["name"]: entry for entry in answer["providers"]}
+    shown = {name: (entry["status"], entry.get("reason")) for name, entry in listed.items()}
+    alias = {name: FIFTEEN[name].models[0].alias for name in listed}
+    cooling, failing = WORDS[Reason.COOLING_DOWN], WORDS[Reason.BREAKER_OPEN]
+    assert shown["groq"] == ("degraded", f"{alias['groq']}: {cooling}")
+    assert shown["mistral"] == ("degraded", f"{alias['mistral']}: {failing}")
+    assert shown["grok"] == ("disabled", WORDS[Reason.KEY_REFUSED])
+    assert shown["openai"] == ("active", None)
+    assert alias["groq"] in listed["groq"]["models"]
+
+
 async def test_every_listed_model_is_one_that_generate_takes() -> None:
     async with bench(*chat("x")) as b:
         listed = {entry["name"]: entry for entry in (await b.get("llm/providers"))["providers"]}
@@ -120,8 +155,10 @@ async def test_generate_answers_the_whole_text_in_the_fixed_shape() -> None:
     async with bench(*chat("Hel", "lo")) as b:
         status, answer = await b.post("generate", asking(use_case="conversation"))
     assert status == 200
-    latency = answer.pop("latency_ms")
-    assert isinstance(latency, int)
+    assert isinstance(answer.pop("latency_ms"), int)
+    cost = answer.pop("cost")
+    assert isinstance(cost, float)
+    assert answer.pop("total_session_cost") == cost > 0
     model = FIFTEEN["groq"].models[0]
     assert answer == {
         "success": True,
@@ -130,7 +167,6 @@ async def test_generate_answers_the_whole_text_in_the_fixed_shape() -> None:
         "model": model.alias,
         "model_id": model.id,
         "tokens_used": 5,
-        "cost": None,
     }
 
 
@@ -194,6 +230,60 @@ async def test_another_reason_is_named_too() -> None:
     assert answer["primary_error"] == "groq: disabled in the configuration"
 
 
+async def test_a_first_choice_that_was_asked_and_failed_is_named_in_the_words_of_its_error() -> (
+    None
+):
+    full = make(ErrorCode.OVERLOADED, "groq has no capacity", provider="groq")
+    async with bench(*chat("x"), others={"groq": Scripted(UpstreamError(full))}) as b:
+        _, answer = await b.post("generate", asking())
+    assert (answer["success"], answer["content"], answer["provider"]) == (True, "x", "openai")
+    assert answer["fallback_used"] is True
+    assert answer["primary_error"] == "groq has no capacity"
+
+
+async def test_an_answer_that_broke_off_and_was_given_anew_is_whole_and_a_fallback() -> None:
+    cut = make(ErrorCode.STREAM_INTERRUPTED, "groq stopped in mid-answer", provider="groq")
+    broken = Scripted(delta("half an "), UpstreamError(cut))
+    async with bench(*chat("whole"), others={"groq": broken}) as b:
+        _, answer = await b.post("generate", asking())
+    assert (answer["success"], answer["content"]) == (True, "whole")
+    assert answer["fallback_used"] is True
+    assert answer["primary_error"] == "groq stopped in mid-answer"
+
+
+async def test_a_rival_that_was_merely_faster_is_no_fallback() -> None:
+    slow = Scripted(Gate(), *chat("slow"))
+    async with bench(*chat("fast"), others={"groq": slow}) as b:
+        _, answer = await b.post("generate", asking(latency="race"))
+    assert (answer["content"], answer["provider"]) == ("fast", "openai")
+    assert "fallback_used" not in answer
+    assert "primary_error" not in answer
+
+
+async def test_nobody_who_could_is_a_failure_that_names_them_all() -> None:
+    full = UpstreamError(make(ErrorCode.OVERLOADED, "no capacity"))
+    async with bench(full) as b:
+        status, answer = await b.post("generate", asking())
+    assert (status, answer["success"]) == (502, False)
+    assert "fallback_used" not in answer
+
+
+async def test_what_the_process_has_spent_grows_with_every_request() -> None:
+    async with bench(*chat("x")) as b:
+        answers = [(await b.post("generate", asking()))[1] for _ in range(3)]
+    costs = [answer["cost"] for answer in answers]
+    assert [answer["total_session_cost"] for answer in answers] == pytest.approx(
+        [costs[0], sum(costs[:2]), sum(costs)]
+    )
+
+
+async def test_a_cost_that_nobody_knows_is_null_and_adds_nothing() -> None:
+    async with bench(*chat("x")) as b:
+        _, answer = await b.post("generate", asking(model="groq/nobody-prices-this"))
+    assert (answer["model_id"], answer["cost"]) == ("nobody-prices-this", None)
+    assert answer["total_session_cost"] == 0
+
+
 async def test_a_pinned_provider_without_a_key_is_a_422_in_the_same_words() -> None:
     async with bench() as b:
         expected = {"success": False, "error": "API key manquante pour qwen"}
@@ -208,11 +298,12 @@ async def test_a_refusal_to_answer_is_the_content() -> None:
     assert (answer["success"], answer["content"]) == (True, "I cannot.")
 
 
-async def test_usage_that_nobody_reported_is_null() -> None:
+async def test_usage_that_nobody_reported_is_estimated() -> None:
     finish = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
     async with bench(delta("x"), finish, DONE) as b:
         _, answer = await b.post("generate", asking())
-    assert (answer["success"], answer["tokens_used"]) == (True, None)
+    assert answer["success"] is True
+    assert answer["tokens_used"] > 0
 
 
 @pytest.mark.parametrize(
@@ -228,9 +319,9 @@ async def test_a_provider_s_failure_is_ours_to_answer_for(code: ErrorCode, statu
     failure = UpstreamError(make(code, "the provider said no", retry_after_ms=1_500))
     async with bench(failure) as b:
         expected = {"success": False, "error": "the provider said no"}
-        assert await b.post("generate", asking()) == (status, expected)
+        assert await b.post("generate", asking(provider="groq")) == (status, expected)
         url = f"{b.url}/api/coordination/llm/generate"
-        async with b.session.post(url, json=asking()) as response:
+        async with b.session.post(url, json=asking(provider="groq")) as response:
             assert response.headers["Retry-After"] == "2"
 
 
@@ -382,3 +473,32 @@ async def test_a_test_ends_with_its_caller() -> None:
         await gate.reached()
         caller.cancel()
         await becomes(lambda: not b.relay.store.live)
+
+
+# --- Nothing else ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allowed"),
+    [
+        ("GET", "/llm/generate", 405, "POST"),
+        ("DELETE", "/llm/test", 405, "POST"),
+        ("POST", "/llm/providers", 405, "GET"),
+        ("PUT", "/health", 405, "GET"),
+        ("GET", "/llm/nothing", 404, None),
+        ("POST", "/llm/generate/", 404, None),
+        ("GET", "", 404, None),
+    ],
+)
+async def test_a_wrong_path_or_method_is_refused_in_the_api_s_shape(
+    method: str, path: str, status: int, allowed: str | None
+) -> None:
+    async with (
+        bench() as b,
+        b.session.request(method, f"{b.url}/api/coordination{path}") as response,
+    ):
+        assert response.status == status
+        assert response.headers.get("Allow") == allowed
+        answer = await response.json()
+    assert sorted(answer) == ["error", "success"]
+    assert answer["success"] is False
