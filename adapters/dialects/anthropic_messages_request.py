@@ -10,10 +10,11 @@ The format's own rules, each kept here (platform.claude.com, Messages API; the t
   conversation that the assistant opens gets a user turn before it, with a warning.
 - A turn that answers tool calls starts with all their results.
 - Thinking goes back unchanged, signature included, and only to the provider that signed it.
-- No text block is empty, and an assistant's text at the very end, which the model continues where
-  it can, does not end in white space.
-- Thinking excludes forced tools and most sampling: the tool wins over thinking, thinking wins over
-  sampling, and the loser is dropped with a warning.
+- No text block is empty, and an assistant's text at the very end does not end in white space.
+- Such a text is a beginning that older models go on with, and a 400 to the others: those are asked
+  to go on by a user turn.
+- Thinking excludes forced tools, going on with a beginning, and most sampling: the first two win
+  over thinking, thinking wins over sampling, and the loser is dropped with a warning.
 
 Left out: `messages[].name`, `seed` and an image's `detail`, which have no place in the format.
 """
@@ -25,7 +26,7 @@ from types import MappingProxyType
 from typing import Any, Literal, assert_never
 
 from adapters.contract import Call, Encoded, Model
-from adapters.dialects import concessions
+from adapters.dialects import concessions, prefill
 from adapters.dialects.concessions import Concessions
 from adapters.request import (
     AssistantMessage,
@@ -98,7 +99,8 @@ def encode(call: Call, quirks: AnthropicQuirks) -> Encoded:
     system, turns = _Conversation(call, notes).write()
     limit = concessions.max_tokens(request, model, notes) or model.max_output or quirks.max_tokens
     choice = _tool_choice(call, quirks, notes) if tools else None
-    thinking, effort = _thinking(call, quirks, notes, limit=limit, forced=_forces(choice))
+    excluded = _excludes_thinking(call, choice)
+    thinking, effort = _thinking(call, quirks, notes, limit=limit, excluded=excluded)
     body: dict[str, Any] = {
         "model": model.id,
         "max_tokens": limit,
@@ -152,6 +154,8 @@ class _Conversation:
             # A stable sort: results of tool calls first, everything else as it stood.
             turn["content"].sort(key=lambda block: block["type"] != "tool_result")
         _trim_end(self._turns)
+        if self._turns[-1]["role"] == "assistant" and prefill.needs_turn(self._call, self._notes):
+            self._extend("user", [_text(prefill.GO_ON)])
         return "\n\n".join(part for part in self._system if part), self._turns
 
     def _extend(self, role: str, blocks: list[_Block]) -> None:
@@ -310,21 +314,28 @@ def _forces(choice: dict[str, Any] | None) -> bool:
 # --- Thinking and sampling ------------------------------------------------------------------
 
 
+def _excludes_thinking(call: Call, choice: dict[str, Any] | None) -> str | None:
+    """When the model does not think, if the request is such a one."""
+    if _forces(choice):
+        return "when a tool is forced"
+    return "when it goes on with a message" if prefill.is_prefill(call) else None
+
+
 def _thinking(
-    call: Call, quirks: AnthropicQuirks, notes: Concessions, *, limit: int, forced: bool
+    call: Call, quirks: AnthropicQuirks, notes: Concessions, *, limit: int, excluded: str | None
 ) -> tuple[dict[str, Any] | None, str | None]:
     """The `thinking` field and the effort; None leaves each to the model's default."""
     options, model = call.request.reasoning, call.model
-    if options is None and not forced:
+    if options is None and excluded is None:
         return None, None
     if model.reasoning == "none":
         if options is not None and options.effort != "none":
             notes.dropped("reasoning", "the model does not think")
         return None, None
     wants = options is not None and options.effort != "none"
-    if not wants or forced:
+    if not wants or excluded:
         if wants:
-            notes.dropped("reasoning", "the model does not think when a tool is forced")
+            notes.dropped("reasoning", f"the model does not think {excluded}")
         return _off(model, quirks, notes, asked=options is not None)
     if model.id.startswith(quirks.budget_models):
         return _budget(call.request, quirks, limit, notes), None

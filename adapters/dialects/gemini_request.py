@@ -11,6 +11,8 @@ The format's own rules, each kept here (ai.google.dev, Gemini API; the types of 
 - Thought signatures go back on the part they came with, and only to the provider that made them.
   Newer models answer 400 to a call without one; for calls that another model made, Google
   documents a stand-in value (`GeminiQuirks.signature_stand_in`).
+- A conversation that ends with the model's turn is a beginning to go on with, and to newer models a
+  400: they are asked to go on by a turn of the user's.
 - Images go inline, or as an https address that Google fetches; other addresses it does not take.
 - Either a thinking level or a thinking budget is sent, never both (400).
 
@@ -27,7 +29,7 @@ from urllib.parse import quote, urlsplit
 import orjson
 
 from adapters.contract import Call, Encoded
-from adapters.dialects import concessions
+from adapters.dialects import concessions, prefill
 from adapters.dialects.concessions import Concessions
 from adapters.events import ErrorCode
 from adapters.request import (
@@ -165,6 +167,8 @@ class _Conversation:
             raise concessions.refusal(
                 self._call, "messages", "the API needs one besides the instructions"
             )
+        if self._contents[-1]["role"] == "model" and prefill.needs_turn(self._call, self._notes):
+            self._extend("user", _text_parts(prefill.GO_ON))
         for content in self._contents:
             # A stable sort: results of function calls first, everything else as it stood.
             content["parts"].sort(key=lambda part: "functionResponse" not in part)

@@ -6,6 +6,8 @@ hold a list of text parts of their own, `text` parts the answer; both may be in 
 other types, references and images, are skipped. Past reasoning is not sent back, which Mistral
 allows and does not ask for.
 
+An answer that goes on with a given beginning (`prefix`) repeats it; it is left out.
+
 Source: the request and chunk models of mistralai 3.7.0; docs/providers.md.
 """
 
@@ -15,11 +17,11 @@ from typing import ClassVar, Final
 from typing_extensions import override
 
 from adapters.contract import Call, Decoder, Encoded
-from adapters.dialects import openai_chat_request
+from adapters.dialects import openai_chat_request, prefill
 from adapters.dialects.openai_chat import ChatDecoder
 from adapters.dialects.openai_chat_asides import objects, text
 from adapters.dialects.openai_chat_quirks import ChatQuirks
-from adapters.events import AttemptEvent, BlockKind
+from adapters.events import AttemptEvent, BlockKind, Error, Finish
 
 QUIRKS: Final = ChatQuirks(
     stream_usage=False,  # unknown fields are a 422, and usage comes unasked
@@ -29,6 +31,9 @@ QUIRKS: Final = ChatQuirks(
     call_id_pattern="[A-Za-z0-9]{9}",
     call_id_length=9,
     required_word="any",
+    prefill="prefix",
+    # "Expected last role User or Tool (or Assistant with prefix True)", a 400.
+    assistant_last=False,
 )
 """What the format itself settles; a provider may add to it."""
 
@@ -46,7 +51,10 @@ class MistralChat:
 
     def decoder(self, call: Call) -> Decoder:
         """A fresh decoder for one attempt."""
-        return MistralDecoder(call, self.quirks)
+        given = prefill.beginning(call) if call.model.prefill else None
+        if given is None:
+            return MistralDecoder(call, self.quirks)
+        return PrefilledDecoder(call, self.quirks, prefill.RepeatedPrefix(given))
 
 
 class MistralDecoder(ChatDecoder):
@@ -63,3 +71,28 @@ class MistralDecoder(ChatDecoder):
                 self._say(out, BlockKind.REASONING, said)
             elif part.get("type") == "text":
                 self._say(out, BlockKind.TEXT, text(part.get("text")))
+
+
+class PrefilledDecoder(MistralDecoder):
+    """The same for an answer that goes on with a given beginning: without that beginning."""
+
+    __slots__ = ("_repeated",)
+
+    def __init__(self, call: Call, quirks: ChatQuirks, repeated: prefill.RepeatedPrefix) -> None:
+        """A decoder at the start of a body."""
+        super().__init__(call, quirks)
+        self._repeated = repeated
+
+    @override
+    def _common(self, out: list[AttemptEvent], payload: bytes) -> bool:
+        return not self._repeated.open and super()._common(out, payload)
+
+    @override
+    def _say(self, out: list[AttemptEvent], kind: BlockKind, said: str) -> None:
+        answer = kind is BlockKind.TEXT
+        super()._say(out, kind, self._repeated.take(said) if answer else said)
+
+    @override
+    def _end(self, out: list[AttemptEvent], finish: Finish, error: Error | None) -> None:
+        super()._say(out, BlockKind.TEXT, self._repeated.rest())
+        super()._end(out, finish, error)

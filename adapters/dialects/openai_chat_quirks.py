@@ -71,6 +71,19 @@ class ChatQuirks:
     call_id_length: int = 9
     """Characters of a rewritten id (letters and digits)."""
 
+    # --- The request: a conversation that ends with the assistant ---
+
+    prefill: Literal["plain", "prefix", "partial"] = "plain"
+    """How a model is told to go on with its last message (`Model.prefill`): by nothing more than
+    its place, or by this field on it, set to true."""
+    prefill_path: str = ""
+    """What the path of such a request begins with (DeepSeek's `/beta`)."""
+    prefill_while_reasoning: bool = True
+    """Goes on with it while the model thinks; where not, thinking is turned off."""
+    assistant_last: bool = True
+    """Takes such a message to a model that does not go on with it; where that is a 400 (Mistral),
+    a user turn is added."""
+
     # --- The request: tools and formats ---
 
     tool_choices: frozenset[ToolChoice] = frozenset({"none", "auto", "required", "function"})

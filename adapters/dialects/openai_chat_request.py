@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from adapters.contract import Call, Encoded
-from adapters.dialects import openai_chat_messages
+from adapters.dialects import openai_chat_messages, prefill
 from adapters.dialects.concessions import (
     Concessions,
     effort,
@@ -26,12 +26,14 @@ from adapters.request import (
     Effort,
     JsonSchemaFormat,
     NamedToolChoice,
+    ReasoningOptions,
     Tool,
 )
 
 PATH = "/chat/completions"
 
 _NO_PARAMETERS = {"type": "object", "properties": {}}
+_NO_REASONING = ReasoningOptions(effort="none")
 
 
 def encode(call: Call, quirks: ChatQuirks) -> Encoded:
@@ -52,12 +54,15 @@ class _Request:
         self._quirks = quirks
         self._notes = Concessions()
         self._body: dict[str, Any] = {}
+        self._prefills = prefill.is_prefill(call)
+        self._reasoning_asked = self._reasoning_wish()
 
     def encoded(self) -> Encoded:
         self._put(self._quirks.extra)
         self._put(self._quirks.extra_of_model.get(self._model.id, {}))
         self._body["model"] = self._model.id
         self._body["messages"] = openai_chat_messages.write(self._call, self._quirks, self._notes)
+        self._last_message()
         self._body["stream"] = True
         self._stream_options()
         self._limits()
@@ -67,7 +72,8 @@ class _Request:
         self._reasoning()
         if "tools" in self._body or "response_format" in self._body:
             self._put(self._quirks.extra_with_tools)
-        return Encoded(path=PATH, body=self._body, warnings=self._notes.warnings)
+        path = self._quirks.prefill_path + PATH if self._prefills else PATH
+        return Encoded(path=path, body=self._body, warnings=self._notes.warnings)
 
     # --- Writing ---
 
@@ -86,6 +92,27 @@ class _Request:
             return True
         self._notes.dropped(field, "the provider does not take it")
         return False
+
+    # --- A conversation that ends with the assistant ---
+
+    def _last_message(self) -> None:
+        messages = self._body["messages"]
+        if self._prefills and self._quirks.prefill != "plain":
+            messages[-1][self._quirks.prefill] = True
+        elif self._quirks.assistant_last:
+            prefill.note_ignored(self._call, self._notes)
+        elif prefill.needs_turn(self._call, self._notes):
+            messages.append({"role": "user", "content": prefill.GO_ON})
+
+    def _reasoning_wish(self) -> ReasoningOptions | None:
+        """The request's, but not to think where that excludes going on with a beginning."""
+        asked = self._asked.reasoning
+        thinks = self._model.reasoning == "optional"
+        if not (self._prefills and thinks) or self._quirks.prefill_while_reasoning:
+            return asked
+        if asked is not None and asked.effort != "none":
+            self._notes.dropped("reasoning", "the model goes on with a message without thinking")
+        return _NO_REASONING
 
     # --- Plain parameters ---
 
@@ -230,7 +257,7 @@ class _Request:
     # --- Reasoning ---
 
     def _effort_asked(self) -> Effort | None:
-        return self._asked.reasoning.effort if self._asked.reasoning else None
+        return self._reasoning_asked.effort if self._reasoning_asked else None
 
     def _reasons(self) -> bool:
         """Whether the model may reason; where it is optional, it is on unless turned off."""
@@ -239,7 +266,7 @@ class _Request:
         return self._model.reasoning == "always"
 
     def _reasoning(self) -> None:
-        asked = self._asked.reasoning
+        asked = self._reasoning_asked
         if asked is None or (asked.effort is None and asked.max_tokens is None):
             return
         if self._model.reasoning == "none":

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from adapters.contract import Call, Encoded
-from adapters.dialects import concessions
+from adapters.dialects import concessions, prefill
 from adapters.dialects.blocks import is_json_object
 from adapters.dialects.openai_responses_quirks import ResponsesQuirks
 from adapters.request import (
@@ -80,6 +80,7 @@ class _Request:
     def encoded(self) -> Encoded:
         self._body["preset" if self._model.id in self._quirks.presets else "model"] = self._model.id
         self._conversation()
+        prefill.note_ignored(self._call, self._notes)
         self._body["stream"] = True
         if self._quirks.obfuscation_off:
             self._body["stream_options"] = {"include_obfuscation": False}

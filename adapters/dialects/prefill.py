@@ -41,17 +41,21 @@ def is_prefill(call: Call) -> bool:
 
 
 def needs_turn(call: Call, notes: Concessions) -> bool:
-    """Whether `GO_ON` has to be added, for formats that refuse a trailing assistant message."""
-    if call.model.prefill or beginning(call) is None:
+    """Whether `GO_ON` has to be added, for formats that refuse a trailing assistant message.
+
+    Not behind tool calls: what is missing there are their results.
+    """
+    last = call.request.messages[-1]
+    if not isinstance(last, AssistantMessage) or last.tool_calls or is_prefill(call):
         return False
     notes.changed("messages", "the model cannot be given a beginning, so a user turn was added")
     return True
 
 
 def note_ignored(call: Call, notes: Concessions) -> None:
-    """Warn where a beginning is sent to a model that answers it instead of going on with it."""
+    """Warn where a beginning is sent to a model that may answer it instead of going on with it."""
     if not call.model.prefill and beginning(call) is not None:
-        notes.ignored("messages", "the model answers a trailing assistant message anew")
+        notes.ignored("messages", "the model is not known to go on with its own last message")
 
 
 class RepeatedPrefix:

@@ -27,6 +27,10 @@ PROVIDER = Provider(
             efforts=("low", "high", "max"),
             # "Thinking mode does not support this tool_choice", a 400.
             forced_tools_while_reasoning=False,
+            # Chat prefix completion, a beta under an address of its own, and not while thinking.
+            prefill="prefix",
+            prefill_path="/beta",
+            prefill_while_reasoning=False,
         )
     ),
     cancel_billing="stops",

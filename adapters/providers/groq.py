@@ -24,6 +24,8 @@ PROVIDER = Provider(
             max_tokens_field="max_completion_tokens",  # `max_tokens` is deprecated [sdk]
             stop_limit=4,
             names=False,
+            # Thoughts come before an answer, not in the middle of one.
+            prefill_while_reasoning=False,
             efforts=("none", "low", "medium", "high"),
             # By default Qwen's thoughts stand in the text as <think>; gpt-oss, whose thoughts are
             # apart anyway, answers 400 to the field.

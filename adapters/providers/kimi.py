@@ -35,6 +35,9 @@ PROVIDER = Provider(
             efforts=("low", "high", "max"),
             # [recording: moonshotai-required-tool-choice-error.json]
             forced_tools_while_reasoning=False,
+            # Partial mode.
+            prefill="partial",
+            prefill_while_reasoning=False,
         )
     ),
     prices="moonshotai",

@@ -31,6 +31,9 @@ PROVIDER = Provider(
             budget_field="thinking_budget",
             # "does not support being set to required or object in thinking mode", a 400.
             forced_tools_while_reasoning=False,
+            # Partial mode, "non-thinking mode" throughout its list of models.
+            prefill="partial",
+            prefill_while_reasoning=False,
         )
     ),
     cancel_billing="full",

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, TypeAdapter, with_config
 from adapters.contract import Encoded, Model
 from adapters.dialects.anthropic_messages import AnthropicMessages
 from adapters.dialects.anthropic_messages_request import OPENING, AnthropicQuirks
+from adapters.dialects.prefill import GO_ON
 from adapters.errors import RequestError
 from adapters.events import ErrorCode
 from tests.adapters.dialects.chat_cases import HELLO, WEATHER, call, warned
@@ -17,6 +18,7 @@ PLAIN = Model(id="claude-plain", images=True, max_output=64_000)
 THINKER = Model(id="claude-thinker", images=True, reasoning="optional", sampling=False)
 ALWAYS = Model(id="claude-always", reasoning="always", sampling=False)
 BUDGETED = Model(id="claude-old-1", max_output=64_000, reasoning="optional")
+ABLE = Model(id="claude-old-2", max_output=64_000, reasoning="optional", prefill=True)
 STERN = Model(id="claude-stern-2", reasoning="always", sampling=False)
 QUIRKS = AnthropicQuirks(
     budget_models=("claude-old",),
@@ -191,10 +193,23 @@ def test_a_past_refusal_is_sent_as_its_text() -> None:
     [("The answer is (", "The answer is ("), ("The answer is \n", "The answer is")],
 )
 def test_an_answer_begun_is_passed_on_without_white_space_at_its_end(text: str, sent: str) -> None:
-    assert turns(user("?"), {"role": "assistant", "content": text})[-1] == {
-        "role": "assistant",
-        "content": said(sent),
-    }
+    encoded = encode(ABLE, messages=[user("?"), {"role": "assistant", "content": text}])
+    assert encoded.body["messages"][-1] == {"role": "assistant", "content": said(sent)}
+    assert encoded.warnings == ()
+
+
+@pytest.mark.parametrize("begun", [{"content": "The answer is"}, {"refusal": "No."}])
+def test_a_model_that_takes_no_beginning_is_asked_by_a_user_turn(begun: dict[str, str]) -> None:
+    encoded = encode(messages=[user("?"), {"role": "assistant", **begun}])
+    assert encoded.body["messages"][-1] == {"role": "user", "content": said(GO_ON)}
+    assert warned(encoded) == [("parameter_changed", "messages")]
+
+
+def test_going_on_with_a_beginning_outranks_thinking() -> None:
+    begun = [user("?"), {"role": "assistant", "content": "Well"}]
+    encoded = encode(ABLE, messages=begun, reasoning={"effort": "high"})
+    assert "thinking" not in encoded.body
+    assert warned(encoded) == [("parameter_dropped", "reasoning")]
 
 
 def test_an_answer_begun_with_nothing_but_white_space_is_not_begun() -> None:

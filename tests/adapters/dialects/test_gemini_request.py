@@ -8,6 +8,7 @@ from google.genai import types
 from adapters.contract import Encoded, Model
 from adapters.dialects.gemini import Gemini
 from adapters.dialects.gemini_request import GeminiQuirks
+from adapters.dialects.prefill import GO_ON
 from adapters.errors import RequestError
 from adapters.events import ErrorCode
 from tests.adapters.dialects.chat_cases import HELLO, WEATHER, call, warned
@@ -18,6 +19,7 @@ OPTIONAL = Model(id="gemini-3-lite", reasoning="optional")
 BUDGETED = Model(id="gemini-2.5-flash", reasoning="optional")
 BUDGETED_ALWAYS = Model(id="gemini-2.5-pro", reasoning="always")
 OLD = Model(id="gemini-2.0-flash", images=True)
+ABLE = Model(id="gemini-2.5-able", images=True, prefill=True)
 QUIRKS = GeminiQuirks(
     budget_models=("gemini-2.5",),
     signature_models=("gemini-3",),
@@ -68,6 +70,15 @@ def signature(value: str, provider: str = "gemini", form: str = "gemini.thought_
 
 
 # --- The whole ------------------------------------------------------------------------------
+
+
+def test_a_conversation_may_end_with_the_model_where_the_model_goes_on_with_it() -> None:
+    begun = [user("?"), {"role": "assistant", "content": "Well"}]
+    able, plain = encode(ABLE, messages=begun), encode(messages=begun)
+    assert able.body["contents"][-1] == {"role": "model", "parts": [{"text": "Well"}]}
+    assert able.warnings == ()
+    assert plain.body["contents"][-1] == {"role": "user", "parts": [{"text": GO_ON}]}
+    assert [warning.field for warning in plain.warnings] == ["messages"]
 
 
 def test_a_plain_request_says_no_more_than_it_must() -> None:

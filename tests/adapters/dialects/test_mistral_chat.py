@@ -2,12 +2,12 @@
 
 import pytest
 
-from adapters.contract import Model
+from adapters.contract import Call, Model
 from adapters.dialects.mistral_chat import MistralChat
 from adapters.dialects.openai_chat import FINISH
 from adapters.events import BlockEnd, BlockKind, BlockStart, ErrorCode, Finish
 from tests import recordings
-from tests.adapters.dialects import oracle_chat
+from tests.adapters.dialects import cuts, oracle_chat
 from tests.adapters.dialects.chat_cases import (
     DONE,
     WEATHER,
@@ -69,6 +69,43 @@ def test_an_error_in_the_stream_ends_it(stream: str, code: ErrorCode) -> None:
 def test_a_window_that_is_full_is_said_apart_from_a_limit_that_is_reached() -> None:
     ending = decoded(sse(chunk({"content": "a"}), chunk(finish="model_length")) + DONE, MISTRAL)
     assert ending.ending.finish is Finish.CONTEXT_LENGTH
+
+
+def begun(content: str) -> Call:
+    messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": content}]
+    return call(MISTRAL, model=Model(id="small", prefill=True), request={"messages": messages})
+
+
+@pytest.mark.parametrize(
+    ("pieces", "text"),
+    [
+        (["Once ", "upon", " a time"], " a time"),
+        (["Once upon a time"], " a time"),
+        ([" a time"], " a time"),
+        (["Once", " more"], "Once more"),
+        (["Once "], "Once "),
+        (["Once upon", "Once upon"], "Once upon"),
+    ],
+)
+def test_a_beginning_that_the_answer_repeats_is_left_out(pieces: list[str], text: str) -> None:
+    asked = begun("Once upon")
+    stream = sse(*(chunk({"content": piece}) for piece in pieces), chunk(finish="stop")) + DONE
+    assert cuts.check(lambda: MISTRAL.decoder(asked), stream).text == text
+
+
+def test_thoughts_before_the_answer_are_not_taken_for_it() -> None:
+    thinking = [{"type": "thinking", "thinking": [{"type": "text", "text": "Once upon"}]}]
+    stream = sse(chunk({"content": thinking}), chunk({"content": "Once upon."}, finish="stop"))
+    answer = cuts.check(lambda: MISTRAL.decoder(begun("Once upon")), stream + DONE)
+    assert (answer.reasoning, answer.text) == ("Once upon", ".")
+
+
+def test_what_was_held_back_of_a_cut_answer_is_let_out() -> None:
+    answer = cuts.check(
+        lambda: MISTRAL.decoder(begun("Once upon")), sse(chunk({"content": "Once"}))
+    )
+    assert answer.text == "Once"
+    assert answer.ending.finish is Finish.INTERRUPTED
 
 
 @recordings.each(recordings.streams("mistral_chat"))

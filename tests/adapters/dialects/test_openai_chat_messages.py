@@ -216,7 +216,7 @@ def test_signatures_that_are_not_this_providers_details_stay_here(thought: dict[
 
 def test_details_that_cannot_be_read_are_warned_of() -> None:
     answer = {"role": "assistant", "content": "Hm", "reasoning": [_thought(value="no JSON")]}
-    assert warned(_encoded(answer, quirks=DETAILS)) == [
+    assert warned(_encoded(answer, HELLO[0], quirks=DETAILS)) == [
         ("parameter_dropped", "messages[].reasoning")
     ]
 

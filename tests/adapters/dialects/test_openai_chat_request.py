@@ -6,6 +6,7 @@ import pytest
 
 from adapters.contract import Model
 from adapters.dialects.openai_chat_quirks import ChatQuirks
+from adapters.dialects.prefill import GO_ON
 from adapters.errors import RequestError
 from adapters.events import ErrorCode
 from tests.adapters.dialects.chat_cases import HELLO, WEATHER, body, encode, warned
@@ -26,6 +27,63 @@ def test_the_least_request_streams_with_usage_and_says_nothing_else() -> None:
         "stream": True,
         "stream_options": {"include_usage": True},
     }
+
+
+# --- A conversation that ends with the assistant --------------------------------------------
+
+BEGUN: list[dict[str, Any]] = [*HELLO, {"role": "assistant", "content": "Well"}]
+ABLE = Model(id="m", prefill=True, reasoning="optional")
+
+
+@pytest.mark.parametrize("mark", ["prefix", "partial"])
+def test_a_beginning_is_marked_as_the_provider_wants_it(
+    mark: Literal["prefix", "partial"],
+) -> None:
+    quirks = ChatQuirks(prefill=mark, prefill_path="/beta")
+    encoded = encode(quirks, model=ABLE, messages=BEGUN)
+    assert encoded.body["messages"][-1] == {"role": "assistant", "content": "Well", mark: True}
+    assert encoded.path == "/beta/chat/completions"
+    assert encoded.warnings == ()
+    assert encode(quirks, model=ABLE).path == "/chat/completions"
+
+
+def test_by_default_its_place_is_all_that_marks_a_beginning() -> None:
+    encoded = encode(model=ABLE, messages=BEGUN)
+    assert (encoded.body["messages"], encoded.path) == (BEGUN, "/chat/completions")
+    assert encoded.warnings == ()
+
+
+def test_a_model_that_may_answer_a_beginning_gets_it_with_a_warning() -> None:
+    encoded = encode(ChatQuirks(prefill="prefix"), messages=BEGUN)
+    assert encoded.body["messages"] == BEGUN
+    assert warned(encoded) == [("parameter_ignored", "messages")]
+
+
+def test_where_it_would_be_refused_the_user_asks_to_go_on() -> None:
+    encoded = encode(ChatQuirks(assistant_last=False), messages=BEGUN)
+    assert encoded.body["messages"] == [*BEGUN, {"role": "user", "content": GO_ON}]
+    assert warned(encoded) == [("parameter_changed", "messages")]
+
+
+@pytest.mark.parametrize(
+    ("asked", "warnings"),
+    [
+        (None, []),
+        ({"effort": "none"}, []),
+        ({"effort": "high"}, [("parameter_dropped", "reasoning")]),
+        ({"max_tokens": 99}, [("parameter_dropped", "reasoning")]),
+    ],
+)
+def test_thinking_is_off_where_it_excludes_going_on(
+    asked: dict[str, object] | None, warnings: list[tuple[str, str]]
+) -> None:
+    quirks = ChatQuirks(prefill_while_reasoning=False, thinking_switch="enable_thinking")
+    encoded = encode(quirks, model=ABLE, messages=BEGUN, reasoning=asked)
+    assert encoded.body["enable_thinking"] is False
+    assert "reasoning_effort" not in encoded.body
+    assert warned(encoded) == warnings
+    unasked = body(quirks, model=ABLE, reasoning=asked)
+    assert unasked.get("enable_thinking") == (asked and asked.get("effort") != "none")
 
 
 # --- Plain parameters -----------------------------------------------------------------------

@@ -49,6 +49,13 @@ INPUT_ITEM: TypeAdapter[Any] = TypeAdapter(ResponseInputItemParam)
 # --- The whole body -------------------------------------------------------------------------
 
 
+def test_a_beginning_of_the_answer_is_sent_and_warned_of() -> None:
+    begun = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "Well"}]
+    encoded = encode({"messages": begun})
+    assert encoded.body["input"][-1]["content"] == "Well"
+    assert told(encoded) == [("parameter_ignored", "messages")]
+
+
 def test_a_plain_request_is_a_stream_that_is_not_stored() -> None:
     encoded = encode()
     assert encoded.path == "/responses"

@@ -43,7 +43,9 @@ def test_only_a_model_that_takes_no_beginning_needs_a_turn_and_says_so() -> None
     notes = Concessions()
     assert not prefill.needs_turn(call(model=ABLE, request=last(content="Well")), notes)
     assert not prefill.needs_turn(call(model=UNABLE), notes)
+    assert not prefill.needs_turn(call(model=UNABLE, request=last(tool_calls=[CALL])), notes)
     assert not notes.warnings
+    assert prefill.needs_turn(call(model=ABLE, request=last(refusal="No.")), notes)
     assert prefill.needs_turn(call(model=UNABLE, request=last(content="Well")), notes)
     assert [(one.code, one.field) for one in notes.warnings] == [("parameter_changed", "messages")]
 

@@ -32,10 +32,22 @@ def test_a_request_goes_to_chat_completions_without_a_version() -> None:
         {"response_format": {"type": "json_object"}, "messages.1.role": "system"},
         warned=frozenset({"response_format"}),
     ),
+    # A beginning is gone on with, and not while thinking.
+    Case(wire.BEGUN, {"messages.1.prefix": True, "thinking.type": "disabled"}),
+    Case(
+        wire.BEGUN | wire.THINK,
+        {"thinking.type": "disabled", "reasoning_effort": ABSENT},
+        "pro",
+        frozenset({"reasoning"}),
+    ),
     Case(wire.LOOK, {"messages.0.content.0.image_url.url": wire.IMAGE}),
 )
 def test_each_field_goes_where_deepseek_takes_it(case: Case) -> None:
     wire.check(PROVIDER, case)
+
+
+def test_a_beginning_goes_to_the_beta_address() -> None:
+    assert wire.sent(PROVIDER, **wire.BEGUN).path == "/beta/chat/completions"
 
 
 def test_a_past_call_goes_back_with_reasoning_which_is_demanded() -> None:

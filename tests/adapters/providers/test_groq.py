@@ -38,6 +38,7 @@ def test_the_qwen_it_hosts_is_called_by_its_id_or_alias() -> None:
     Case(wire.SHAPED, {"response_format.json_schema.schema": wire.SCHEMA}),
     Case(wire.LOOK, {"messages.0.content.0.image_url.url": wire.IMAGE}, QWEN),
     Case(wire.CALLED, {"messages.1.reasoning_content": ABSENT}),
+    Case(wire.BEGUN, {"messages.1.content": "Well", "reasoning_effort": "none"}, QWEN),
 )
 def test_each_field_goes_where_groq_takes_it(case: Case) -> None:
     wire.check(PROVIDER, case)

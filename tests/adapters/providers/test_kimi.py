@@ -39,6 +39,8 @@ def test_a_request_goes_to_chat_completions() -> None:
     Case(wire.THINK_NOT, {"thinking.type": "disabled", "reasoning_effort": ABSENT}, "k2.6"),
     Case(wire.THINK_NOT, {"thinking": ABSENT, "reasoning_effort": ABSENT}, "k2.7-code"),
     Case(wire.SHAPED, {"response_format.json_schema.schema": wire.SCHEMA}),
+    Case(wire.BEGUN, {"messages.1.partial": True, "thinking.type": "disabled"}, "k2.6"),
+    Case(wire.BEGUN, {"messages.1.partial": ABSENT}, warned=frozenset({"messages"})),
     Case(wire.LOOK, {"messages.0.content.0.image_url.url": wire.IMAGE}),
 )
 def test_each_field_goes_where_kimi_takes_it(case: Case) -> None:

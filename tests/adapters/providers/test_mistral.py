@@ -27,6 +27,9 @@ def test_a_request_goes_to_chat_completions() -> None:
     Case(wire.think("low"), {"reasoning_effort": "high"}, warned=frozenset({"reasoning.effort"})),
     Case(wire.THINK_NOT, {"reasoning_effort": "none"}, "medium"),
     Case(wire.think("max"), {"reasoning_effort": "max"}, "glm-5.3"),
+    Case(wire.BEGUN, {"messages.1.prefix": True}),
+    # Without it a 400, so the user asks to go on.
+    Case(wire.BEGUN, {"messages.1.prefix": ABSENT, "messages.2.role": "user"}, "glm-5.3"),
     Case(wire.SHAPED, {"response_format.json_schema.schema": wire.SCHEMA}),
     Case(wire.LOOK, {"messages.0.content.0.image_url.url": wire.IMAGE}, "small"),
 )

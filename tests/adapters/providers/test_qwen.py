@@ -25,6 +25,7 @@ def test_a_request_goes_to_chat_completions() -> None:
     Case(wire.FORCED | wire.THINK_NOT, {"tool_choice": "required", "enable_thinking": False}),
     Case(wire.THINK, {"enable_thinking": True, "reasoning_effort": "high"}),
     Case(wire.THINK_NOT, {"enable_thinking": False, "reasoning_effort": ABSENT}),
+    Case(wire.BEGUN, {"messages.1.partial": True, "enable_thinking": False}),
     Case({"reasoning": {"max_tokens": 500}}, {"enable_thinking": True, "thinking_budget": 500}),
     Case(wire.THINK_NOT, {"enable_thinking": ABSENT}, "kimi-k2.7-code"),
     Case(wire.SHAPED, {"response_format.json_schema.schema": wire.SCHEMA}),

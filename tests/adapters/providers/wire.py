@@ -56,6 +56,12 @@ LOOK: Final[Fields] = {
         {"role": "user", "content": [{"type": "image_url", "image_url": {"url": IMAGE}}]},
     ]
 }
+BEGUN: Final[Fields] = {
+    "messages": [
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": "Well"},
+    ]
+}
 CALLED: Final[Fields] = {
     "messages": [
         {"role": "user", "content": "Weather?"},
