@@ -9,17 +9,19 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
+import orjson
 from dotenv import load_dotenv
 from typing_extensions import override
 
 from adapters.contract import Endpoint
 from adapters.registry import COMPATIBLE, PROVIDERS
-from adapters.request import Strategy, Tier, UseCase
-from service import ask, remote
+from adapters.request import AfterCommit, Complexity, Strategy, Tier, UseCase
+from service import ask, preview, remote
 from service.endpoints import Inactive, resolve
 from service.settings import Settings, SettingsError, load
 
@@ -82,19 +84,37 @@ def _providers(options: argparse.Namespace) -> int:
 
 
 def _ask(options: argparse.Namespace) -> int:
-    question = ask.Question(
-        text=sys.stdin.read() if options.text == "-" else options.text,
-        model=options.model,
-        use_case=options.use_case,
-        tier=options.tier,
-        latency=options.latency,
-        explain=options.explain,
-    )
-    messages = remote.stream(options.url, "/v1/streams", question.body())
+    body = _question(options).body()
+    messages = remote.stream(options.url, "/v1/streams", body)
     if options.json:
         return ask.show_raw(messages, sys.stdout)
     screen = ask.Screen(out=sys.stdout, notes=sys.stderr)
     return ask.show(messages, screen, explain=options.explain)
+
+
+def _plan(options: argparse.Namespace) -> int:
+    plan = remote.post(options.url, "/v1/plan", _question(options).body())
+    if options.json:
+        print(orjson.dumps(plan).decode())
+        return 0
+    for line in preview.lines(plan):
+        print(line)
+    return 0
+
+
+def _question(options: argparse.Namespace) -> ask.Question:
+    return ask.Question(
+        text=sys.stdin.read() if options.text == "-" else options.text,
+        model=options.model,
+        use_case=options.use_case,
+        tier=options.tier,
+        complexity=options.complexity,
+        latency=options.latency,
+        max_tokens=options.max_tokens,
+        providers=tuple(options.provider),
+        after_commit=options.after_commit,
+        explain=options.explain,
+    )
 
 
 # --- Configuration --------------------------------------------------------------------------
@@ -181,14 +201,24 @@ def _parser() -> argparse.ArgumentParser:
         "ask", help="ask a running service", description="Stream an answer in the terminal."
     )
     question.set_defaults(run=_ask)
-    question.add_argument("text", help="the question; - reads it from standard input")
-    question.add_argument("--model", default="auto", help="as in the API (default auto)")
-    question.add_argument("--use-case", choices=[*UseCase], metavar="NAME", help=_one_of(UseCase))
-    question.add_argument("--tier", choices=[*Tier], metavar="NAME", help=_one_of(Tier))
-    question.add_argument("--latency", choices=[*Strategy], metavar="NAME", help=_one_of(Strategy))
+    _add_question(question)
+    question.add_argument(
+        "--after-commit",
+        choices=[*AfterCommit],
+        metavar="NAME",
+        help=f"when an answer breaks off: {_one_of(AfterCommit)}",
+    )
     question.add_argument("--explain", action="store_true", help="show the plan and every attempt")
     question.add_argument("--json", action="store_true", help="print the events as they come")
-    question.add_argument("--url", default=remote.DEFAULT_URL, help="default %(default)s")
+
+    plan = commands.add_parser(
+        "plan",
+        help="whom a running service would ask, and why",
+        description="Print the routing decision for a question, without asking anybody.",
+    )
+    plan.set_defaults(run=_plan, after_commit=None, explain=False)
+    _add_question(plan)
+    plan.add_argument("--json", action="store_true", help="print the decision as the API gives it")
 
     providers = commands.add_parser("providers", help="which providers can be asked, and why not")
     providers.set_defaults(run=_providers)
@@ -201,6 +231,44 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_question(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("text", help="the question; - reads it from standard input")
+    parser.add_argument("--model", default="auto", help="as in the API (default auto)")
+    parser.add_argument("--use-case", choices=[*UseCase], metavar="NAME", help=_one_of(UseCase))
+    parser.add_argument("--tier", choices=[*Tier], metavar="NAME", help=_one_of(Tier))
+    parser.add_argument(
+        "--complexity", choices=[*Complexity], metavar="NAME", help=_one_of(Complexity)
+    )
+    parser.add_argument(
+        "--latency",
+        type=_latency,
+        metavar="NAME|JSON",
+        help=f"{_one_of(Strategy)}, or the object of the API",
+    )
+    parser.add_argument("--max-tokens", type=int, metavar="N", help="the longest answer")
+    parser.add_argument(
+        "--provider",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this one may answer; may be given again",
+    )
+    parser.add_argument("--url", default=remote.DEFAULT_URL, help="default %(default)s")
+
+
+def _latency(text: str) -> str | dict[str, object]:
+    """A strategy's name, or the object form; what is in the object is the service's to judge."""
+    if not text.startswith("{"):
+        if text not in set(Strategy):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {_one_of(Strategy)}, or an object")
+        return text
+    try:
+        parsed: dict[str, object] = orjson.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not JSON: {error}") from None
+    return parsed
+
+
 def _add_configuration(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="default tailrace.toml where it exists"
@@ -210,5 +278,5 @@ def _add_configuration(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _one_of(words: type[UseCase | Tier | Strategy]) -> str:
+def _one_of(words: type[StrEnum]) -> str:
     return f"one of {', '.join(words)}"

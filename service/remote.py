@@ -31,11 +31,15 @@ def get(url: str, path: str) -> Any:  # noqa: ANN401 - any JSON
 
     Raises RemoteError.
     """
-    body = b"".join(_exchange(url, path, {}, None))
-    try:
-        return orjson.loads(body)
-    except ValueError as error:
-        raise RemoteError(f"{url}{path} did not answer with JSON") from error
+    return _json(url, path, None)
+
+
+def post(url: str, path: str, body: Mapping[str, object]) -> Any:  # noqa: ANN401 - any JSON
+    """The JSON answer of a POST.
+
+    Raises RemoteError.
+    """
+    return _json(url, path, body)
 
 
 def stream(url: str, path: str, body: Mapping[str, object]) -> Iterator[Message]:
@@ -47,6 +51,16 @@ def stream(url: str, path: str, body: Mapping[str, object]) -> Iterator[Message]
     parser = SseParser()
     for data in _exchange(url, path, headers, orjson.dumps(body)):
         yield from parser.feed(data)
+
+
+def _json(url: str, path: str, body: Mapping[str, object] | None) -> Any:  # noqa: ANN401 - any JSON
+    headers = {} if body is None else {"Content-Type": "application/json"}
+    data = None if body is None else orjson.dumps(body)
+    answer = b"".join(_exchange(url, path, headers, data))
+    try:
+        return orjson.loads(answer)
+    except ValueError as error:
+        raise RemoteError(f"{url}{path} did not answer with JSON") from error
 
 
 def _exchange(

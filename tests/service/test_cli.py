@@ -12,10 +12,13 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any, ClassVar
 
 import orjson
 import pytest
+from typing_extensions import override
 
 from adapters.registry import FIFTEEN
 from service.cli import main
@@ -23,7 +26,7 @@ from service.cli import main
 TAILRACE = Path(sys.executable).with_name("tailrace")
 # No keys, no settings; COVERAGE_* so that these processes are measured too.
 BARE = {k: v for k, v in os.environ.items() if k == "PATH" or k.startswith("COVERAGE_")}
-COMMANDS = ("serve", "ask", "providers", "check-config")
+COMMANDS = ("serve", "ask", "plan", "providers", "check-config")
 
 
 def run(
@@ -103,13 +106,14 @@ def test_a_served_question_is_answered_in_the_terminal_and_a_signal_ends_it_well
 
         # At once, because the demo takes its time, as a provider does.
         with ThreadPoolExecutor() as together:
-            plain, told, raw, listed, refused = together.map(
+            plain, told, raw, listed, planned, refused = together.map(
                 lambda line: asked(*line.split()),
                 [
                     "ask Hello --model demo/demo",
                     "ask Hello --explain",
                     "ask - --json",
                     "providers",
+                    "plan -",
                     "ask Hello --model groq/auto",
                 ],
             )
@@ -125,6 +129,9 @@ def test_a_served_question_is_answered_in_the_terminal_and_a_signal_ends_it_well
     assert "answers: first token after" in told.stderr
     assert orjson.loads(raw.stdout.splitlines()[-1])["type"] == "stream.end"
     assert [line.split()[0] for line in listed.stdout.splitlines()] == list(FIFTEEN)
+    assert (planned.returncode, planned.stderr) == (0, "")
+    assert "demo/" in planned.stdout
+    assert re.search(r"claude.* no key is set", planned.stdout)
     assert refused.returncode == 1
     assert refused.stderr.startswith("tailrace: no_candidates: ")
     assert refused.stderr.count("\n") == 1
@@ -193,7 +200,16 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["serv"], ["ask"], ["serve", "--prot", "1"], ["ask", "Hi", "--tier", "gold"]],
+    [
+        [],
+        ["serv"],
+        ["ask"],
+        ["serve", "--prot", "1"],
+        ["ask", "Hi", "--tier", "gold"],
+        ["ask", "Hi", "--latency", "fast"],
+        ["ask", "Hi", "--latency", '{"strategy"'],
+        ["plan", "Hi", "--after-commit", "fail"],
+    ],
     ids=" ".join,
 )
 def test_a_mistyped_command_is_one_line_and_exit_code_2(
@@ -205,6 +221,70 @@ def test_a_mistyped_command_is_one_line_and_exit_code_2(
     complaint = capsys.readouterr().err
     assert complaint.startswith("tailrace")
     assert complaint.count("\n") == 1
+
+
+class Service(BaseHTTPRequestHandler):
+    """Answers every question with one plan and remembers it."""
+
+    asked: ClassVar[list[tuple[str, Any]]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.asked.append((self.path, orjson.loads(body)))
+        answer = orjson.dumps({"policy": "pinned"})
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    @override
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def service() -> Iterator[str]:
+    """Something that speaks HTTP, and its address."""
+    Service.asked.clear()
+    with (
+        HTTPServer(("127.0.0.1", 0), Service) as server,
+        ThreadPoolExecutor() as thread,
+    ):
+        running = thread.submit(server.serve_forever)
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        running.result()
+
+
+def test_what_a_question_is_asked_with_reaches_the_service(
+    service: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wishes = (
+        "--model", "preset:writer", "--use-case", "translation", "--tier", "premium",
+        "--complexity", "expert", "--max-tokens", "9", "--provider", "groq", "--provider", "openai",
+        "--latency", '{"strategy":"race","providers":["groq","openai"]}', "--json",
+    )  # fmt: skip
+    assert main(["plan", "Hi", *wishes, "--url", service]) == 0
+    assert orjson.loads(capsys.readouterr().out) == {"policy": "pinned"}
+    [(path, body)] = Service.asked
+    assert path == "/v1/plan"
+    assert body == {
+        "messages": [{"role": "user", "content": "Hi"}],
+        "model": "preset:writer",
+        "on_disconnect": "cancel_after:0",
+        "use_case": "translation",
+        "budget_tier": "premium",
+        "complexity": "expert",
+        "max_tokens": 9,
+        "latency": {"strategy": "race", "providers": ["groq", "openai"]},
+        "providers": {"only": ["groq", "openai"]},
+    }
+
+
+def test_a_strategy_is_asked_for_by_its_name(service: str) -> None:
+    assert main(["plan", "Hi", "--latency", "hedge", "--json", "--url", service]) == 0
+    [(_, body)] = Service.asked
+    assert body["latency"] == "hedge"
 
 
 def test_the_version_is_the_installed_one(capsys: pytest.CaptureFixture[str]) -> None:

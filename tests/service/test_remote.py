@@ -32,6 +32,15 @@ async def test_json_is_fetched_from_below_any_address(aiohttp_server: AiohttpSer
     assert await asyncio.to_thread(remote.get, f"{url}/", "/x") == {"path": "/x"}
 
 
+async def test_json_is_sent_and_its_answer_read(aiohttp_server: AiohttpServer) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.json_response([request.method, request.content_type, await request.json()])
+
+    url = await serving(aiohttp_server, "/p", handler)
+    answer = await asyncio.to_thread(remote.post, url, "/p", {"q": 1})
+    assert answer == ["POST", "application/json", {"q": 1}]
+
+
 async def test_events_arrive_while_the_answer_is_still_open(aiohttp_server: AiohttpServer) -> None:
     first_seen = asyncio.Event()
     bodies: list[Any] = []
