@@ -264,7 +264,7 @@ class Health:
 
     def _better(self, best: Target, first: Target, standing: Standing, now: float) -> bool:
         """Whether `best` would do clearly better than the preferred one."""
-        if best == first or standing.state is State.CLOSED:
+        if best == first:
             return False
         if standing.state is State.OPEN or self.lateness(best, now) < self.settings.slow_until:
             return True

@@ -538,6 +538,9 @@ def test_where_all_are_open_the_preferred_one_is_asked() -> None:
     failures(health, A, 10)
     failures(health, B, 10)
     assert firsts(health, [A, B], start=0.0, seconds=10.0) == {A: 200}
+    answers(health, A, 3, now=10.0)
+    answers(health, B, 3, now=10.0)
+    assert firsts(health, [A, B], start=10.0, seconds=1.0) == {A: 20}  # it had never left
 
 
 def test_an_only_target_is_asked_whatever_is_known_of_it() -> None:
