@@ -19,6 +19,10 @@ def renumbered(events: Events) -> Events:
     return [{**event, "seq": seq} for seq, event in enumerate(events)]
 
 
+def following(*events: dict[str, Any]) -> Events:
+    return renumbered(numbered(*events))
+
+
 WHOLE = numbered(
     {"type": "stream.start"},
     {"type": "route.plan"},
@@ -56,11 +60,42 @@ RESTARTED = numbered(
     {**WHOLE[END], "attempts": [{"attempt": 1}, {"attempt": 2}]},
 )
 
+GOES_ON = {
+    "type": "failover",
+    "from": 1,
+    "to": 2,
+    "mode": "continue",
+    "overlap_chars": 200,
+    "must_understand": False,
+}
+CONTINUED = following(
+    *WHOLE[:BLOCK_END],
+    {"type": "attempt.end", "attempt": 1, "outcome": "failed", "error": CUT},
+    {"type": "attempt.start", "attempt": 2},
+    GOES_ON,
+    {"type": "attempt.commit", "attempt": 2},
+    {"type": "block.start", "block": "b2.0", "index": 1, "attempt": 2, "kind": "reasoning"},
+    {"type": "block.end", "block": "b2.0", "status": "complete", "text_len": 0},
+    {"type": "text.delta", "block": "b1.0", "delta": " there"},
+    {"type": "block.end", "block": "b1.0", "status": "complete", "text_len": 8},
+    {"type": "attempt.end", "attempt": 2, "outcome": "completed"},
+    {**WHOLE[END], "attempts": [{"attempt": 1}, {"attempt": 2}]},
+)
+FAILOVER, THOUGHT = 8, 10
+IN_VAIN = following(
+    *WHOLE[:BLOCK_END],
+    {"type": "attempt.end", "attempt": 1, "outcome": "failed", "error": CUT},
+    {"type": "block.end", "block": "b1.0", "status": "incomplete", "text_len": 2},
+    {**WHOLE[END], "status": "failed", "finish": "error", "error": CUT},
+)
+
 
 @pytest.mark.parametrize(
     "events",
     [
         pytest.param(WHOLE, id="an answer"),
+        pytest.param(CONTINUED, id="a continuation of an open text"),
+        pytest.param(IN_VAIN, id="a text that nobody could go on with"),
         pytest.param(renumbered(RESTARTED), id="a restart that drops an open block"),
         pytest.param(
             renumbered(
@@ -142,3 +177,44 @@ def test_a_restart_names_every_block_it_takes_back() -> None:
 def test_a_failover_is_followed_by_its_commit_at_once() -> None:
     with pytest.raises(AssertionError, match="failover without its commit"):
         grammar.check(without(8)(RESTARTED))
+
+
+def of_kind(kind: str, *, ended: bool = False) -> Change:
+    """The continued stream, as if its first block had been of another kind."""
+    more = {"call_id": "c1", "name": "add"} if kind == "tool_call" else {}
+    delta = {**CONTINUED[DELTA], "type": "tool.delta" if kind == "tool_call" else f"{kind}.delta"}
+    over = {"type": "block.end", "block": "b1.0", "status": "complete", "args": "Hi", "text_len": 2}
+
+    def change(events: Events) -> Events:
+        block = {**events[BLOCK], **more, "kind": kind}
+        ends = [{**over, "v": 1, "stream": "st_1"}] if ended else []
+        return renumbered([*events[:BLOCK], block, delta, *ends, *events[BLOCK_END:]])
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (changed(FAILOVER, drop=["b1.0"]), "the wrong blocks drop"),
+        (changed(FAILOVER, overlap_chars=-1), "without its overlap"),
+        (changed(THOUGHT, index=0), "has the index 0"),
+        (of_kind("reasoning"), "inside a block of reasoning"),
+        (of_kind("tool_call"), "inside a block of tool_call"),
+        (of_kind("tool_call", ended=True), "after a tool call"),
+        (of_kind("refusal", ended=True), "after a refusal"),
+    ],
+    ids=[
+        "a drop",
+        "no overlap",
+        "an index from the start",
+        "inside reasoning",
+        "inside a call",
+        "after a call",
+        "after a refusal",
+    ],
+)
+def test_what_may_not_be_continued_is_named(change: Change, said: str) -> None:
+    with pytest.raises(AssertionError) as broken:
+        grammar.check(change(CONTINUED))
+    assert said in str(broken.value)
