@@ -46,7 +46,7 @@ def route_plan(plan: Plan) -> RoutePlan:
         strategy=run(plan),
         policy=plan.policy,
         candidates=[_candidate(choice) for choice in plan.choices],
-        hedge_after_ms=_ms(plan.hedge_after_s),
+        hedge_after_ms=_hedge_after(plan),
         max_attempts=plan.max_attempts,
         skipped=[_passed(skip) for skip in plan.skipped] or None,
         use_case=plan.use_case,
@@ -65,9 +65,9 @@ def document(plan: Plan) -> dict[str, Any]:
         "cap_usd": usd(plan.cap_usd),
         "latency": {
             "strategy": plan.latency.strategy.value,
-            "width": plan.width,
+            "width": plan.width if run(plan) == "race" else 1,
             "max_attempts": plan.max_attempts,
-            "hedge_after_ms": _ms(plan.hedge_after_s),
+            "hedge_after_ms": _hedge_after(plan),
         },
         "input_tokens": plan.input_tokens,
         "output_tokens": plan.output_tokens,
@@ -133,6 +133,11 @@ def _shown(choice: Choice) -> dict[str, Any]:
     if candidate.substitutes is not None:
         shown["substitutes"] = msgspec.to_builtins(candidate.substitutes)
     return shown
+
+
+def _hedge_after(plan: Plan) -> int | None:
+    """Milliseconds; None where nobody is there to be asked as well."""
+    return _ms(plan.hedge_after_s) if run(plan) == "hedge" else None
 
 
 def _passed(skip: Skipped) -> Passed:

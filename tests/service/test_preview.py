@@ -70,10 +70,10 @@ def test_who_was_skipped_and_why_stands_below() -> None:
 def test_what_the_strategy_may_start_is_said() -> None:
     hedged = replace(PLAN, latency=Latency(strategy=Strategy.HEDGE), hedge_after_s=0.85)
     raced = replace(PLAN, latency=Latency(strategy=Strategy.RACE), width=2)
-    alone = replace(PLAN, max_attempts=1, cap_usd=None)
+    one = replace(PLAN, max_attempts=1, cap_usd=None)
     assert printed(hedged)[1] == ("hedge: another one after 850 ms of silence, 3 attempts at most")
     assert printed(raced)[1] == "race: 2 at once, 3 attempts at most"
-    assert printed(alone)[:2] == [
+    assert printed(one)[:2] == [
         "table:conversation: conversation, standard, no cap",
         "normal: 1 attempt at most",
     ]

@@ -196,6 +196,20 @@ def test_the_strategy_is_what_may_happen(
     assert route_plan(plan).strategy == shown
 
 
+def test_what_cannot_happen_is_not_announced() -> None:
+    alone = replace(POOR, latency=Latency(strategy=Strategy.HEDGE), hedge_after_s=2.0, width=3)
+    assert route_plan(alone).hedge_after_ms is None
+    assert document(alone)["latency"] == {
+        "strategy": "hedge",
+        "width": 1,
+        "max_attempts": 1,
+        "hedge_after_ms": None,
+    }
+    three = replace(alone, choices=POOR.choices * 3, max_attempts=3)
+    raced = replace(three, latency=Latency(strategy=Strategy.RACE))
+    assert document(raced)["latency"]["width"] == 3
+
+
 def test_every_reason_has_words() -> None:
     assert set(WORDS) == set(Reason)
     assert words(KEYLESS) == "no key is set"
