@@ -11,9 +11,9 @@ therefore calls `look` first: where the timer is overdue, it is told at once ins
 
 A pause shows less the part of it that fell before the timer was due, at most one interval: one of
 100 ms is always seen as the 50 ms that count (`service.hedging.overload`), one of 75 ms every other
-time. A shorter interval would see more, at a price that an idle process pays, too. Measured on
-uvloop with nothing else to do, on a virtual machine where waking up is dear: every 50 ms 0.4 % of a
-core, every 20 ms 1.0 %, every 10 ms 1.7 %. `look` takes 0.2 us.
+time. A shorter interval would see more, at a price that an idle process pays, too: every 50 ms
+takes 0.2 to 0.4 % of a core, every 20 ms 0.5 to 1.0 % (uvloop with nothing else to do, on a virtual
+machine where waking up is dear; `python -m bench.telemetry`). `look` takes 0.2 us.
 
 A shell: it has one timer of the loop between `start` and `stop`, and no task.
 """
@@ -29,14 +29,17 @@ INTERVAL = 0.050  # seconds
 class LagWatch:
     """Tells its listeners, many times a second, how late the event loop is."""
 
-    __slots__ = ("_due", "_listeners", "_timer")
+    __slots__ = ("_due", "_interval", "_listeners", "_timer")
 
-    def __init__(self, *listeners: Callable[[float, float], None]) -> None:
+    def __init__(
+        self, *listeners: Callable[[float, float], None], interval: float = INTERVAL
+    ) -> None:
         """Each is called with the seconds of lag, 0 or more, and the monotonic time of now.
 
-        They are called on the event loop and must not raise.
+        They are called on the event loop, every `interval` seconds, and must not raise.
         """
         self._listeners = listeners
+        self._interval = interval
         self._due = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -58,7 +61,7 @@ class LagWatch:
             self._timer = None
 
     def _arm(self, now: float) -> None:
-        self._due = now + INTERVAL
+        self._due = now + self._interval
         self._timer = asyncio.get_running_loop().call_at(self._due, self._tell)
 
     def _tell(self) -> None:

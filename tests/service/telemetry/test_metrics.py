@@ -1,6 +1,8 @@
 """What Prometheus is told is what happened, in its own format, and nothing that anybody wrote."""
 
+import re
 from collections.abc import Iterable
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -18,6 +20,8 @@ from service.telemetry.metrics import BREAKER_STATES, Metrics, Readings
 from tests.service.telemetry.facts import USAGE, completed, failed, overtaken
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "metrics.md"
+ROW = re.compile(r"^\| `(tailrace_\w+)` \| (\w+) \|([^|]*)\|", re.MULTILINE)
 LISTED = {"gpt-4.1-nano", "gpt-5"}
 
 
@@ -205,6 +209,31 @@ def test_the_same_figures_come_as_openmetrics_where_that_is_asked_for() -> None:
 def test_whatever_else_is_asked_for_gets_the_plain_format(accept: str) -> None:
     _, content_type = metrics().snapshot().exposition(accept)
     assert content_type == "text/plain; version=0.0.4; charset=utf-8"
+
+
+def test_the_document_explains_every_figure_with_its_type_and_labels() -> None:
+    everything = Readings(
+        streams=lambda: 1,
+        breakers=lambda: [("openai", "gpt-5", "open")],
+        denials={"burst": 2}.items,
+        budgets=lambda: [("analysis", 4.5)],
+        limits=lambda: [("openai", "streams", 12)],
+        extra={Role.HEDGE: 0.04}.items,
+    )
+    priced = msgspec.structs.replace(USAGE, cost_usd="0.25")
+    counted = metrics(completed(), failed(), overtaken(usage=priced), readings=everything)
+    counted.lag(0.0, 1.0)
+    exposed = {}
+    for family in counted.snapshot().collect():
+        if family.name.startswith("tailrace_"):
+            suffix = "_total" if family.type == "counter" else ""
+            labels = set(family.samples[0].labels) - {"le"}
+            exposed[family.name + suffix] = (family.type, labels)
+    explained = {
+        name: (kind, set(re.findall(r"`(\w+)`", labels)))
+        for name, kind, labels in ROW.findall(DOCUMENT.read_text(encoding="utf-8"))
+    }
+    assert explained == exposed
 
 
 def test_nothing_that_a_client_or_a_provider_wrote_is_told() -> None:
