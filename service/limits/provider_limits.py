@@ -23,7 +23,7 @@ means to wait until its reset, and its share left bounds `headroom`.
 
 Deciding only: `now` in monotonic seconds is an argument. One `Limits` per process, everything in
 memory: after a restart the minute starts anew. Several processes share a limit by each being
-configured with its part of it. docs/providers.md, limits.
+configured with its part of it. docs/providers-admin.md, limits.
 """
 
 from collections.abc import Iterator, Mapping
