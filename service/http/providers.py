@@ -26,10 +26,10 @@ from adapters.events import ErrorCode, Outcome, Phase
 from service import clock
 from service.endpoints import Inactive
 from service.http import body
-from service.limits.provider_limits import Left, Standing
+from service.limits.provider_limits import Left, Limits, Standing
 from service.overrides import Change, ChangeError, Overrides
 from service.relay import Relay
-from service.routing.health import State, Target
+from service.routing.health import Health, State, Target
 from service.routing.shown import usd
 from service.settings import SettingsError
 from service.telemetry.stats import Contests, Figures, Percentiles, Stats
@@ -69,6 +69,8 @@ class Providers:
         relay: Relay,
         overrides: Overrides,
         *,
+        limits: Limits,
+        health: Health,
         stats: Stats,
         prices: Prices,
         heed: Callable[[], None],
@@ -76,8 +78,8 @@ class Providers:
         """`heed` puts what `overrides` holds into force, or raises SettingsError."""
         self._relay = relay
         self._overrides = overrides
-        self._limits = relay.shared.limits
-        self._health = relay.shared.health
+        self._limits = limits
+        self._health = health
         self._stats = stats
         self._prices = prices
         self._heed = heed

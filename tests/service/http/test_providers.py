@@ -74,10 +74,16 @@ async def admin(folder: Path, environ: Mapping[str, str] = KEYS) -> AsyncIterato
         relay.deployment = Deployment(known, {name: Scripted(*chat("Hello")) for name in known})
 
     heed()
-    routes = [
-        *Providers(relay, overrides, stats=stats, prices=Prices(), heed=heed).routes(),
-        *Native(relay, Streams()).routes(),
-    ]
+    providers = Providers(
+        relay,
+        overrides,
+        limits=relay.shared.limits,
+        health=relay.shared.health,
+        stats=stats,
+        prices=Prices(),
+        heed=heed,
+    )
+    routes = [*providers.routes(), *Native(relay, Streams()).routes()]
     async with served(*routes) as url, aiohttp.ClientSession() as session:
         yield Admin(url, session, relay, stats)
 
