@@ -620,6 +620,22 @@ def test_traffic_stays_where_the_others_are_as_slow() -> None:
     assert firsts(health, [A, B], start=33.0, seconds=5.0) == {A: 100}
 
 
+def test_traffic_stays_where_the_others_are_hardly_better() -> None:
+    health = slow(A, B)
+    asked(health, A, VERY_LATE, 1, start=33.0)
+    asked(health, B, LATE, 1, start=33.0)
+    assert 0.0 < health.drag(A, 37.0) < 0.25
+    assert health.drag(B, 37.0) == 0.0
+    assert firsts(health, [A, B], start=37.0, seconds=5.0) == {A: 100}
+
+
+def test_an_open_target_is_left_for_a_slow_one_too() -> None:
+    health = slow(B)
+    failures(health, A, 10, now=33.0)
+    count = firsts(health, [A, B], start=33.0, seconds=10.0)
+    assert count[A] == pytest.approx(0.03 * 200, abs=2)
+
+
 def test_traffic_leaves_the_slower_of_two_slow_ones() -> None:
     health = slow(A, B)
     asked(health, A, VERY_LATE, 10, start=33.0)
