@@ -181,8 +181,6 @@ class _Story:
             which = f"the last {withdrawn} characters above" if self._said else "the text above"
             self._screen.withdraw(f"[withdrawn: {which}; another answer follows]")
         how = _TAKEN_OVER[event.mode].format(_name(self._starts.get(event.to)))
-        if event.overlap_chars:
-            how += f", without the {event.overlap_chars} characters it repeated"
         self._screen.note(f"[{how}: {event.error.message}]")
 
     def _ended(self, event: StreamEnd) -> None:
@@ -212,7 +210,7 @@ class _Story:
                 yield self._won(event)
             case AttemptEnd(outcome=outcome) if outcome in _ENDED:
                 why = f": {event.error.message}" if event.error else ""
-                yield f"attempt {event.attempt} {_ENDED[outcome]}{why}"
+                yield f"{self._numbered(event.attempt)} {_ENDED[outcome]}{why}"
             case _:
                 return
 
@@ -220,11 +218,15 @@ class _Story:
         alone = self._running <= {event.attempt}
         verb = "takes over" if event.reason == "failover" else "answers" if alone else "wins"
         what = "a clean end without content" if event.reason == "empty_end" else "first token"
-        won = f"attempt {event.attempt} {verb}: {what} after {event.ttft_ms} ms"
+        won = f"{self._numbered(event.attempt)} {verb}: {what} after {event.ttft_ms} ms"
         start = self._starts.get(event.attempt)
         if start is None or not start.after_ms:
             return won
         return f"{won}, {start.after_ms + event.ttft_ms} ms into the request"
+
+    def _numbered(self, attempt: int) -> str:
+        start = self._starts.get(attempt)
+        return f"attempt {attempt}" if start is None else f"attempt {attempt} ({start.provider})"
 
 
 _TAKEN_OVER = {"restart": "restarted by {}", "continue": "continued by {}"}

@@ -102,13 +102,12 @@ def ended(number: int, outcome: Outcome, error: Error | None = None) -> AttemptE
     return AttemptEnd(attempt=number, outcome=outcome, error=error)
 
 
-def failover(mode: Any, *drop: str, overlap: int | None = None) -> Failover:  # noqa: ANN401 - a literal
+def failover(mode: Any, *drop: str) -> Failover:  # noqa: ANN401 - a literal
     return Failover(
         from_attempt=1,
         to=2,
         mode=mode,
         drop=list(drop) or None,
-        overlap_chars=overlap,
         error=CUT,
         must_understand=mode == "restart",
     )
@@ -199,11 +198,11 @@ def test_a_restart_marks_the_text_as_withdrawn_before_the_new_text_comes() -> No
     ]
     assert [line for line in notes.splitlines() if line][:-1] == [
         "[2 ms: attempt 1, primary: grok/grok-4.7]",
-        "[attempt 1 answers: first token after 38 ms, 40 ms into the request]",
-        "[attempt 1 failed: groq stopped in mid-answer]",
+        "[attempt 1 (grok) answers: first token after 38 ms, 40 ms into the request]",
+        "[attempt 1 (grok) failed: groq stopped in mid-answer]",
         "[400 ms: attempt 2, fallback: groq/gpt-oss-120b]",
         "[restarted by groq/gpt-oss-120b: groq stopped in mid-answer]",
-        "[attempt 2 takes over: first token after 50 ms, 450 ms into the request]",
+        "[attempt 2 (groq) takes over: first token after 50 ms, 450 ms into the request]",
     ]
 
 
@@ -239,16 +238,13 @@ def test_a_continued_answer_is_one_text() -> None:
         start(1, Role.PRIMARY, 2, GROK),
         TextDelta("b1.1", "Half an "),
         start(2, Role.CONTINUATION, 400, GROQ),
-        failover("continue", overlap=3),
+        failover("continue"),
         TextDelta("b2.1", "answer."),
         end(),
     ]
     _, out, notes = seen(*told)
     assert out == "Half an answer.\n"
-    assert notes.strip() == (
-        "[continued by groq/gpt-oss-120b, without the 3 characters it repeated: "
-        "groq stopped in mid-answer]"
-    )
+    assert notes.strip() == ("[continued by groq/gpt-oss-120b: groq stopped in mid-answer]")
 
 
 # --- Explained ------------------------------------------------------------------------------
@@ -279,9 +275,9 @@ def test_explaining_tells_the_plan_every_attempt_and_the_sum() -> None:
         "[  may answer: grok/grok-4.7]",
         "[  may answer: groq/gpt-oss-120b]",
         "[2 ms: attempt 1, primary: grok/grok-4.7]",
-        "[attempt 1 failed: groq stopped in mid-answer]",
+        "[attempt 1 (grok) failed: groq stopped in mid-answer]",
         "[40 ms: attempt 2, fallback: groq/gpt-oss-120b]",
-        "[attempt 2 answers: first token after 38 ms, 78 ms into the request]",
+        "[attempt 2 (groq) answers: first token after 38 ms, 78 ms into the request]",
         (
             "[stop by groq/gpt-oss-120b: first token after 80 ms, 312.5 tokens/s, cost $0.00012, "
             "12 tokens in, ? out, all in 900 ms]"
@@ -336,8 +332,8 @@ def test_a_hedge_that_wins_is_told_as_it_happens() -> None:
     ) == [
         "[1 ms: attempt 1, primary: grok/grok-4.7]",
         "[851 ms: attempt 2, hedge: groq/gpt-oss-120b]",
-        "[attempt 2 wins: first token after 110 ms, 961 ms into the request]",
-        "[attempt 1 lost]",
+        "[attempt 2 (groq) wins: first token after 110 ms, 961 ms into the request]",
+        "[attempt 1 (grok) lost]",
     ]
 
 
@@ -351,8 +347,8 @@ def test_a_hedge_that_loses_is_told_as_it_happens() -> None:
     ) == [
         "[1 ms: attempt 1, primary: grok/grok-4.7]",
         "[851 ms: attempt 2, hedge: groq/gpt-oss-120b]",
-        "[attempt 1 wins: first token after 900 ms, 901 ms into the request]",
-        "[attempt 2 lost]",
+        "[attempt 1 (grok) wins: first token after 900 ms, 901 ms into the request]",
+        "[attempt 2 (groq) lost]",
     ]
 
 
@@ -370,9 +366,9 @@ def test_a_race_is_told_with_who_failed_on_the_way() -> None:
         "[0 ms: attempt 1, primary: grok/grok-4.7]",
         "[0 ms: attempt 2, race: groq/gpt-oss-120b]",
         "[0 ms: attempt 3, race: openai/gpt-6]",
-        "[attempt 1 timed out: nothing in 60 s]",
-        "[attempt 3 wins: first token after 210 ms]",
-        "[attempt 2 lost]",
+        "[attempt 1 (grok) timed out: nothing in 60 s]",
+        "[attempt 3 (openai) wins: first token after 210 ms]",
+        "[attempt 2 (groq) lost]",
     ]
 
 
@@ -394,9 +390,9 @@ def test_an_exhausted_request_tells_every_failure_and_ends_with_the_sum() -> Non
     assert (code, out) == (1, "")
     assert notes.splitlines() == [
         "[1 ms: attempt 1, primary: grok/grok-4.7]",
-        "[attempt 1 failed: grok has no capacity]",
+        "[attempt 1 (grok) failed: grok has no capacity]",
         "[30 ms: attempt 2, fallback: groq/gpt-oss-120b]",
-        "[attempt 2 failed: groq stopped in mid-answer]",
+        "[attempt 2 (groq) failed: groq stopped in mid-answer]",
         (
             "tailrace: all_attempts_failed: all 2 attempts failed: grok: overloaded; "
             "groq: stream_interrupted"
@@ -411,8 +407,8 @@ def test_an_answer_without_content_and_a_cancelled_attempt_have_words() -> None:
         commit(1, 38, "empty_end"),
         ended(1, Outcome.CANCELLED),
     )[1:] == [
-        "[attempt 1 answers: a clean end without content after 38 ms]",
-        "[attempt 1 was cancelled]",
+        "[attempt 1 (groq) answers: a clean end without content after 38 ms]",
+        "[attempt 1 (groq) was cancelled]",
     ]
 
 

@@ -126,7 +126,7 @@ def test_a_served_question_is_answered_in_the_terminal_and_a_signal_ends_it_well
     assert (plain.returncode, plain.stderr) == (0, "")
     assert "demo" in plain.stdout.lower()
     assert (told.returncode, told.stdout) == (0, plain.stdout)
-    assert "answers: first token after" in told.stderr
+    assert "(demo) answers: first token after" in told.stderr
     assert orjson.loads(raw.stdout.splitlines()[-1])["type"] == "stream.end"
     assert [line.split()[0] for line in listed.stdout.splitlines()] == list(FIFTEEN)
     assert (planned.returncode, planned.stderr) == (0, "")
