@@ -94,5 +94,7 @@ class PrefilledDecoder(MistralDecoder):
 
     @override
     def _end(self, out: list[AttemptEvent], finish: Finish, error: Error | None) -> None:
-        super()._say(out, BlockKind.TEXT, self._repeated.rest())
+        rest = self._repeated.rest()
+        if error is None:  # else it is the beginning of a repetition that was cut off
+            super()._say(out, BlockKind.TEXT, rest)
         super()._end(out, finish, error)

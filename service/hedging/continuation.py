@@ -280,8 +280,7 @@ class Splice:
         elif isinstance(event, TextDelta):
             self._hold(out, event)
         elif isinstance(event, BlockEnd):
-            self._settle(out)
-            self._place(out, event)
+            self._settle_at_end(out, event)
         else:
             self._queued.append(event)
 
@@ -312,11 +311,10 @@ class Splice:
         if not (
             _may_grow(self._tail, self._held, self._least) or _may_grow(self._gap, self._held, 1)
         ):
-            self._settle(out)
+            self._settle(out, self._overlap())
 
-    def _settle(self, out: list[AttemptEvent]) -> None:
+    def _settle(self, out: list[AttemptEvent], trimmed: int) -> None:
         """The seam is decided: leave out what is repeated, let out the rest."""
-        trimmed = self._overlap()
         self._shift = self._length - trimmed
         self._settled = self._theirs
         if self._held[trimmed:]:
@@ -324,6 +322,19 @@ class Splice:
         queued, self._queued = self._queued, []
         for event in queued:
             self._place(out, event)
+
+    def _settle_at_end(self, out: list[AttemptEvent], event: BlockEnd) -> None:
+        """The text ends while it may yet be a repetition.
+
+        Of an attempt that broke it is taken for the beginning of one, and left out: whoever goes on
+        next writes it again if it was none.
+        """
+        if event.status == "complete":
+            self._settle(out, self._overlap())
+        else:
+            self._queued.clear()
+            self._settle(out, len(self._held))
+        self._place(out, event)
 
     def _overlap(self) -> int:
         """Characters at the start of the held text that repeat the end of the old one."""

@@ -100,11 +100,11 @@ def test_thoughts_before_the_answer_are_not_taken_for_it() -> None:
     assert (answer.reasoning, answer.text) == ("Once upon", ".")
 
 
-def test_what_was_held_back_of_a_cut_answer_is_let_out() -> None:
+def test_half_a_repetition_of_a_cut_answer_is_left_out() -> None:
     answer = cuts.check(
         lambda: MISTRAL.decoder(begun("Once upon")), sse(chunk({"content": "Once"}))
     )
-    assert answer.text == "Once"
+    assert answer.text == ""
     assert answer.ending.finish is Finish.INTERRUPTED
 
 

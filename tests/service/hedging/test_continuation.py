@@ -346,6 +346,13 @@ def test_an_answer_that_stops_inside_a_repetition_repeats_what_it_can() -> None:
     assert whole_text("one two three two ", "two") == "one two three two two"
 
 
+def test_half_a_repetition_of_an_answer_that_breaks_is_left_out() -> None:
+    splice = Splice(open_text("The capital of France is"), "user_turn")
+    words, closing = attempt_s_words(2, [(TEXT, ["of Fra"])], whole=False)
+    assert splice.translate([*words, cited("b2.0", 0, 2)]) == []
+    assert splice.translate(closing) == [BlockEnd(block="b1.0", status="incomplete", text_len=24)]
+
+
 def test_an_answer_without_text_leaves_the_text_as_it_was() -> None:
     splice = Splice(open_text("All of it."), "prefill")
     assert splice.close(complete=True) == [BlockEnd(block="b1.0", status="complete", text_len=10)]
