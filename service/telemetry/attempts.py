@@ -32,6 +32,8 @@ class AttemptFacts:
     tier: str
     substitute: bool
     """Whether it stood in for somebody else."""
+    charged: bool = True
+    """Whether the provider may charge for it: nobody does for a request that was refused."""
 
 
 class Witness(Protocol):

@@ -40,7 +40,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
-from adapters.events import Outcome, Role, Usage
+from adapters.events import Outcome, Role
 from service.telemetry.attempts import AttemptFacts
 
 UNLISTED = "unlisted"
@@ -131,8 +131,8 @@ class Metrics(Collector):
         )
         self._unknown_cost = _Sums(
             "tailrace_unknown_cost_attempts",
-            "Attempts of which nobody said what they cost.",
-            ("provider", "model", "outcome"),
+            "Attempts that may have been charged, of which nobody said what they cost.",
+            ("provider", "model"),
         )
         self._hedges = _Sums(
             "tailrace_hedges", "Attempts started as hedges, by what became of them.", ("outcome",)
@@ -166,7 +166,7 @@ class Metrics(Collector):
         if facts.role is Role.HEDGE:
             fate = "won" if facts.committed else _FATES.get(outcome, "failed")
             self._hedges.add((fate,))
-        self._spend(target, facts.usage, outcome)
+        self._spend(target, facts)
 
     def lag(self, seconds: float, _now: float) -> None:
         """The event loop ran something this much later than it was due."""
@@ -234,17 +234,18 @@ class Metrics(Collector):
     def _label(self, provider: str, model: str) -> str:
         return model if self._listed(provider, model) else UNLISTED
 
-    def _spend(self, target: tuple[str, str], usage: Usage, outcome: Outcome) -> None:
+    def _spend(self, target: tuple[str, str], facts: AttemptFacts) -> None:
+        usage = facts.usage
         for direction, count in (("input", usage.input), ("output", usage.output)):
             if count is not None:
                 self._tokens.add((*target, direction, usage.source.value), count)
-        if usage.cost_usd is None:
-            self._unknown_cost.add((*target, outcome.value))
-            return
-        cost = float(usage.cost_usd)
-        self._cost.add(target, cost)
-        if outcome is Outcome.LOST_RACE:
-            self._overtaken_cost.add(target, cost)
+        if usage.cost_usd is not None:
+            cost = float(usage.cost_usd)
+            self._cost.add(target, cost)
+            if facts.outcome is Outcome.LOST_RACE:
+                self._overtaken_cost.add(target, cost)
+        elif facts.charged:
+            self._unknown_cost.add(target)
 
 
 class Snapshot(Collector):

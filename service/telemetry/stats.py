@@ -92,7 +92,7 @@ class Figures:
     cost_usd: float | None
     """The known ones: at least this much."""
     unknown_cost: int
-    """Attempts of which nobody said what they cost."""
+    """Attempts that may have been charged, of which nobody said what they cost."""
     estimated_share: float | None
     """Of the attempts whose usage is known at all, how many had it estimated."""
 
@@ -232,15 +232,16 @@ class _Tally:
     __slots__ = (
         "challenged",
         "cost",
-        "costs",
         "errors",
         "first_token",
         "hedges",
         "outcomes",
         "per_output_token",
+        "priced",
         "races",
         "sources",
         "tokens",
+        "unpriced",
     )
 
     def __init__(self) -> None:
@@ -254,8 +255,9 @@ class _Tally:
         self.challenged = _Contest()
         self.tokens: Counter[str] = Counter()
         self.cost = 0.0
-        self.costs = 0
+        self.priced = 0
         """How many said what they cost."""
+        self.unpriced = 0
 
     def count(self, facts: AttemptFacts) -> None:
         """One more attempt."""
@@ -269,7 +271,7 @@ class _Tally:
             self.per_output_token.count(pace)
         if facts.hedged:
             self._contest(facts.role).count(facts)
-        self._spend(facts.usage)
+        self._spend(facts.usage, charged=facts.charged)
 
     def _contest(self, role: Role) -> _Contest:
         match role:
@@ -280,7 +282,7 @@ class _Tally:
             case _:
                 return self.challenged
 
-    def _spend(self, usage: Usage) -> None:
+    def _spend(self, usage: Usage, *, charged: bool) -> None:
         self.sources[usage.source] += 1
         if usage.input is not None:
             self.tokens["input"] += usage.input
@@ -288,7 +290,9 @@ class _Tally:
             self.tokens["output"] += usage.output
         if usage.cost_usd is not None:
             self.cost += float(usage.cost_usd)
-            self.costs += 1
+            self.priced += 1
+        elif charged:
+            self.unpriced += 1
 
     def add(self, other: "_Tally") -> None:
         """All of another tally as well."""
@@ -302,7 +306,8 @@ class _Tally:
         self.races.add(other.races)
         self.challenged.add(other.challenged)
         self.cost += other.cost
-        self.costs += other.costs
+        self.priced += other.priced
+        self.unpriced += other.unpriced
 
     def figures(self) -> Figures:
         """The same, for others to read."""
@@ -320,8 +325,8 @@ class _Tally:
             challenged=self.challenged.figures(),
             input_tokens=self.tokens.get("input"),
             output_tokens=self.tokens.get("output"),
-            cost_usd=self.cost if self.costs else None,
-            unknown_cost=attempts - self.costs,
+            cost_usd=self.cost if self.priced else None,
+            unknown_cost=self.unpriced,
             estimated_share=estimated / spoken if spoken else None,
         )
 

@@ -37,7 +37,7 @@ def completed(**changes: object) -> AttemptFacts:
 
 
 def failed(code: ErrorCode = ErrorCode.OVERLOADED, **changes: object) -> AttemptFacts:
-    """An attempt that broke before its first token."""
+    """An attempt that was refused."""
     error: Error = make(code, "the provider said no")
     return completed(
         **{
@@ -46,6 +46,7 @@ def failed(code: ErrorCode = ErrorCode.OVERLOADED, **changes: object) -> Attempt
             "usage": UNKNOWN,
             "committed": False,
             "ttft": None,
+            "charged": False,
             **changes,
         }
     )

@@ -90,10 +90,11 @@ def test_known_cost_is_added_up_and_unknown_cost_is_counted_and_never_0() -> Non
     target = ("gpt-4.1-nano", "openai")
     assert told(counted, "tailrace_cost_usd_total") == {target: 0.5}
     assert told(counted, "tailrace_overtaken_cost_usd_total") == {target: 0.25}
-    assert told(counted, "tailrace_unknown_cost_attempts_total") == {
-        ("gpt-4.1-nano", "completed", "openai"): 1,
-        ("gpt-4.1-nano", "failed", "openai"): 1,
-    }
+    assert told(counted, "tailrace_unknown_cost_attempts_total") == {target: 1}
+
+
+def test_an_attempt_that_was_refused_has_no_cost_that_could_be_unknown() -> None:
+    assert told(metrics(failed()), "tailrace_unknown_cost_attempts_total") == {}
 
 
 def test_a_model_without_any_known_cost_has_no_cost_rather_than_none_spent() -> None:

@@ -127,11 +127,15 @@ def test_what_nobody_said_is_unknown_and_what_somebody_said_is_added_up() -> Non
     free = msgspec.structs.replace(USAGE, cost_usd="0")
     known = figures(completed(usage=priced), completed(usage=priced), completed(usage=free))
     assert (known.cost_usd, known.unknown_cost) == (0.5, 0)
-    mixed = figures(completed(usage=free), completed(), failed())
-    assert (mixed.cost_usd, mixed.unknown_cost) == (0.0, 2)
+    mixed = figures(completed(usage=free), completed())
+    assert (mixed.cost_usd, mixed.unknown_cost) == (0.0, 1)
     assert (mixed.input_tokens, mixed.output_tokens) == (200, 22)
-    silent = figures(failed())
+    silent = figures(overtaken())
     assert (silent.cost_usd, silent.unknown_cost, silent.input_tokens) == (None, 1, None)
+
+
+def test_an_attempt_that_was_refused_has_no_cost_that_could_be_unknown() -> None:
+    assert figures(failed(), failed(charged=True)).unknown_cost == 1
 
 
 def test_the_estimated_share_is_of_the_attempts_whose_usage_is_known_at_all() -> None:
