@@ -6,9 +6,17 @@ from contextlib import asynccontextmanager
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
+from adapters.errors import UpstreamError, make
+from adapters.events import ErrorCode
+from service.hedging.shared import Shared
 from service.http.metrics import Scrapes
+from service.http.native import Native
+from service.relay import Relay
+from service.settings import Streams
+from service.streams.store import Store
 from service.telemetry.metrics import Metrics, Readings
-from tests.service.http.serving import served
+from tests.service.http.serving import body, served
+from tests.service.scripted import Scripted, chat, deployment
 from tests.service.telemetry.facts import completed
 
 
@@ -49,3 +57,23 @@ async def test_an_accept_header_that_makes_no_sense_is_answered_all_the_same() -
     async with scraped("text/plain;version=x") as response:
         assert response.status == 200
         assert response.content_type == "text/plain"
+
+
+async def test_nothing_of_a_prompt_an_answer_an_error_or_a_key_is_told() -> None:
+    metrics = Metrics(listed=lambda *_: False)
+    refusal = UpstreamError(make(ErrorCode.OVERLOADED, "CANARY error with test-key-openai"))
+    provider = Scripted()
+    relay = Relay(Store(ttl=600), deployment({"openai": provider}), Shared.fresh(metrics))
+    routes = [*Native(relay, Streams()).routes(), *Scrapes(metrics).routes()]
+    asked = body("CANARY prompt", model="openai/CANARY-model")
+    async with served(*routes) as url, aiohttp.ClientSession() as session:
+        for pieces in (chat("CANARY answer"), [refusal]):
+            provider.pieces = pieces
+            async with session.post(f"{url}/v1/streams", json=asked) as response:
+                assert b"CANARY" in await response.read()
+        async with session.get(f"{url}/metrics") as response:
+            told = await response.text()
+    assert 'tailrace_attempts_total{model="unlisted",outcome="completed",provider="openai"' in told
+    assert 'tailrace_errors_total{code="overloaded",provider="openai"} 1.0' in told
+    assert "CANARY" not in told
+    assert "test-key" not in told
