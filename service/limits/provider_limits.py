@@ -27,7 +27,7 @@ configured with its part of it. docs/providers-admin.md, limits.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import inf
 from typing import Final
 
@@ -111,7 +111,8 @@ class Limits:
 
     def configure(self, provider: str, limits: ProviderLimits) -> None:
         """Limit a provider from now on; what it used so far counts."""
-        self._of(provider).limits = limits
+        # One object for all that is unlimited, so that `wait` can tell it at a glance.
+        self._of(provider).limits = _UNLIMITED if limits == _UNLIMITED else limits
 
     def follow(self, configured: Mapping[str, ProviderSettings]) -> None:
         """Limit these providers as their settings say, and nobody else."""
@@ -195,7 +196,7 @@ _ALL: Final = ""
 class _Usage:
     """What is used of one provider's limits."""
 
-    __slots__ = ("_held", "_lapse", "_requests", "_tokens", "_words", "limits")
+    __slots__ = ("_held", "_lapse", "_requests", "_said", "_tokens", "limits")
 
     def __init__(self) -> None:
         self.limits = _UNLIMITED
@@ -205,7 +206,8 @@ class _Usage:
         """Neither settled nor lapsed."""
         self._lapse = inf
         """No lease ends before."""
-        self._words: dict[str, _Word] = {}
+        self._said: dict[str, tuple[_Figure, ...]] = {}
+        """The provider's last word on each model."""
 
     # --- One attempt ---
 
@@ -237,10 +239,10 @@ class _Usage:
 
     def hear(self, model: str, said: RateLimits, now: float) -> None:
         """Keep a provider's word, and none that is out of date: clients may name any model."""
-        word = _Word(said, now)
-        if word.counting(now):
-            self._words = {name: old for name, old in self._words.items() if old.counting(now)}
-            self._words[model] = word
+        figures = tuple(_figures(said, now))
+        if figures:
+            current = {name: old for name, old in self._said.items() if _current(old, now)}
+            self._said = current | {model: figures}
 
     def _drop(self, reservation: Reservation, now: float) -> bool:
         """Give its stream back; False where that was done before."""
@@ -258,21 +260,30 @@ class _Usage:
     # --- Answers ---
 
     def wait(self, tokens: int, now: float, model: str | None) -> float:
-        """Seconds until every limit has room for it."""
+        """Seconds until every limit has room for it.
+
+        Routing asks for each of its candidates, so what does not apply is not looked at: 0.4 us
+        where nothing limits, 2 to 3 us where something does.
+        """
+        own = 0.0 if self.limits is _UNLIMITED else self._own_wait(tokens, now)
+        if not self._said:
+            return own
+        return max((own, *(figure.wait(tokens, now) for figure in self._said_of(model))))
+
+    def _own_wait(self, tokens: int, now: float) -> float:
         self._forget_lapsed(now)
         limits, most = self.limits, self.limits.concurrent_streams
         return max(
             self._requests.wait(1, limits.requests_per_minute, now),
             self._tokens.wait(tokens, limits.tokens_per_minute, now),
             BUSY if most is not None and len(self._held) >= most else 0.0,
-            max((word.wait(tokens, now) for word in self._heard(model)), default=0.0),
         )
 
     def headroom(self, now: float, model: str | None) -> float:
         """The least share left."""
         standing = self.standing(now)
         own = (_share(left) for left in (standing.requests, standing.tokens, standing.streams))
-        return min(*own, *(word.share(now) for word in self._heard(model)))
+        return min(*own, *(figure.share(now) for figure in self._said_of(model)))
 
     def standing(self, now: float) -> Standing:
         """Every limit."""
@@ -283,16 +294,16 @@ class _Usage:
             tokens=self._tokens.left(limits.tokens_per_minute, now),
             streams=Left(limits.concurrent_streams, running, None if running else 0.0),
             said={
-                name: counting
-                for name, word in self._words.items()
-                if (counting := word.counting(now))
+                name: {figure.account: figure.window(now) for figure in current}
+                for name, figures in self._said.items()
+                if (current := _current(figures, now))
             },
         )
 
-    def _heard(self, model: str | None) -> Iterator["_Word"]:
-        for name, word in self._words.items():
-            if name in {_ALL, model}:
-                yield word
+    def _said_of(self, model: str | None) -> tuple["_Figure", ...]:
+        """What was said of all models, and of this one."""
+        of_all = self._said.get(_ALL, ())
+        return of_all if model is None else of_all + self._said.get(model, ())
 
 
 class _Minute:
@@ -356,53 +367,53 @@ def _share(left: Left) -> float:
     return 1.0 if left.limit is None else max(0.0, 1 - left.used / left.limit)
 
 
-class _Word:
-    """What a provider said of its limits, and when."""
+@dataclass(frozen=True, slots=True)
+class _Figure:
+    """What a provider said of one account, and when."""
 
-    __slots__ = ("_accounts", "_at")
-
-    def __init__(self, said: RateLimits, at: float) -> None:
-        self._at = at
-        self._accounts: dict[str, Window] = {
-            name: window
-            for name in ("requests", "tokens", "input_tokens", "output_tokens")
-            if (window := getattr(said, name)).remaining is not None
-        }
-
-    def counting(self, now: float) -> dict[str, Window]:
-        """What is not out of date, its reset counted from now.
-
-        A figure counts until its reset, and for a minute where none was named.
-        """
-        ago = now - self._at
-        return {
-            name: replace(window, reset=None if window.reset is None else window.reset - ago)
-            for name, window in self._accounts.items()
-            if ago < min(MINUTE if window.reset is None else window.reset, LONGEST_WORD)
-        }
+    account: str
+    """`requests`, `tokens`, `input_tokens` or `output_tokens`."""
+    limit: int | None
+    remaining: int
+    reset: float | None
+    """When it is full again, by its own word."""
+    until: float
+    """Out of date from then on: its reset, or a minute where none was named."""
 
     def wait(self, tokens: int, now: float) -> float:
         """Seconds until the provider says it takes such a request.
 
         Where it does not say when, it is not waited for: its refusal would say so.
         """
-        needs = {"tokens": tokens}
-        return max(
-            (
-                min(window.reset or 0.0, self._at + LONGEST_WORD - now)
-                for name, window in self.counting(now).items()
-                # Of input and output apart, `tokens` tells nothing: it is both.
-                if (window.remaining or 0) < max(1, needs.get(name, 1))
-            ),
-            default=0.0,
-        )
+        # Of input and output apart, `tokens` tells nothing: it is both.
+        need = max(1, tokens) if self.account == "tokens" else 1
+        enough = self.remaining >= need or self.reset is None
+        return 0.0 if enough else max(0.0, self.until - now)
 
     def share(self, now: float) -> float:
-        """The least share left of any account."""
-        return min(map(_share_said, self.counting(now).values()), default=1.0)
+        """The share left; 1 where it is out of date, or of an unknown limit."""
+        if now >= self.until:
+            return 1.0
+        if not self.remaining:
+            return 0.0
+        return min(1.0, self.remaining / self.limit) if self.limit else 1.0
+
+    def window(self, now: float) -> Window:
+        """The same, its reset counted from now."""
+        reset = None if self.reset is None else self.reset - now
+        return Window(limit=self.limit, remaining=self.remaining, reset=reset)
 
 
-def _share_said(window: Window) -> float:
-    if not window.remaining:
-        return 0.0
-    return min(1.0, window.remaining / window.limit) if window.limit else 1.0
+def _current(figures: tuple[_Figure, ...], now: float) -> tuple[_Figure, ...]:
+    """Those that are not out of date."""
+    return tuple(figure for figure in figures if now < figure.until)
+
+
+def _figures(said: RateLimits, now: float) -> Iterator[_Figure]:
+    """What is said of any account; without a count of what remains nothing is."""
+    for account in ("requests", "tokens", "input_tokens", "output_tokens"):
+        window: Window = getattr(said, account)
+        if window.remaining is not None:
+            lasts = MINUTE if window.reset is None else min(window.reset, LONGEST_WORD)
+            reset = None if window.reset is None else now + window.reset
+            yield _Figure(account, window.limit, window.remaining, reset, now + lasts)

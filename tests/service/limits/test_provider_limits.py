@@ -318,7 +318,7 @@ def test_words_out_of_date_are_forgotten_when_a_new_one_comes() -> None:
     for number in range(1_000):
         word = said(requests=Window(limit=9, remaining=1, reset=1.0))
         limits.observe("groq", word, number * 0.5, model=f"model-{number}")
-    assert len(limits._providers["groq"]._words) == 2
+    assert len(limits._providers["groq"]._said) == 2
 
 
 # --- Whatever happens ---
