@@ -2,9 +2,8 @@
 
 The figures are taken on the event loop, in one go, so that they fit together; they are written down
 in a thread, which gives way to the loop. Measured with 80 models in use, 2,200 lines, on a machine
-with other things to do (`python -m bench.telemetry`): written on the loop, a scrape held up every
-stream for 43 to 51 ms, which counts as an overload of this process and switches hedging off for a
-second; with the thread it is 9 to 16 ms.
+more or less busy (`python -m bench.telemetry`): written on the loop, a scrape held up every stream
+for 32 to 51 ms, and beyond 50 hedging is switched off for a second; with the thread, 9 to 16 ms.
 """
 
 import asyncio
