@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import uvloop
@@ -24,19 +24,27 @@ from adapters.errors import make
 from adapters.events import ErrorCode
 from adapters.registry import COMPATIBLE, PROVIDERS
 from service import clock, endpoints, tasks
+from service.endpoints import Inactive
 from service.hedging.shared import Shared
 from service.http.coordination import Coordination
+from service.http.metrics import Scrapes
 from service.http.native import Native
 from service.http.operations import Operations
 from service.http.origins import Origins
 from service.http.plan import Plans
 from service.http.problems import typed_errors
+from service.http.providers import Providers
 from service.http.server import Runner
 from service.http.websocket import WebSockets
+from service.overrides import Overrides
 from service.relay import Deployment, Relay
+from service.routing import table as routing_table
 from service.settings import Settings, SettingsError
 from service.streams.store import Store
+from service.telemetry.lag import LagWatch
+from service.telemetry.metrics import Metrics, Readings
 from service.telemetry.spending import Spending
+from service.telemetry.stats import Stats
 
 SWEEP = 5.0  # seconds
 """How often expired streams are forgotten: often enough that memory follows the TTL closely."""
@@ -48,17 +56,27 @@ class Service:
     """Everything that lives as long as the process."""
 
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
-        """Nothing is opened yet; `start` does that, on the running loop."""
+        """Nothing is opened yet; `start` does that, on the running loop.
+
+        Raises SettingsError where what the admin API once changed cannot be read.
+        """
         self.settings = settings
         """As the process started; what a reload changes is handed to whom it concerns."""
         self._environ = environ
+        self._configured = settings
+        """As read last, without what the admin API changed."""
         self._connections = Connections()
         self._sweeper: asyncio.TimerHandle | None = None
+        self._overrides = Overrides.read(settings.server.data)
+        self._stats = Stats()
         self._spending = Spending()
+        self._metrics = Metrics(listed=self._lists, readings=self._readings())
+        self._lag = LagWatch(self._lagged)
+        self.shared = Shared.fresh(self._stats, self._metrics, self._spending, look=self._lag.look)
         self.relay = Relay(
             Store(ttl=settings.streams.ttl_s),
-            Deployment({}, {}),
-            Shared.fresh(self._spending),
+            Deployment({}, {}, routing_table.build(settings, {})),
+            self.shared,
             max_bytes=settings.streams.max_bytes,
             max_events=settings.streams.max_events,
         )
@@ -71,16 +89,20 @@ class Service:
         Raises SettingsError for a key or an address that cannot stand.
         """
         await self._connections.open()
-        self.relay.deployment = self._deploy(self.settings)
+        self.relay.deployment = self._deploy()
         self._sweep()
+        self._lag.start()
 
     def reload(self, settings: Settings) -> None:
         """Swap the deployment; raises SettingsError and changes nothing where it cannot stand."""
-        replaced = self.relay.deployment
-        self.relay.deployment = self._deploy(settings)
+        before = self._configured
+        self._configured = settings
+        try:
+            self._redeploy()
+        except SettingsError:
+            self._configured = before
+            raise
         self._origins.server = settings.server
-        # Streams that started with the old clients finish with them.
-        _ = tasks.spawn(self._retire(replaced), name="retire clients")
 
     def application(self) -> web.Application:
         """The routes, ready for a runner."""
@@ -89,11 +111,25 @@ class Service:
         )
         self._origins.install(app)
         native = Native(self.relay, self.settings.streams)
-        app.add_routes(native.routes())
-        app.add_routes(self._sockets.routes())
-        app.add_routes(Plans(self.relay).routes())
-        app.add_routes(Coordination(self.relay, native, self._spending).routes())
-        app.add_routes(Operations(self.relay).routes())
+        providers = Providers(
+            self.relay,
+            self._overrides,
+            limits=self.shared.limits,
+            health=self.shared.health,
+            stats=self._stats,
+            prices=self.shared.prices,
+            heed=self._redeploy,
+        )
+        for room in (
+            native,
+            self._sockets,
+            Plans(self.relay),
+            Coordination(self.relay, native, self._spending),
+            providers,
+            Scrapes(self._metrics),
+            Operations(self.relay),
+        ):
+            app.add_routes(room.routes())
         return app
 
     async def drain(self) -> None:
@@ -111,6 +147,7 @@ class Service:
 
     async def close(self) -> None:
         """Close every connection; nothing of the service is left after it."""
+        self._lag.stop()
         if self._sweeper is not None:
             self._sweeper.cancel()
         await tasks.settle(patience=1)
@@ -118,14 +155,28 @@ class Service:
             await client.close()
         await self._connections.close()
 
-    def _deploy(self, settings: Settings) -> Deployment:
+    def _deploy(self) -> Deployment:
+        """Who can be asked, by the settings and what the admin API changed of them."""
+        settings = self._overrides.apply(self._configured, PROVIDERS)
         known = endpoints.resolve(PROVIDERS, COMPATIBLE, settings, self._environ)
+        table = routing_table.build(settings, known)
         clients: dict[str, Client] = {
             name: factory.build(entry, self._connections)
             for name, entry in known.items()
             if isinstance(entry, Endpoint)
         }
-        return Deployment(known, clients)
+        self.shared.limits.follow(settings.providers)
+        return Deployment(known, clients, table)
+
+    def _redeploy(self) -> None:
+        """Put what is configured now into force; raises SettingsError and changes nothing."""
+        replaced = self.relay.deployment
+        self.relay.deployment = self._deploy()
+        for name, entry in self.relay.deployment.known.items():
+            if _key(entry) != _key(replaced.known.get(name)):
+                self.shared.health.key_changed(name)
+        # Streams that started with the old clients finish with them.
+        _ = tasks.spawn(self._retire(replaced), name="retire clients")
 
     async def _retire(self, deployment: Deployment) -> None:
         for stream in self.relay.store.live:
@@ -133,9 +184,53 @@ class Service:
         for client in deployment.clients.values():
             await client.close()
 
+    def _lagged(self, seconds: float, now: float) -> None:
+        """This process was late itself: nobody is to be called slow for it."""
+        self.shared.hedger.lag(seconds, now)
+        self._metrics.lag(seconds, now)
+
+    def _lists(self, provider: str, model: str) -> bool:
+        entry = self.relay.deployment.known.get(provider)
+        return entry is not None and any(model == listed.id for listed in entry.provider.models)
+
+    def _readings(self) -> Readings:
+        """What a scrape asks for; called later, when everything is there."""
+        return Readings(
+            streams=lambda: len(self.relay.store.live),
+            breakers=self._breakers,
+            denials=lambda: [(str(why), n) for why, n in self.shared.hedger.denials.items()],
+            budgets=lambda: self.shared.hedger.saved().items(),
+            limits=self._limits_left,
+            extra=lambda: [
+                (str(role), ratio)
+                for role, ratio in self._stats.extra_ratios(clock.monotonic()).items()
+            ],
+        )
+
+    def _breakers(self) -> Iterator[tuple[str, str, str]]:
+        health, now = self.shared.health, clock.monotonic()
+        for target in health.targets():
+            yield target.provider, target.model, health.standing(target, now).state.value
+
+    def _limits_left(self) -> Iterator[tuple[str, str, float]]:
+        now = clock.monotonic()
+        for name in self.relay.deployment.known:
+            standing = self.shared.limits.left(name, now)
+            for limit, of in (
+                ("requests", standing.requests),
+                ("tokens", standing.tokens),
+                ("streams", standing.streams),
+            ):
+                if of.left is not None:
+                    yield name, limit, of.left
+
     def _sweep(self) -> None:
         self.relay.store.sweep(clock.monotonic())
         self._sweeper = asyncio.get_running_loop().call_later(SWEEP, self._sweep)
+
+
+def _key(entry: Endpoint | Inactive | None) -> str | None:
+    return entry.key if isinstance(entry, Endpoint) else None
 
 
 def serve(settings: Settings, *, reload: Callable[[], Settings]) -> int:

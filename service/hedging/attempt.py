@@ -140,6 +140,11 @@ class Attempt:
         return self.call.attempt
 
     @property
+    def provider(self) -> str:
+        """Who is asked."""
+        return self.call.provider.name
+
+    @property
     def held(self) -> int:
         """Characters of output that are held back."""
         return _characters(self._buffer)

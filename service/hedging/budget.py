@@ -123,6 +123,11 @@ class Budget:
         """Opened by the first request of known cost, with as many of its kind."""
         self._burst = Burst(window=own.burst_window, floor=own.burst_floor)
 
+    @property
+    def hedges(self) -> float:
+        """How many hedges are saved up, their cost apart."""
+        return self._requests.balance
+
     def request(self, cost: float | None, cost_share: float, now: float) -> None:
         """A request that may be hedged has come.
 

@@ -121,6 +121,10 @@ class Hedger:
             budget = self._budgets[route] = Budget(self.settings.budget)
         return budget
 
+    def saved(self) -> dict[str, float]:
+        """How many hedges each route has saved up."""
+        return {route: budget.hedges for route, budget in self._budgets.items()}
+
     def lag(self, seconds: float, now: float) -> None:
         """The event loop ran something this much later than it was due."""
         self.overload.lag(seconds, now)

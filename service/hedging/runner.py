@@ -214,6 +214,7 @@ class Runner:
 
     def content(self, attempt: Attempt) -> None:
         """Listener: an attempt has its first content."""
+        self._shared.look()
         commands = self._race.content(attempt.number)
         if self._race.winner == attempt.number:
             self._watch.content(attempt.number, clock.monotonic())
@@ -223,6 +224,10 @@ class Runner:
         """Listener: an attempt is over by itself."""
         number, now = attempt.number, clock.monotonic()
         self._watch.ended(number, ending.error, now)
+        if ending.error is not None and ending.error.code is ErrorCode.AUTH_PROVIDER:
+            _log.error(
+                "%s refuses its key; it is not asked until the key changes", attempt.provider
+            )
         mode = None
         if ending.error is not None and self._race.winner == number:
             mode = self._break(number, ending.error, closing)
@@ -243,6 +248,7 @@ class Runner:
 
     def _due(self) -> None:
         self._armed = self._armed_for = None
+        self._shared.look()
         self._execute(self._race.timer(clock.monotonic()))
 
     # --- Commands ---
@@ -521,6 +527,7 @@ class Runner:
             use_case=plan.use_case,
             tier=plan.tier,
             substitute=entrant.choice.substitute is not None,
+            charged=_charged(entrant),
         )
 
     def _stream_end(self, command: FinishRace) -> StreamEnd:

@@ -5,15 +5,13 @@ the witnesses count. Every `Runner` is given the same `Shared`; what concerns it
 contenders and the watch that let it hedge, is made here from its plan.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Protocol, Self
+from typing import Self
 
-from adapters.catalog.prices import Prices as CatalogPrices
-from adapters.contract import Model, Provider
+from adapters.catalog.prices import Prices
+from adapters.contract import Model
 from adapters.dialects.prefill import GO_ON
-from adapters.events import Usage
 from adapters.request import ChatRequest, ImagePart, Strategy, UserMessage
 from service.hedging.delay import Key, size_of
 from service.hedging.exclusions import RequestFacts
@@ -23,18 +21,6 @@ from service.limits.provider_limits import Limits
 from service.routing.health import Health, Target
 from service.routing.plan import Choice, Plan
 from service.telemetry.attempts import AttemptFacts, Witness
-
-
-class Prices(Protocol):
-    """Who knows what a request is expected to cost, and what an attempt did cost."""
-
-    def estimate(
-        self, provider: Provider, model: Model, input_tokens: int, output_tokens: int, at: float
-    ) -> float | None:
-        """US dollars at catalog prices; None where no price is known. `at`: Unix seconds."""
-
-    def cost(self, provider: Provider, model: Model, usage: Usage, at: float) -> Decimal | None:
-        """US dollars: the provider's own statement, else its price; None where unknown."""
 
 
 class Learned:
@@ -53,6 +39,10 @@ class Learned:
         return estimate.quantile(0.5) if estimate.learned else None
 
 
+def _nobody_looks() -> None:
+    """Where the event loop is not watched."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
     """One per process."""
@@ -63,6 +53,8 @@ class Shared:
     witnesses: tuple[Witness, ...] = ()
     continue_prompt: str = GO_ON
     """Asked of a model that cannot be given the beginning of its own answer."""
+    look: Callable[[], None] = _nobody_looks
+    """Called before a measured time is used: tells the hedger if this process itself is late."""
 
     @property
     def health(self) -> Health:
@@ -75,7 +67,12 @@ class Shared:
             witness.attempt_over(facts)
 
     @classmethod
-    def fresh(cls, *witnesses: Witness, continue_prompt: str = GO_ON) -> Self:
+    def fresh(
+        cls,
+        *witnesses: Witness,
+        continue_prompt: str = GO_ON,
+        look: Callable[[], None] = _nobody_looks,
+    ) -> Self:
         """For a process that has just begun: nothing is learned, limited or spent."""
         limits = Limits()
         hedger = Hedger(
@@ -83,11 +80,12 @@ class Shared:
             headroom=lambda target, now: limits.headroom(target.provider, now, model=target.model),
         )
         return cls(
-            prices=CatalogPrices(),
+            prices=Prices(),
             hedger=hedger,
             limits=limits,
             witnesses=witnesses,
             continue_prompt=continue_prompt,
+            look=look,
         )
 
     def delay(self, plan: Plan, now: float) -> float:

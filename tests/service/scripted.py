@@ -134,7 +134,7 @@ def provider(name: str, *aliases: str) -> Provider:
         client="openai",
         dialect=OpenAIChat(),
         models=tuple(
-            Model(id=f"{name}-{alias}", alias=alias, images=True, context=100_000)
+            Model(id=f"{name}-{alias}", alias=alias, images=True, context=1_000_000)
             for alias in aliases or ("one",)
         ),
     )

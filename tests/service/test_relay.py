@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from adapters.dialects.gemini import Gemini
 from adapters.errors import RequestError, UpstreamError, make
 from adapters.events import (
     AttemptCommit,
@@ -262,12 +263,12 @@ async def test_a_bug_in_an_attempt_still_ends_its_stream() -> None:
 
 
 async def test_a_request_the_dialect_cannot_say_fails_without_an_attempt() -> None:
-    picture = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+    picture = {"type": "image_url", "image_url": {"url": "http://example.com/a.png"}}
     provider = Scripted(*chat("hi"))
-    blind = deployment({"openai": provider})
-    entry = blind.known["openai"]
-    object.__setattr__(entry.provider.models[0], "images", False)
-    stream, _ = Relay(Store(ttl=1), blind).open(
+    strict = deployment({"openai": provider})
+    entry = strict.known["openai"]
+    object.__setattr__(entry.provider, "dialect", Gemini())  # takes images over https only
+    stream, _ = Relay(Store(ttl=1), strict).open(
         ask(messages=[{"role": "user", "content": [picture]}])
     )
     await stream.over()

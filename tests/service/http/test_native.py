@@ -127,8 +127,10 @@ async def test_accept_json_gives_the_same_answer_folded() -> None:
 async def test_a_folded_answer_that_broke_off_is_a_200_that_says_so() -> None:
     async with native(Scripted(delta("half"), CUT)) as bench:
         headers = {"Accept": "application/json"}
-        asked = bench.session.post(bench.url + "/v1/streams", json=body(), headers=headers)
-        async with asked as response:
+        asked = body(after_commit="fail")
+        async with bench.session.post(
+            bench.url + "/v1/streams", json=asked, headers=headers
+        ) as response:
             answer = await response.json()
         assert response.status == 200
         assert (answer["content"], answer["status"]) == ("half", "failed")
