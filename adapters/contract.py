@@ -58,6 +58,8 @@ class Model:
     """Whether that name means the same weights everywhere."""
     prefill: bool = False
     """Goes on with a trailing assistant message instead of answering it."""
+    listed: bool = True
+    """Whether its provider's list of models names it; a preset, for one, is in none."""
     price_input: Decimal | None = None
     """US dollars per million input tokens, stated here or by the operator; None: the catalog's."""
     price_output: Decimal | None = None
@@ -102,6 +104,9 @@ class Provider:
     gateway in front of a provider may charge otherwise."""
     prices: str | None = None
     """The name under which its prices are listed; None: its own."""
+    list_path: str | None = "/models"
+    """Where its list of models is, relative to its address; None where it has none that tells what
+    it serves."""
     searches: int = 0
     """Paid web searches that every request does at least, whatever is asked."""
     retired: str | None = None

@@ -21,7 +21,7 @@ from typing_extensions import override
 from adapters.contract import Endpoint
 from adapters.registry import COMPATIBLE, PROVIDERS
 from adapters.request import AfterCommit, Complexity, Strategy, Tier, UseCase
-from service import ask, preview, remote
+from service import ask, clock, discovery, preview, remote
 from service.endpoints import Inactive, resolve
 from service.settings import Settings, SettingsError, load
 
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = options.run(options)
     except SettingsError as error:
         return _fail(2, str(error))
-    except remote.RemoteError as error:
+    except (remote.RemoteError, discovery.DiscoveryError) as error:
         return _fail(1, str(error))
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -81,6 +81,50 @@ def _providers(options: argparse.Namespace) -> int:
     for name, status, remark in rows:
         print(f"{name:12} {status:9} {remark}".rstrip())
     return 0
+
+
+def _models(options: argparse.Namespace) -> int:
+    _read_env_file(options.env_file)
+    settings = _settings(options)
+    endpoints = _chosen(options.provider, settings)
+    # Imports the price list, 0.3 s of work that other commands do not need.
+    from service import models  # noqa: PLC0415 - see above
+
+    now = clock.now_ms() / 1000
+    known = models.known(endpoints, discovery.load(settings.server.data / discovery.FILE), now)
+    if options.json:
+        print(models.as_json(known).decode())
+        return 0
+    for line in models.lines(known):
+        print(line)
+    return 0
+
+
+def _refresh(options: argparse.Namespace) -> int:
+    _read_env_file(options.env_file)
+    settings = _settings(options)
+    endpoints = _chosen(options.provider, settings)
+    if options.provider is None:
+        endpoints = {name: each for name, each in endpoints.items() if isinstance(each, Endpoint)}
+    file = settings.server.data / discovery.FILE
+    # Imports an HTTP client, 0.5 s of work that other commands do not need.
+    from service import refresh  # noqa: PLC0415 - see above
+
+    refreshed = refresh.run(endpoints, _discovered(file), now_ms=clock.now_ms())
+    for line in refreshed.lines():
+        print(line)
+    if not refreshed.succeeded:
+        return _fail(1, "no provider gave its list of models")
+    discovery.save(file, refreshed.discovery)
+    return 0
+
+
+def _discovered(file: Path) -> discovery.Discovery:
+    """What was found before; a file that is spoilt is one to be made anew."""
+    try:
+        return discovery.load(file)
+    except discovery.DiscoveryError:
+        return discovery.NOTHING
 
 
 def _ask(options: argparse.Namespace) -> int:
@@ -139,6 +183,18 @@ def _read_env_file(path: Path | None) -> None:
     if not path.is_file():
         raise SettingsError(f"--env-file: {path} is not a file")
     load_dotenv(path, override=False, interpolate=False)
+
+
+def _chosen(name: str | None, settings: Settings) -> dict[str, Endpoint | Inactive]:
+    """All providers as configured, or the one of that name."""
+    endpoints = resolve(PROVIDERS, COMPATIBLE, settings, os.environ)
+    if name is None:
+        return endpoints
+    if name not in endpoints:
+        raise SettingsError(
+            f"--provider: {name!r} is not a provider; must be one of {', '.join(endpoints)}"
+        )
+    return {name: endpoints[name]}
 
 
 def _rows_of_settings(settings: Settings) -> list[Row]:
@@ -225,6 +281,21 @@ def _parser() -> argparse.ArgumentParser:
     providers.add_argument("--url", help="ask the service there, not the configuration here")
     _add_configuration(providers)
 
+    models = commands.add_parser("models", help="every known model, what it can do and costs")
+    models.set_defaults(run=_models)
+    models.add_argument("--json", action="store_true", help="print a JSON array")
+    _add_catalog(models)
+
+    catalog = commands.add_parser("catalog", help="keep the list of models up to date")
+    actions = catalog.add_subparsers(required=True, metavar="ACTION")
+    refresh = actions.add_parser(
+        "refresh",
+        help="ask the providers which models they serve",
+        description="Ask every provider with a key which models it serves, and keep the answers.",
+    )
+    refresh.set_defaults(run=_refresh)
+    _add_catalog(refresh)
+
     check = commands.add_parser("check-config", help="validate and print the effective settings")
     check.set_defaults(run=_check_config)
     _add_configuration(check)
@@ -267,6 +338,12 @@ def _latency(text: str) -> str | dict[str, object]:
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is not JSON: {error}") from None
     return parsed
+
+
+def _add_catalog(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--provider", metavar="NAME", help="only this one")
+    parser.add_argument("--data", metavar="DIR", help="the data folder (default ./data)")
+    _add_configuration(parser)
 
 
 def _add_configuration(parser: argparse.ArgumentParser) -> None:

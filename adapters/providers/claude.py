@@ -44,6 +44,7 @@ PROVIDER = Provider(
     # Fable cannot be told.
     cancel_billing="stops",
     prices="anthropic",
+    list_path="/v1/models",
     models=(
         replace(
             _CLAUDE,

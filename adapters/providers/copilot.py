@@ -62,6 +62,8 @@ PROVIDER = Provider(
     ),
     cancel_billing="stops",
     prices="azure",
+    # Its list tells what could be deployed, not what is.
+    list_path=None,
     models=(
         # Unlike OpenAI's own, it takes no effort `none` [litellm].
         replace(

@@ -36,5 +36,6 @@ PROVIDER = Provider(
         # Eight times as slow, to watch hedging and deadlines at work.
         replace(_DEMO, id="demo-slow", alias="slow"),
     ),
+    list_path=None,
     unlisted=Model(id="", images=True, reasoning="optional"),
 )

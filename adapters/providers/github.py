@@ -21,5 +21,6 @@ PROVIDER = Provider(
     # The id its documents used to the end (cybersemics/em#4578).
     models=(Model(id="openai/gpt-4.1", alias="gpt-4.1", images=True, family="gpt"),),
     unlisted=Model(id="", images=True),
+    list_path=None,
     retired="retired by GitHub on 2026-07-30",
 )

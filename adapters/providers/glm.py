@@ -38,6 +38,7 @@ PROVIDER = Provider(
         )
     ),
     prices="zai",
+    list_path=None,
     models=(
         Model(
             id="glm-5.3",

@@ -127,7 +127,7 @@ PROVIDER = Provider(
             same_as="grok-4.7",
         ),
         *(
-            Model(id=preset, images=True, reasoning="optional", quality=quality)
+            Model(id=preset, images=True, reasoning="optional", quality=quality, listed=False)
             for preset, quality in _PRESETS.items()
         ),
     ),

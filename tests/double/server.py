@@ -23,6 +23,7 @@ from aiohttp.http import RawRequestMessage
 from typing_extensions import override
 
 from tests.double.exchange import Exchange
+from tests.double.listing import listing, lists
 from tests.double.paths import BASE_PATHS, Route, route_of
 from tests.double.script import DEFAULT, Script, http_answer
 from tests.double.seen import PATIENCE, Seen, as_sent
@@ -51,6 +52,8 @@ class Double:
         """Know nothing yet: every request gets the default answer."""
         self.requests: list[Seen] = []
         """Every request, in the order of arrival."""
+        self.models: list[str] = []
+        """What a GET for the list of models names."""
         self.default = DEFAULT
         """What is played where nothing else was said."""
         self._speaks = speaks
@@ -228,6 +231,9 @@ class Double:
 
     def _steps(self, seen: Seen) -> Steps:
         route = seen.route
+        if seen.method == "GET" and lists(seen.path):
+            script = self._queue.popleft() if self._queue else listing(seen, self.models)
+            return script.steps(voice_for("openai", "chat"), seen.ask)
         if route is None:
             return _NO_SUCH_PATH.steps(voice_for("openai", "chat"), seen.ask)
         script = self._chosen(seen)

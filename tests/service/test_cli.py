@@ -4,6 +4,7 @@ The installed script runs as a process of its own where the process is the point
 streams, a signal); the rest calls `main`, in an empty folder and an environment without keys.
 """
 
+import asyncio
 import os
 import re
 import signal
@@ -22,11 +23,14 @@ from typing_extensions import override
 
 from adapters.registry import FIFTEEN
 from service.cli import main
+from tests.double.errors import Kind
+from tests.double.script import http_error
+from tests.double.server import Double
 
 TAILRACE = Path(sys.executable).with_name("tailrace")
 # No keys, no settings; COVERAGE_* so that these processes are measured too.
 BARE = {k: v for k, v in os.environ.items() if k == "PATH" or k.startswith("COVERAGE_")}
-COMMANDS = ("serve", "ask", "plan", "providers", "check-config")
+COMMANDS = ("serve", "ask", "plan", "providers", "models", "catalog", "check-config")
 
 
 def run(
@@ -68,6 +72,18 @@ def serving(folder: Path, **environ: str) -> Iterator[tuple[str, subprocess.Pope
             yield found[0], process
         finally:
             process.terminate()
+
+
+def kept() -> bytes | None:
+    """What a refresh kept, in the folder that one is in."""
+    file = Path("data/catalog.json")
+    return file.read_bytes() if file.exists() else None
+
+
+def spoil() -> None:
+    """Leave something else where a refresh keeps what it found."""
+    Path("data").mkdir()
+    Path("data/catalog.json").write_text("{", encoding="utf-8")
 
 
 def interrupt_at_first_word(url: str) -> int:
@@ -373,3 +389,84 @@ def test_providers_are_listed_from_the_configuration_with_what_is_missing(
     assert rows["github"] == "retired retired by GitHub on 2026-07-30"
     assert rows["groq"] == "disabled"
     assert rows["demo"].startswith("active demo")
+
+
+@pytest.mark.usefixtures("alone")
+def test_models_are_listed_with_the_configured_ones_at_the_price_that_is_stated(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("tailrace.toml").write_text(
+        "[providers.ollama]\nbase_url = 'http://localhost:11434/v1'\n"
+        "[[providers.ollama.models]]\nid = 'qwen3:8b'\nprice_input = 0\nprice_output = 0.5\n",
+        encoding="utf-8",
+    )
+    assert main(["models"]) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert table[0].startswith("PROVIDER ")
+    assert [line.split()[0] for line in table if " sonnet " in line] == ["claude"]
+    own = next(line.split() for line in table if line.startswith("ollama"))
+    assert own[2] == "qwen3:8b"
+    assert own[-4:] == ["0", "-", "0.5", "stated"]
+    assert main(["models", "--provider", "ollama", "--json"]) == 0
+    (row,) = orjson.loads(capsys.readouterr().out)
+    assert row["price"]["output"] == "0.5"
+
+
+@pytest.mark.parametrize("command", [["models"], ["catalog", "refresh"]])
+@pytest.mark.usefixtures("alone")
+def test_a_provider_that_nobody_knows_is_refused_with_those_that_are_known(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, "--provider", "closedai"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("tailrace: --provider: 'closedai' is not a provider; must be one of")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.usefixtures("alone")
+async def test_a_refresh_asks_those_with_a_key_and_what_they_said_is_listed(
+    double: Double, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GROQ_API_KEY", "test-key-groq")
+    monkeypatch.setenv("GROQ_BASE_URL", double.base_url("groq"))
+    double.models = ["openai/gpt-oss-120b", "qwen/qwen3.8-27b", "llama-9"]
+    assert await asyncio.to_thread(main, ["catalog", "refresh"]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"^groq +3 listed, 1 new, 1 gone: openai/gpt-oss-20b$", said, re.MULTILINE)
+    assert [seen.key for seen in double.requests] == ["test-key-groq"]
+    assert kept() is not None
+    assert main(["models", "--provider", "groq"]) == 0
+    listed = capsys.readouterr().out
+    assert re.search(r"gpt-oss-20b .* gone$", listed, re.MULTILINE)
+    assert re.search(r"llama-9 .* unlisted$", listed, re.MULTILINE)
+
+
+@pytest.mark.usefixtures("alone")
+async def test_a_refresh_that_nobody_answers_fails_and_leaves_the_file_as_it_was(
+    double: Double, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GROQ_API_KEY", "test-key-groq")
+    monkeypatch.setenv("GROQ_BASE_URL", double.base_url("groq"))
+    double.script(http_error(Kind.AUTH))
+    assert await asyncio.to_thread(main, ["catalog", "refresh", "--provider", "groq"]) == 1
+    said = capsys.readouterr()
+    assert said.out.startswith("groq         failed: ")
+    assert said.err == "tailrace: no provider gave its list of models\n"
+    assert "test-key-groq" not in said.out
+    assert kept() is None
+
+
+@pytest.mark.usefixtures("alone")
+async def test_a_spoilt_catalog_file_is_one_line_and_a_refresh_makes_it_anew(
+    double: Double, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GROQ_API_KEY", "test-key-groq")
+    monkeypatch.setenv("GROQ_BASE_URL", double.base_url("groq"))
+    spoil()
+    assert main(["models"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("tailrace: data/catalog.json: ")
+    assert said.count("\n") == 1
+    double.models = ["openai/gpt-oss-120b"]
+    assert await asyncio.to_thread(main, ["catalog", "refresh"]) == 0
+    assert main(["models"]) == 0
