@@ -1,6 +1,7 @@
 """What an operator can set: one frozen tree of sections, read once and handed around whole.
 
-Four layers, the later ones winning: the defaults below, `tailrace.toml`, the environment
+Four layers, the later ones winning: the defaults (those below, and the routing table in
+`defaults.toml` beside this module), `tailrace.toml`, the environment
 (`TAILRACE_<SECTION>__<FIELD>`, so `TAILRACE_SERVER__PORT`), command-line flags. `load` merges them
 field by field, remembers where each value came from and validates the result once, so that a bad
 value can be answered with one line: the key, where it was set, the value, what is allowed. Nothing
@@ -21,6 +22,7 @@ import reprlib
 import tomllib
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -38,6 +40,8 @@ from pydantic import (
     field_validator,
 )
 from pydantic_core import ErrorDetails
+
+from adapters.request import Complexity, Strategy, Tier, UseCase
 
 PREFIX = "TAILRACE_"
 KIB = 1024
@@ -63,6 +67,8 @@ Count = Annotated[int, Field(ge=1)]
 Bytes = Annotated[int, Field(ge=KIB)]
 DollarsPerMillion = Annotated[Decimal, Field(ge=0, le=100_000, allow_inf_nan=False)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Preferences = Annotated[Texts, Field(min_length=1, max_length=64)]
+Dollars = Annotated[float, Field(gt=0, le=1_000, allow_inf_nan=False)]
 ProviderName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$")]
 
 
@@ -274,6 +280,63 @@ class ProviderSettings(Section):
         return _split(value)
 
 
+class Row(Section):
+    """`[use_cases.<name>.<tier>]`: another preference for one budget tier."""
+
+    prefer: Preferences
+    """Who answers, best first: `<provider>` or `<provider>/<alias or id>`."""
+
+
+class UseCaseSettings(Section):
+    """`[use_cases.<name>]`: who answers such requests, and what they are like."""
+
+    complexity: Complexity
+    """Class of answers it wants."""
+
+    expected_output_tokens: Count
+    """What an answer takes, tokens; a request's `max_tokens` bounds it."""
+
+    prefer: Preferences
+    """Who answers, best first: `<provider>` or `<provider>/<alias or id>`. It ranks and never
+    restricts."""
+
+    latency: Strategy | None = None
+    """Strategy of requests that name none. Default normal."""
+
+    ultra_economy: Row | None = None
+    economy: Row | None = None
+    standard: Row | None = None
+    premium: Row | None = None
+    enterprise: Row | None = None
+
+    def preferred(self, tier: Tier) -> tuple[str, ...]:
+        """The names for a tier: its own, else the row's."""
+        own: Row | None = getattr(self, tier.value)
+        return self.prefer if own is None else own.prefer
+
+
+class Tiers(Section):
+    """`[tiers]`: the most that a request may be estimated to cost, US dollars."""
+
+    ultra_economy: Dollars
+    economy: Dollars
+    standard: Dollars
+    premium: Dollars
+    enterprise: Dollars
+
+
+class PresetSettings(Section):
+    """`[presets.<name>]`: what a request may ask for under one name, `preset:<name>`."""
+
+    use_case: UseCase = UseCase.CONVERSATION
+    tier: Tier = Tier.STANDARD
+    latency: Strategy | None = None
+    """Default: the use case's."""
+
+    system: Annotated[str, StringConstraints(strip_whitespace=True)] = ""
+    """System prompt of requests that bring none."""
+
+
 class Settings(Section):
     """Everything. `load` builds it."""
 
@@ -281,6 +344,13 @@ class Settings(Section):
     streams: Streams = Streams()
     websocket: Websocket = Websocket()
     providers: dict[ProviderName, ProviderSettings] = Field(default_factory=dict)
+    tiers: Tiers = Field(default_factory=lambda: _packaged("tiers"), validate_default=True)
+    use_cases: dict[UseCase, UseCaseSettings] = Field(
+        default_factory=lambda: _packaged("use_cases"), validate_default=True
+    )
+    presets: dict[ProviderName, PresetSettings] = Field(
+        default_factory=lambda: _packaged("presets"), validate_default=True
+    )
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
@@ -328,6 +398,8 @@ def load(
     """
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
+    for key, value in _leaves(_defaults()):
+        _put(values, key.split("."), value)
     in_file = _from_file(path) if path else ()
     for key, value, origin in (*in_file, *_from_environ(environ), *_from_flags(flags or {})):
         _put(values, key.split("."), value)
@@ -338,6 +410,18 @@ def load(
         raise SettingsError(_explain(error.errors(include_url=False), origins)) from None
     settings.remember(origins)
     return settings
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    """The packaged `defaults.toml`; not to be changed."""
+    packaged = Path(__file__).with_name("defaults.toml")
+    return tomllib.loads(packaged.read_text(encoding="utf-8"))
+
+
+def _packaged(section: str) -> Any:  # noqa: ANN401 - pydantic validates it
+    """A section of the packaged defaults, for settings that are made without `load`."""
+    return _defaults()[section]
 
 
 def _from_file(path: Path) -> Iterator[Leaf]:
@@ -429,16 +513,18 @@ def _shown(value: object, path: list[int | str]) -> str:
 
 def _section(path: list[int | str]) -> type[Section]:
     """The model of the table at a path."""
-    match path:
-        case ["server"]:
-            return Server
-        case ["streams"]:
-            return Streams
-        case ["websocket"]:
-            return Websocket
-        case ["providers", _]:
-            return ProviderSettings
-        case ["providers", _, "models", _]:
-            return ModelSettings
-        case _:
-            return Settings
+    return _SECTIONS.get((str(path[0]), len(path)), Settings) if path else Settings
+
+
+_SECTIONS: Mapping[tuple[str, int], type[Section]] = {
+    ("server", 1): Server,
+    ("streams", 1): Streams,
+    ("websocket", 1): Websocket,
+    ("tiers", 1): Tiers,
+    ("use_cases", 2): UseCaseSettings,
+    ("use_cases", 3): Row,
+    ("presets", 2): PresetSettings,
+    ("providers", 2): ProviderSettings,
+    ("providers", 4): ModelSettings,
+}
+"""By the name of the table at the top, and how deep the path goes."""
