@@ -222,7 +222,7 @@ class Substitution(msgspec.Struct, frozen=True, kw_only=True):
 
     provider: str
     model: str
-    kinship: Literal["same_weights", "same_name", "same_family", "same_class"]
+    kinship: Literal["same_weights", "same_name", "same_family", "same_class", "other"]
     """What the two models have in common; `same_name` may differ in quantisation and context."""
 
 

@@ -7,7 +7,7 @@ becomes of the connection that asked for it.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from adapters.contract import Client
 from adapters.errors import RequestError, make
@@ -17,8 +17,12 @@ from service import clock, ids
 from service.hedging.runner import Runner
 from service.hedging.shared import Learned, Shared
 from service.routing import policy, shown
+from service.routing import table as routing_table
 from service.routing.plan import Plan
+from service.routing.roster import Known
+from service.routing.table import Table
 from service.routing.view import View
+from service.settings import Settings
 from service.streams.log import MAX_BYTES, MAX_EVENTS, StreamLog
 from service.streams.store import Store
 from service.streams.stream import Stream
@@ -42,9 +46,11 @@ class Ask:
 class Deployment:
     """Who can be asked: replaced whole when the configuration changes."""
 
-    known: policy.Known
+    known: Known
     clients: Mapping[str, Client]
     """By provider name; one for every active provider."""
+    table: Table = field(default_factory=lambda: routing_table.build(Settings(), {}))
+    """What routing goes by; the packaged one unless told otherwise."""
 
 
 class Relay:
@@ -122,13 +128,8 @@ class Relay:
 
     def _decide(self, request: ChatRequest, deployment: Deployment, *, shift: bool) -> Plan:
         now = clock.monotonic()
-        del shift
-        plan = replace(
-            policy.plan(request, deployment.known),
-            latency=request.latency,
-            width=request.latency.max_attempts or 2,
-            max_attempts=request.latency.max_attempts or 6,
-        )
+        table, known, at = deployment.table, deployment.known, clock.now_ms() / 1000
+        plan = policy.plan(request, table, known, self._view, now, at, shift=shift)
         if plan.latency.strategy is not Strategy.HEDGE:
             return plan
         return replace(plan, hedge_after_s=self.shared.delay(plan, now))

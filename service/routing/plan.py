@@ -44,6 +44,8 @@ class Kinship(StrEnum):
     """The same model by name; quantisation, context and price may differ."""
     SAME_FAMILY = "same_family"
     SAME_CLASS = "same_class"
+    OTHER = "other"
+    """Nothing but that it can answer."""
 
 
 @dataclass(frozen=True, slots=True)

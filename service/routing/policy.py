@@ -1,96 +1,251 @@
-"""Which provider answers: a table of expectations, then any that is active.
+"""Which provider answers: a table of preferences, then any that is active.
 
-For `auto` the use case's first choice answers if it is active, else the next of its row, else any
-active provider in the registry's order; `demo` only where no key at all is set. The table ranks,
-it never restricts. Everything that was passed over is named with its reason, because "why not that
-one" is the first question anybody asks of a router.
+For `auto` the use case's row comes in its order, then every other active provider with the model
+nearest to the class that is wanted. The table ranks, it never restricts. Behind the first choice
+come the hosts of the same model, so that a hedge or a failover stays with it; where it cannot
+serve, others stand in by how close they are (`substitution`). A `complexity` in the request moves
+those below that class behind those that reach it. Live health has the last word on the order,
+except where the caller gave one.
+
+Preference outranks price, because a cap already bounds the price: what is cheapest under the cap
+is seldom what was wanted, and what is wanted is seldom what is cheapest. Everything passed over is
+named with its reason: "why not that one" is the first question anybody asks of a router.
+
+Deciding only: the moment comes in as a `View` and two times. Nothing is kept between decisions but
+what `Health` keeps of those that are carried out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from adapters.contract import Endpoint
 from adapters.errors import RequestError, make
 from adapters.events import ErrorCode, Phase
-from adapters.request import ChatRequest, UseCase
-from service.endpoints import Inactive
-from service.routing.plan import Choice, Plan, Reason, Skipped
-from service.routing.target import Auto, Bare, Pinned, Target, parse
+from adapters.request import ChatRequest, Strategy
+from service.routing import presets
+from service.routing.health import State, Target
+from service.routing.plan import Choice, Plan, Skipped, Substitute
+from service.routing.refusal import nobody
+from service.routing.roster import DEMO, Known, Offer, Roster, distance
+from service.routing.sieve import Able, Sieve, needs
+from service.routing.substitution import closest_first, kinship, relatives
+from service.routing.table import QUALITY, Preference, Table
+from service.routing.target import Auto, Bare, Pinned, Preset, Wanted, parse
+from service.routing.view import View
 
-DEMO = "demo"
+MOST_ATTEMPTS = 6
+"""Of a request that does not say: the first, a hedge, and four that may fail."""
 
-Known = Mapping[str, Endpoint | Inactive]
-"""Every known provider by name, in the registry's order, `demo` last."""
-
-EXPECTED: Mapping[UseCase, tuple[tuple[str, str | None], ...]] = {
-    UseCase.CONVERSATION: (("groq", None), ("openai", None), ("mistral", None)),
-    UseCase.CODE_GENERATION: (("deepseek", None), ("claude", "sonnet"), ("openai", None)),
-    UseCase.ANALYSIS: (("claude", "sonnet"), ("openai", None), ("gemini", "pro")),
-    UseCase.SUMMARIZATION: (("gemini", "flash"), ("mistral", "small"), ("groq", None)),
-    UseCase.CLASSIFICATION: (("qwen", None), ("groq", "qwen3.8-27b"), ("gemini", "flash")),
-    UseCase.TRANSLATION: (("mistral", "large"), ("gemini", "flash"), ("openai", None)),
-    UseCase.QUESTION_ANSWERING: (("openai", None), ("claude", "sonnet"), ("groq", None)),
-    UseCase.CREATIVE_WRITING: (("claude", "sonnet"), ("openai", None), ("mistral", "large")),
-    UseCase.DATA_EXTRACTION: (("mistral", "small"), ("openai", None), ("gemini", "flash")),
-    UseCase.WEB_SEARCH: (("perplexity", None), ("openai", None), ("gemini", "flash")),
-    UseCase.LONG_CONTEXT: (("kimi", None), ("gemini", "pro"), ("claude", "sonnet")),
-    UseCase.EXPERT: (("claude", "opus"), ("openai", None), ("gemini", "pro")),
-}
-"""Use case -> (provider, alias or its first model), best first: what existing callers of the
-coordination API expect of it."""
+RACERS = 2
+"""How many a race starts that does not say."""
 
 
-def plan(request: ChatRequest, known: Known) -> Plan:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    """One request to decide about."""
+
+    request: ChatRequest
+    """In effect."""
+    row: tuple[Preference, ...]
+    quality: int
+    """The class that is wanted."""
+    roster: Roster
+    sieve: Sieve
+    view: View
+    now: float
+    shift: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """Who may answer, in order; empty: nobody."""
+
+    policy: str
+    ables: Sequence[Able]
+    capped: bool = True
+    first: Offer | None = None
+    """The first choice, where it cannot serve."""
+
+
+def plan(
+    request: ChatRequest,
+    table: Table,
+    known: Known,
+    view: View,
+    now: float,
+    at: float,
+    *,
+    shift: bool,
+) -> Plan:
     """Decide who may answer.
 
-    Raises RequestError: `no_candidates` (422) naming what is missing, `not_found` for a model that
-    nobody lists, `invalid_request` for a `model` form or provider name that does not exist.
+    Args:
+        request: As the client sent it.
+        table: The configuration.
+        known: Everybody there is; where it is replaced, all that was derived from it is made anew.
+        view: The moment.
+        now: Monotonic seconds.
+        at: Unix seconds, for prices.
+        shift: Whether the request is carried out, and so counts for how live health shares traffic
+            out; False for a plan that is only shown.
+
+    Raises:
+        RequestError: `no_candidates` (422 naming what is missing, or 503 with a time to come back),
+            `over_budget` (422), `not_found` for a model that nobody lists or an unknown preset,
+            `invalid_request` for a `model` form or provider name that does not exist.
     """
     _check_names(request, known)
-    target = parse(request.model, known)
-    if request.latency.providers is not None:
-        return _ordered(request.latency.providers, target, request, known)
-    match target:
-        case Pinned(provider, model):
-            return _pinned(provider, model, request, known)
-        case Bare(model):
-            return _bare(model, request, known)
-        case Auto(use_case):
-            return _auto(use_case or request.use_case, request, known)
-
-
-def _auto(use_case: UseCase, request: ChatRequest, known: Known) -> Plan:
-    row = EXPECTED[use_case]
-    ranked = [*row, *((name, None) for name in known if name not in dict(row))]
-    choices, skipped = _sift(ranked, request, known)
-    if not choices:
-        choices = _demo(known, request)
-    if not choices:
-        raise _nobody(skipped)
-    first = row[0][0]
-    preferred = next((skip for skip in skipped if skip.provider == first), None)
-    return Plan(
-        policy=f"table:{use_case}",
-        choices=choices,
+    wanted = parse(request.model, known)
+    effective = presets.apply(request, wanted, table)
+    request = effective.request
+    entry = table.use_cases[request.use_case]
+    tier = request.budget_tier
+    sieve = Sieve(request, needs(request, entry.output_tokens, table.caps[tier]), view, now, at)
+    case = _Case(
         request=request,
-        skipped=skipped,
-        preferred=preferred,
+        row=entry.prefer[tier],
+        quality=QUALITY[request.complexity or entry.complexity],
+        roster=table.roster(known),
+        sieve=sieve,
+        view=view,
+        now=now,
+        shift=shift,
     )
+    verdict = _decide(wanted, case)
+    if not verdict.ables:
+        raise nobody(sieve)
+    return _written(verdict, case, effective.route)
 
 
-def _pinned(provider: str, model: str | None, request: ChatRequest, known: Known) -> Plan:
-    if model is None:
-        model = dict(EXPECTED[request.use_case]).get(provider)
-    choices, skipped = _sift([(provider, model)], request, known, demo=True)
-    if not choices:
-        raise _nobody(skipped)
-    return Plan(policy="pinned", choices=choices, request=request, skipped=skipped)
+def _decide(wanted: Wanted, case: _Case) -> _Verdict:
+    if case.request.latency.providers is not None:
+        return _ordered(case.request.latency.providers, wanted, case)
+    match wanted:
+        case Pinned(provider, model):
+            return _pinned(provider, model, case)
+        case Bare(model):
+            return _bare(model, case)
+        case Auto() | Preset():
+            return _auto(case)
 
 
-def _bare(model: str, request: ChatRequest, known: Known) -> Plan:
-    ranked: list[tuple[str, str | None]] = [
-        (name, model) for name, entry in known.items() if _lists(entry, model)
+# --- The table ------------------------------------------------------------------------------
+
+
+def _auto(case: _Case) -> _Verdict:
+    policy = f"table:{case.request.use_case}"
+    row = _row(case)
+    if not row:
+        return _Verdict(policy, _in_live_order(_unnamed((), case), case) or _demo(case))
+    # One that cannot for the moment is not replaced by its sibling yet: closer kin come first.
+    leader, *others = (case.sieve.first(offers, waits=True) for offers in row)
+    first = row[0][0]
+    ranked = _ranked(first, leader, [able for able in others if able is not None], case)
+    if case.request.complexity is not None:
+        ranked.sort(key=lambda able: able.offer.model.quality < case.quality)
+    ables = _in_live_order(ranked, case) or _demo(case)
+    return _Verdict(policy, ables, first=None if leader in ables else first)
+
+
+def _ranked(first: Offer, leader: Able | None, others: Sequence[Able], case: _Case) -> list[Able]:
+    """In order of preference: who leads the row, its kin, who else the row names, all others."""
+    if leader is not None and not leader.open:
+        named = [leader, *_hosts(leader, case), *others]
+        return _unique([*named, *_unnamed(named, case)])
+    named = [*others, *_stand_ins(first, others, case)]
+    front = [] if leader is None else [leader]
+    ranked = closest_first(first.model, [*named, *_unnamed([*front, *named], case)])
+    return _unique([*front, *ranked])
+
+
+def _row(case: _Case) -> list[tuple[Offer, ...]]:
+    """For each permitted preference, its provider's offers, the one that is meant first."""
+    row = [
+        _offers(preference.provider, preference.model, case)
+        for preference in case.row
+        if preference.provider in case.roster.known and not case.sieve.excluded(preference.provider)
     ]
-    if not ranked:
+    if case.request.complexity is not None:
+        row.sort(key=lambda offers: offers[0].model.quality < case.quality)
+    return row
+
+
+def _offers(provider: str, model: str | None, case: _Case) -> tuple[Offer, ...]:
+    """A provider's offers, a named one first, then the nearest to the class that is wanted."""
+    fitting = case.roster.fitting(provider, case.quality)
+    named = None if model is None else case.roster.listed(provider, model)
+    if named is None:
+        return fitting
+    return (named, *(offer for offer in fitting if offer is not named))
+
+
+def _hosts(leader: Able, case: _Case) -> list[Able]:
+    """Others who host the first choice's model, the best off first."""
+    offers = (o for o in case.roster.hosts(leader.offer.model) if o is not leader.offer)
+    ables = (case.sieve.first((offer,)) for offer in offers)
+    return sorted((able for able in ables if able is not None), key=Able.merit)
+
+
+def _stand_ins(first: Offer, others: Sequence[Able], case: _Case) -> list[Able]:
+    """The kin of a first choice that cannot serve: one of each provider's, the closest.
+
+    Between hosts that are as close, the better off comes first.
+    """
+    kin = relatives(first, case.roster)
+    related = {offer.target for offer in kin}
+    served = {able.offer.target.provider for able in others if able.offer.target in related}
+    found: list[Able] = []
+    for offer in kin:
+        if offer.target.provider not in served:
+            able = case.sieve.first((offer,))
+            if able is not None:
+                served.add(offer.target.provider)
+                found.append(able)
+    quality = first.model.quality
+    return sorted(found, key=lambda a: (distance(a.offer.model.quality, quality), a.merit()))
+
+
+def _unnamed(seated: Iterable[Able], case: _Case) -> list[Able]:
+    """Everybody who has no place yet, by nearness of class, health, speed and cost."""
+    served = {able.offer.target.provider for able in seated}
+    ables = (
+        case.sieve.first(case.roster.fitting(name, case.quality))
+        for name in case.roster.names
+        if name not in served
+    )
+    found = [able for able in ables if able is not None]
+    found.sort(key=lambda a: (distance(a.offer.model.quality, case.quality), a.merit()))
+    return found
+
+
+def _unique(ables: Iterable[Able]) -> list[Able]:
+    """Each target once, where it comes first."""
+    unique: dict[Target, Able] = {}
+    for able in ables:
+        unique.setdefault(able.offer.target, able)
+    return list(unique.values())
+
+
+def _demo(case: _Case) -> Sequence[Able]:
+    """The built-in answer, for where no key at all is set."""
+    if case.roster.real or DEMO not in case.roster.known:
+        return ()
+    able = case.sieve.first(case.roster.fitting(DEMO, case.quality))
+    return () if able is None else (able,)
+
+
+# --- The caller's own choice ----------------------------------------------------------------
+
+
+def _pinned(provider: str, model: str | None, case: _Case) -> _Verdict:
+    able = _named(provider, model, case)
+    ables = () if able is None else (able,)
+    return _Verdict("pinned", ables, capped=model is None or _tier_given(case))
+
+
+def _bare(model: str, case: _Case) -> _Verdict:
+    """Everybody who serves a model, its home first, then the best off."""
+    offers = case.roster.serving(model)
+    if not offers:
         raise RequestError(
             make(
                 ErrorCode.NOT_FOUND,
@@ -100,69 +255,144 @@ def _bare(model: str, request: ChatRequest, known: Known) -> Plan:
                 phase=Phase.BEFORE_STREAM,
             )
         )
-    choices, skipped = _sift(ranked, request, known)
-    if not choices:
-        raise _nobody(skipped)
-    return Plan(policy="model", choices=choices, request=request, skipped=skipped)
+    capped = _tier_given(case)
+    found = [case.sieve.first((offer,), capped=capped) for offer in offers]
+    ables = [able for able in found if able is not None]
+    ables.sort(key=lambda able: (not case.roster.at_home(able.offer), able.merit()))
+    return _Verdict("model", _in_live_order(ables, case), capped=capped)
 
 
-def _ordered(providers: list[str], target: Target, request: ChatRequest, known: Known) -> Plan:
+def _ordered(providers: Sequence[str], wanted: Wanted, case: _Case) -> _Verdict:
     """The caller's own order: no reordering, skipping only what cannot run.
 
     A `model` that pins a provider says the opposite of an order with others in it.
     """
-    ranked: list[tuple[str, str | None]] = []
+    found: list[Able | None] = []
+    pinned = True
     for name in providers:
-        provider, slash, model = name.partition("/")
-        if isinstance(target, Pinned) and provider != target.provider:
-            raise _contradiction(name, target)
-        wanted = model if slash and model != "auto" else None
-        if wanted is None and not isinstance(target, Auto):
-            wanted = target.model
-        ranked.append((provider, wanted))
-    choices, skipped = _sift(ranked, request, known, demo=True)
-    if not choices:
-        raise _nobody(skipped)
-    return Plan(policy="ordered", choices=choices, request=request, skipped=skipped)
+        provider, slash, named = name.partition("/")
+        if isinstance(wanted, Pinned) and provider != wanted.provider:
+            raise _contradiction(name, wanted)
+        model = named if slash and named != "auto" else None
+        if model is None and isinstance(wanted, Pinned | Bare):
+            model = wanted.model
+        pinned = pinned and model is not None
+        found.append(_named(provider, model, case))
+    ables = _unique(able for able in found if able is not None)
+    return _Verdict("ordered", _without_open(ables, case), capped=not pinned or _tier_given(case))
 
 
-def _sift(
-    ranked: list[tuple[str, str | None]],
-    request: ChatRequest,
-    known: Known,
-    *,
-    demo: bool = False,
-) -> tuple[tuple[Choice, ...], tuple[Skipped, ...]]:
-    """Part the ranked into those that can run and those that cannot, with the reason."""
-    choices: list[Choice] = []
-    skipped: list[Skipped] = []
-    only, exclude = request.providers.only, request.providers.exclude
-    for name, model in ranked:
-        entry = known[name]
-        if name == DEMO and not demo:
-            continue
-        if name in exclude or (only and name not in only):
-            skipped.append(Skipped(name, model, Reason.EXCLUDED))
-        elif isinstance(entry, Inactive):
-            skipped.append(Skipped(name, model, Reason(entry.reason)))
+def _named(provider: str, model: str | None, case: _Case) -> Able | None:
+    """A provider that the caller names: its best for the request, or the model they name."""
+    if model is not None:
+        offer = case.roster.offer(provider, model)
+        return case.sieve.first((offer,), capped=_tier_given(case))
+    preferred = next((p.model for p in case.row if p.provider == provider), None)
+    return case.sieve.first(_offers(provider, preferred, case))
+
+
+def _tier_given(case: _Case) -> bool:
+    return "budget_tier" in case.request.model_fields_set
+
+
+# --- Live order -----------------------------------------------------------------------------
+
+
+def _in_live_order(ables: Sequence[Able], case: _Case) -> list[Able]:
+    """The order of preference as health has it now, without those whose breaker is open.
+
+    Health itself sends an open one a part of the requests, to see whether it is well again: then
+    it stands first.
+    """
+    if not ables:
+        return []
+    if case.shift:
+        order = case.view.health.order([able.offer.target for able in ables], case.now)
+        ables = [ables[index] for index in order]
+    else:
+        ables = sorted(ables, key=lambda able: _UNWELL.index(able.standing.state))
+    tried = ables[0] if case.shift else None
+    return _without_open(ables, case, tried)
+
+
+_UNWELL = (State.CLOSED, State.SLOW, State.OPEN)
+
+
+def _without_open(ables: Sequence[Able], case: _Case, tried: Able | None = None) -> list[Able]:
+    """Pass over whose breaker is open, unless it is due for a trial or nobody else is left."""
+    if all(able.open for able in ables):
+        return list(ables)
+    left = []
+    for able in ables:
+        if able.open and able is not tried and not able.standing.usable(case.now):
+            case.sieve.skip_open(able)
         else:
-            choices.append(Choice(entry, entry.provider.model(model)))
-    return tuple(choices), tuple(skipped)
+            left.append(able)
+    return left
 
 
-def _demo(known: Known, request: ChatRequest) -> tuple[Choice, ...]:
-    """The built-in answer, for where no key at all is set."""
-    entry = known.get(DEMO)
-    real = any(isinstance(other, Endpoint) for name, other in known.items() if name != DEMO)
-    only, exclude = request.providers.only, request.providers.exclude
-    wanted = DEMO not in exclude and (not only or DEMO in only)
-    if real or not wanted or not isinstance(entry, Endpoint):
-        return ()
-    return (Choice(entry, entry.provider.model(None)),)
+# --- The plan -------------------------------------------------------------------------------
 
 
-def _lists(entry: Endpoint | Inactive, model: str) -> bool:
-    return any(model in (listed.id, listed.alias) for listed in entry.provider.models)
+def _written(verdict: _Verdict, case: _Case, route: str) -> Plan:
+    request, sieve = case.request, case.sieve
+    cap = sieve.needs.cap if verdict.capped else None
+    width = _width(verdict.ables, request, cap)
+    return Plan(
+        policy=verdict.policy,
+        choices=tuple(_choice(able, verdict.first) for able in verdict.ables),
+        request=request,
+        skipped=tuple(sieve.skipped.values()),
+        preferred=_preferred(verdict, sieve),
+        use_case=request.use_case,
+        tier=request.budget_tier,
+        cap_usd=cap,
+        latency=request.latency,
+        width=width,
+        max_attempts=_max_attempts(request, width, len(verdict.ables)),
+        input_tokens=sieve.needs.input_tokens,
+        output_tokens=sieve.needs.output_tokens,
+        route=route,
+    )
+
+
+def _choice(able: Able, first: Offer | None) -> Choice:
+    model = able.offer.model
+    substitute = None
+    if first is not None:
+        substitute = Substitute(*first.target, kinship(first.model, model))
+    return Choice(able.endpoint, model, able.cost, able.ttft, substitute)
+
+
+def _preferred(verdict: _Verdict, sieve: Sieve) -> Skipped | None:
+    return None if verdict.first is None else sieve.why(verdict.first)
+
+
+def _width(ables: Sequence[Able], request: ChatRequest, cap: float | None) -> int:
+    """How many a race starts: the first ones, as many as the cap allows together."""
+    latency = request.latency
+    if latency.strategy is not Strategy.RACE:
+        return 1
+    asked = latency.max_attempts or len(latency.providers or ()) or RACERS
+    width, sum_usd = 0, 0.0
+    for able in ables[:asked]:
+        sum_usd += able.cost or 0.0
+        if width and cap is not None and sum_usd > cap:
+            break
+        width += 1
+    return width
+
+
+def _max_attempts(request: ChatRequest, width: int, candidates: int) -> int:
+    """Attempts of the whole request: each candidate at most twice, as a silent one may be."""
+    strategy = request.latency.strategy
+    if strategy is Strategy.NORMAL and not request.fallback:
+        return 1
+    asked = request.latency.max_attempts or max(width, MOST_ATTEMPTS)
+    return min(asked, 2 * candidates)
+
+
+# --- Names ----------------------------------------------------------------------------------
 
 
 def _check_names(request: ChatRequest, known: Known) -> None:
@@ -170,51 +400,24 @@ def _check_names(request: ChatRequest, known: Known) -> None:
     for param, names in (
         ("providers.only", request.providers.only),
         ("providers.exclude", request.providers.exclude),
-        ("latency.providers", request.latency.providers or []),
+        ("latency.providers", request.latency.providers or ()),
     ):
         for name in names:
             if name.partition("/")[0] not in known:
-                raise RequestError(
-                    make(
-                        ErrorCode.INVALID_REQUEST,
-                        f"{param}: {name[:64]!r} is not one of {', '.join(known)}",
-                        param=param,
-                        phase=Phase.BEFORE_STREAM,
-                    )
-                )
+                raise _refusal(f"{name[:64]!r} is not one of {', '.join(known)}", param)
 
 
-def _contradiction(name: str, target: Pinned) -> RequestError:
+def _contradiction(name: str, wanted: Pinned) -> RequestError:
+    message = f"{name[:64]!r} is not {wanted.provider}, which model pins"
+    return _refusal(message, "latency.providers")
+
+
+def _refusal(message: str, param: str) -> RequestError:
     return RequestError(
         make(
             ErrorCode.INVALID_REQUEST,
-            f"latency.providers: {name[:64]!r} is not {target.provider}, which model pins",
-            param="latency.providers",
-            phase=Phase.BEFORE_STREAM,
-        )
-    )
-
-
-_WHY: Mapping[str, str] = {
-    "no_key": "{} has no key",
-    "no_address": "{} has no address",
-    "disabled": "{} is disabled",
-    "retired": "{} is retired",
-    "excluded": "{} is excluded by the request",
-}
-
-
-def _nobody(skipped: tuple[Skipped, ...]) -> RequestError:
-    reasons = "; ".join(_WHY[skip.reason].format(skip.provider) for skip in skipped)
-    param = "model" if len(skipped) == 1 else None
-    return RequestError(
-        make(
-            ErrorCode.NO_CANDIDATES,
-            f"nobody can answer: {reasons or 'no provider is configured'}",
-            http=422,
-            retryable=False,
+            f"{param}: {message}",
             param=param,
-            provider=skipped[0].provider if len(skipped) == 1 else None,
             phase=Phase.BEFORE_STREAM,
         )
     )

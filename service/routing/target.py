@@ -3,7 +3,7 @@
 `auto`, `auto:<use_case>`, `auto:<use_case>@<tier>` leave the choice to the policy; `preset:<name>`
 names a configured bundle; `<provider>/<model or alias>` and `<provider>/auto` pin a provider (the
 first segment decides, so a hub's ids keep their own slashes); anything else is a bare model id,
-served by whoever lists it.
+served by whoever lists it. What has a health of its own is `service.routing.health.Target`.
 """
 
 from collections.abc import Container
@@ -23,6 +23,13 @@ class Auto:
 
 
 @dataclass(frozen=True, slots=True)
+class Preset:
+    """The policy chooses for a configured bundle, by its name in the settings."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Pinned:
     """Only this provider; `model` None means its best for the request."""
 
@@ -37,28 +44,25 @@ class Bare:
     model: str
 
 
-Target = Auto | Pinned | Bare
+Wanted = Auto | Preset | Pinned | Bare
 
 
-def parse(model: str, providers: Container[str]) -> Target:
+def parse(model: str, providers: Container[str]) -> Wanted:
     """Tell which form `model` has; `providers` are the known names.
 
-    Raises RequestError: `invalid_request` for an unknown use case or tier, `not_found` for an
-    unknown preset, both with `param` model.
+    Raises RequestError: `invalid_request`, with `param` model, for an unknown use case or tier and
+    for a provider without a model. Whether a preset exists is not looked at.
     """
     if model == "auto":
         return Auto()
     if model.startswith("auto:"):
         return _auto(model.removeprefix("auto:"))
     if model.startswith("preset:"):
-        raise _refusal(ErrorCode.NOT_FOUND, f"no preset is called {model[7:71]!r}")
+        return Preset(model.removeprefix("preset:").replace("-", "_"))
     provider, slash, rest = model.partition("/")
     if slash and provider in providers:
         if not rest:
-            raise _refusal(
-                ErrorCode.INVALID_REQUEST,
-                f"{model!r} names no model: <provider>/<model> or <provider>/auto",
-            )
+            raise _refusal(f"{model!r} names no model: <provider>/<model> or <provider>/auto")
         return Pinned(provider, None if rest == "auto" else rest)
     return Bare(model)
 
@@ -66,16 +70,13 @@ def parse(model: str, providers: Container[str]) -> Target:
 def _auto(rest: str) -> Auto:
     use_case, at, tier = rest.partition("@")
     if use_case not in set(UseCase):
-        raise _refusal(
-            ErrorCode.INVALID_REQUEST,
-            f"use case {use_case[:64]!r} is not one of {', '.join(UseCase)}",
-        )
+        raise _refusal(f"use case {use_case[:64]!r} is not one of {', '.join(UseCase)}")
     if at and tier not in set(Tier):
-        raise _refusal(
-            ErrorCode.INVALID_REQUEST, f"tier {tier[:64]!r} is not one of {', '.join(Tier)}"
-        )
+        raise _refusal(f"tier {tier[:64]!r} is not one of {', '.join(Tier)}")
     return Auto(UseCase(use_case), Tier(tier) if at else None)
 
 
-def _refusal(code: ErrorCode, message: str) -> RequestError:
-    return RequestError(make(code, message, param="model", phase=Phase.BEFORE_STREAM))
+def _refusal(message: str) -> RequestError:
+    return RequestError(
+        make(ErrorCode.INVALID_REQUEST, message, param="model", phase=Phase.BEFORE_STREAM)
+    )
