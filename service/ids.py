@@ -2,10 +2,12 @@
 
 A ULID (48 bits of milliseconds, 80 random bits) in Crockford's base 32, behind a prefix that says
 what it names. The random part is what protects a stream where no client keys are configured: who
-knows the id may read it.
+knows the id may read it. Where an id leaves for other systems it is a UUID of version 7, which is
+the same idea in the form that they know.
 """
 
 import secrets
+from uuid import UUID
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -18,3 +20,10 @@ def new(prefix: str, now_ms: int) -> str:
         number, digit = divmod(number, 32)
         characters.append(_ALPHABET[digit])
     return f"{prefix}_{''.join(reversed(characters))}"
+
+
+def uuid7(now_ms: int) -> UUID:
+    """48 bits of time and 74 random ones: RFC 9562, section 5.7."""
+    version, variant = 7 << 76, 2 << 62
+    random = (secrets.randbits(12) << 64) | secrets.randbits(62)
+    return UUID(int=(now_ms << 80) | version | variant | random)

@@ -1,6 +1,7 @@
 """Names: prefixed, sortable by time, different every time."""
 
 import re
+from uuid import RFC_4122
 
 from service import ids
 
@@ -18,3 +19,14 @@ def test_names_sort_by_the_time_they_were_made_at() -> None:
 
 def test_names_of_one_moment_differ() -> None:
     assert len({ids.new("st", NOW) for _ in range(1_000)}) == 1_000
+
+
+def test_a_uuid_says_its_version_and_its_time_and_sorts_by_it() -> None:
+    made = [ids.uuid7(NOW + offset) for offset in range(50)]
+    assert {(uuid.version, uuid.variant) for uuid in made} == {(7, RFC_4122)}
+    assert made[0].int >> 80 == NOW
+    assert [uuid.bytes for uuid in made] == sorted(uuid.bytes for uuid in made)
+
+
+def test_uuids_of_one_moment_differ() -> None:
+    assert len({ids.uuid7(NOW) for _ in range(1_000)}) == 1_000
