@@ -98,11 +98,16 @@ async def limit(journal: Journal, _: int) -> None:
 
     The log is smaller than the ballast, which therefore does not fit meanwhile.
     """
+    await asyncio.gather(*(journal.close(key(n), BODY) for n in range(500, 550)))
     await asyncio.gather(*(journal.open(key(n), BODY) for n in range(100)))
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (log_size() + 20_000, most))
     refused = await opens_until_refused(journal, 1_000)
     say("refused", refused, "writable", journal.writable)
+    try:
+        await journal.purge({journal.epoch: 50}, 1 << 62)
+    except JournalFullError:
+        say("purge refused")
     closing = [journal.close(key(n), BODY) for n in range(100)]
     await journal_turns(journal)
     say("waiting", sum(not done.done() for done in closing))
@@ -110,6 +115,28 @@ async def limit(journal: Journal, _: int) -> None:
     await asyncio.gather(*closing)
     say("closed", 100)
     await opens_again(journal, 900_000)
+
+
+async def outgrow(journal: Journal, attempts: int) -> None:
+    """Close more attempts than fit into a database that may not grow, then let it grow."""
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3 << 20, most))
+    closing = [journal.close(key(n), BODY) for n in range(attempts)]
+    while journal.writable:  # noqa: ASYNC110 - nobody tells when that changes
+        await asyncio.sleep(0)
+    say("starved", sum(done.done() for done in closing))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    await asyncio.gather(*closing)
+    say("closed", attempts)
+
+
+async def recover(journal: Journal, attempts: int) -> None:
+    """Open attempts and leave it at that; the next time, say what became of them."""
+    if journal.recovered:
+        say("recovered", journal.recovered, "writable", journal.writable)
+        return
+    await asyncio.gather(*(journal.open(key(n), BODY) for n in range(attempts)))
+    say("opened", attempts)
 
 
 def log_size() -> int:
@@ -154,6 +181,8 @@ ROLES: dict[str, Callable[[Journal, int], Awaitable[None]]] = {
     "one-by-one": one_by_one,
     "fill": fill,
     "limit": limit,
+    "outgrow": outgrow,
+    "recover": recover,
 }
 
 
