@@ -31,7 +31,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -290,26 +290,33 @@ async def adopt(
     """The journals that other processes left behind, recovered, to be drained like one's own.
 
     To be asked for no earlier than ORPHANED_AFTER a start: who comes back takes its own slot. The
-    arguments are `Journal.start`'s. Raises JournalError.
+    arguments are `Journal.start`'s. One that cannot be opened is logged and left where it is: it
+    must not keep the others from being drained.
     """
-    return [
-        await Journal.start(slot, on_failure=on_failure, durability=durability, ballast=ballast)
-        for slot in Slot.orphans(data)
-        if _holds_anything(slot)
-    ]
+    adopted = []
+    for slot in Slot.orphans(data):
+        try:
+            if await asyncio.to_thread(_holds_anything, slot.path / FILE):
+                adopted.append(
+                    await Journal.start(
+                        slot, on_failure=on_failure, durability=durability, ballast=ballast
+                    )
+                )
+            else:
+                slot.release()
+        except (JournalError, sqlite3.Error) as failure:
+            slot.release()
+            text = "a journal that was left behind cannot be drained: %s"
+            log.error(text, failure)  # noqa: TRY400 - the text says it, a traceback does not
+    return adopted
 
 
-def _holds_anything(slot: Slot) -> bool:
-    """Whether a slot is worth draining; if not it is released."""
-    path = slot.path / FILE
-    found = False
-    if path.exists():
-        reader = Reader(path)
-        found = reader.holds_anything()
-        reader.close()
-    if not found:
-        slot.release()
-    return found
+def _holds_anything(path: Path) -> bool:
+    """Whether a journal is worth draining."""
+    if not path.exists():
+        return False
+    with closing(Reader(path)) as reader:
+        return reader.holds_anything()
 
 
 def _opened(path: Path, durability: Durability, ballast: Ballast) -> Store:

@@ -59,6 +59,10 @@ def everything(journal: Journal) -> list[Row]:
     return [row for epoch in journal.epochs() for row in journal.rows(epoch, 0, 1 << 30)]
 
 
+def lose(path: str) -> None:
+    Path(path).unlink()
+
+
 def size(path: Path) -> int:
     return path.stat().st_size
 
@@ -399,6 +403,37 @@ async def test_what_a_process_left_behind_is_adopted_and_drained_like_one_s_own(
     finally:
         for journal in adopted:
             await journal.stop()
+
+
+@pytest.mark.parametrize("shared_memory", [True, False])
+async def test_what_a_killed_process_left_behind_is_adopted_with_its_log(
+    tmp_path: Path, *, shared_memory: bool
+) -> None:
+    killed_after(2, str(tmp_path), "leave-open", "20")
+    if not shared_memory:
+        lose(f"{database(tmp_path)}-shm")
+    (journal,) = await adopt(tmp_path, on_failure=unheard, ballast=4096)
+    assert len(everything(journal)) == 20
+    await journal.stop()
+
+
+async def test_a_journal_that_cannot_be_opened_does_not_keep_another_from_being_adopted(
+    start: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken, newer, sound = await start(), await start(), await start()
+    for journal in (newer, sound):
+        await journal.close(key(1), b"over")
+    for journal in (broken, newer, sound):
+        await journal.stop()
+    database(tmp_path, 0).write_bytes(b"no database at all" * 100)
+    with closing(sqlite3.connect(database(tmp_path, 1))) as other:
+        other.execute("PRAGMA user_version = 99")
+    (adopted,) = await adopt(tmp_path, on_failure=unheard, ballast=4096)
+    assert bodies(everything(adopted)) == [b"over"]
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
+    await adopted.stop()
+    with Slot.claim(tmp_path, volatile=True) as freed:
+        assert freed.path.name == "0"
 
 
 async def test_a_slot_in_which_nothing_was_ever_written_is_left_alone(tmp_path: Path) -> None:
