@@ -25,6 +25,9 @@ MINUTE: Final = 60
 HOUR: Final = 3_600
 DAY: Final = 86_400
 
+TABLES: Final = {MINUTE: "usage_minute", HOUR: "usage_hour", DAY: "usage_day"}
+"""Seconds of a period -> the table of sums by it."""
+
 MOST_TOKENS: Final = 10**12
 MOST_NANO: Final = 10**15
 """Of one attempt: a million US dollars."""

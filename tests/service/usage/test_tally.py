@@ -1,7 +1,5 @@
 """What an event adds to which sums."""
 
-from typing import Any
-
 import orjson
 import pytest
 from hypothesis import given
