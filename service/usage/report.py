@@ -360,19 +360,25 @@ def _rfc3339(at: int | None) -> str | None:
     return None if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+_YEARS: Final = (1970, 9998)
+"""Within them nothing can be rounded to what is no date any more."""
+
+
 def _moment(param: str, text: str | None) -> float | None:
     if text is None:
         return None
     try:
         at = datetime.fromisoformat(text)
-        # A day alone begins in UTC, too.
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
+    except ValueError:
+        at = None
+    if at is None or not _YEARS[0] <= at.year <= _YEARS[1]:
         raise QueryError(
             param,
-            f"{text[:64]!r} is not allowed; must be a date or a time, as in 2026-11-23 or "
-            "2026-11-23T08:00:00Z",
-        ) from None
+            f"{text[:64]!r} is not allowed; must be a date or a time since 1970, as in 2026-11-23 "
+            "or 2026-11-23T08:00:00Z",
+        )
+    # What names no zone, as a day alone does, is in UTC.
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 def _groups(text: str | None) -> tuple[str, ...]:
