@@ -22,9 +22,9 @@ process finds out what is really there.
 
 Durability: `power` syncs every transaction before it is confirmed; `process` leaves that to the
 system, which survives kill -9, and after a loss of power may have forgotten the last events, but
-never one in the middle. `python -m bench.journal` measures what that costs: 31 of 32 writers share a
-sync, so that 5,000 events a second are safe from a loss of power where the disk syncs 160 times in
-it, and 10,000 where it syncs 340 times.
+never one in the middle. What that costs, `python -m bench.journal` measures: 31 of 32 writers share
+a sync, so that 5,000 events a second are safe from a loss of power where the disk syncs 160 times
+in it, and 10,000 where it syncs 340 times.
 """
 
 import asyncio
