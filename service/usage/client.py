@@ -100,7 +100,7 @@ class Address:
         service, database = _inside(layout, "" if unix else split.path, options.pop("db", None))
         return cls(
             layout=layout,
-            hosts=() if unix else _hosts(hosts, _PORTS[layout]),
+            hosts=() if unix else _hosts(hosts, layout),
             path=_socket(split.path) if unix else None,
             tls=scheme.startswith("rediss"),
             username=unquote(username) or None,
@@ -194,14 +194,16 @@ def _options(query: str) -> dict[str, str]:
     return options
 
 
-def _hosts(text: str, usual: int) -> tuple[tuple[str, int], ...]:
+def _hosts(text: str, layout: Layout) -> tuple[tuple[str, int], ...]:
     hosts = []
     for part in text.split(","):
         found = _HOST.fullmatch(part)
-        port = int(found["port"] or usual) if found else 0
+        port = int(found["port"] or _PORTS[layout]) if found else 0
         if found is None or port not in _TCP:
             raise AddressError(f"{part[:64]!r} is not a host, host:port or [address]:port")
         hosts.append((found["six"] or found["name"], port))
+    if layout is Layout.SINGLE and len(hosts) > 1:
+        raise AddressError(f"{text[:64]!r}: redis:// takes one host; is it a cluster?")
     return tuple(hosts)
 
 
@@ -301,7 +303,6 @@ def _cluster(address: Address, connections: int, timeout: float) -> Client:
         ssl=address.tls,
         # A shard that is away must not keep the others' events from being published.
         require_full_coverage=False,
-        cluster_error_retry_attempts=1,
         **_common(address, timeout),
         **_over_tcp(address, timeout),
     )

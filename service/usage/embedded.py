@@ -67,6 +67,7 @@ _LONGEST: Final = 103  # bytes of a socket's path: macOS; Linux takes 107
 _PORTS: Final = 10  # numbers that are tried
 _LOOK_S: Final = 0.02
 _ANSWER_S: Final = 2.0
+_STRAY_S: Final = 0.5  # for whoever has the port now, who may be anybody
 _STEADY_S: Final = 10.0  # after which a death is one by itself, not the next of a row
 
 _KEPT: Final = {
@@ -148,6 +149,7 @@ class Embedded:
             raise EngineError(f"{self._folder}: {failure.strerror}") from failure
         self._servers = servers
         self._socket = _reachable(self._folder, self._opened)
+        self._left = False
         self._port = 0
         self._pid = 0
         self._process: asyncio.subprocess.Process | None = None
@@ -179,7 +181,9 @@ class Embedded:
         return f"redis://{_LOOPBACK}:{self._port}"
 
     async def aclose(self) -> None:
-        """Leave it, and end it if nobody else is there."""
+        """Leave it, and end it if nobody else is there; a second time it does nothing."""
+        if self._left:
+            return
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.wait([self._watching])
@@ -190,6 +194,7 @@ class Embedded:
             self._let_go()
 
     def _let_go(self) -> None:
+        self._left = True
         self._lock.close()
         self._users.close()
         os.close(self._opened)
@@ -390,7 +395,7 @@ class Embedded:
 
 async def _serves(port: int, folder: Path) -> bool:
     """Whether a server there keeps its files in that folder."""
-    client = connect(Address(Layout.SINGLE, hosts=((_LOOPBACK, port),)), timeout=_ANSWER_S)
+    client = connect(Address(Layout.SINGLE, hosts=((_LOOPBACK, port),)), timeout=_STRAY_S)
     try:
         kept = (await client.config_get("dir"))["dir"]
     except (RedisError, OSError):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.service.usage.databases import KINDS, created, running_postgresql
-from tests.service.usage.servers import SERVERS, Server, binary
+from tests.service.usage.servers import SERVERS, Server, binary, free_port, until
 
 StartServer = Callable[..., Awaitable[Server]]
 
@@ -50,3 +50,27 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return str(tmp_path / "usage" / "sums.db")
     return created(request.getfixturevalue("postgresql"))
+
+
+@pytest.fixture
+async def cluster(start_server: StartServer) -> list[Server]:
+    """A cluster of two nodes, the first of which has every slot."""
+    buses = [free_port(), free_port()]
+    # fmt: off
+    nodes = [
+        await start_server(
+            "--port", str(free_port()), "--bind", "127.0.0.1", "--cluster-enabled", "yes",
+            "--cluster-port", str(bus), "--cluster-node-timeout", "1000",
+        )
+        for bus in buses
+    ]
+    # fmt: on
+    await nodes[0].ask("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+    await nodes[1].ask("CLUSTER", "MEET", "127.0.0.1", str(nodes[0].port), str(buses[0]))
+
+    async def agreed() -> bool:
+        said = [await node.ask("CLUSTER", "INFO") for node in nodes]
+        return all(b"cluster_state:ok" in info for info in said)
+
+    await until(agreed)
+    return nodes

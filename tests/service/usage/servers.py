@@ -45,6 +45,7 @@ class Server:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.address = Address(Layout.SINGLE, path=str(folder / "s"))
+        self.port = int(options[options.index("--port") + 1]) if "--port" in options else 0
         self._command = [executable, "--unixsocket", "s", "--save", "", *options]
         self._command += [] if "--port" in options else ["--port", "0"]
         self._process: asyncio.subprocess.Process | None = None
@@ -80,6 +81,10 @@ class Server:
     def client(self) -> Client:
         """As the service makes it."""
         return connect(self.address)
+
+    def as_cluster(self) -> Address:
+        """The cluster that it is a node of."""
+        return Address(Layout.CLUSTER, hosts=(("127.0.0.1", self.port),))
 
     async def entries(self, stream: str = "tailrace:usage") -> list[tuple[str, int, bytes]]:
         """Producer, number and event of everything in the stream."""

@@ -1,6 +1,7 @@
 """The publisher against real servers that are killed, cut, filled, frozen and refuse."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -15,6 +16,7 @@ from redis.exceptions import RedisError
 from service import clock, tasks
 from service.usage.client import Client, close, connect
 from service.usage.publisher import BATCH, BATCH_BYTES, Janitor, Publisher
+from service.usage.scripts import META, Keys, Shards, shards
 from tests.service.usage.ledger import Entry, Ledger
 from tests.service.usage.proxy import Proxy
 from tests.service.usage.servers import Server, numbers, until
@@ -491,6 +493,65 @@ async def test_what_was_read_stays_for_a_while_for_those_who_look_back(
     async with publishing(ledger, server.client, every_s=0, most=2_500) as publisher:
         await publisher.caught_up()
     assert await server.ask("XLEN", "tailrace:usage") < 200
+
+
+# --- A cluster ------------------------------------------------------------------------------
+
+
+async def test_on_a_cluster_a_producers_events_are_in_its_shard_once(
+    cluster: list[Server], ledger: Ledger
+) -> None:
+    ledger.append(700, epoch=1)
+    ledger.append(5, epoch=2)
+    async with publishing(ledger, lambda: connect(cluster[0].as_cluster())) as publisher:
+        await publisher.caught_up()
+    client = connect(cluster[0].as_cluster())
+    assert await client.hget(META, "shards") == b"16"
+    known = await shards(client)
+    for producer, events in (("ledger-1", 700), ("ledger-2", 5)):
+        keys = known.of(producer)
+        assert re.fullmatch(r"\{u\d+\}:usage", keys.stream)
+        found = [fields for _, fields in await client.xrange(keys.stream)]
+        own = [int(fields[b"s"]) for fields in found if fields[b"p"] == producer.encode()]
+        assert own == list(range(1, events + 1))
+        assert await client.hget(keys.marks, producer) == str(events).encode()
+    await close(client)
+
+
+async def test_a_shard_that_moves_to_another_node_is_followed(
+    cluster: list[Server], ledger: Ledger, seen: Seen
+) -> None:
+    first, second = cluster
+    stream = Shards(tuple(Keys(f"{{u{k}}}:usage") for k in range(16))).of(PRODUCER).stream
+    ledger.append(1, epoch=2)
+    ledger.append(0, epoch=1)
+    async with publishing(ledger, lambda: connect(first.as_cluster()), seen) as publisher:
+        await publisher.caught_up()
+        slot = await first.ask("CLUSTER", "KEYSLOT", stream)
+        other = await second.ask("CLUSTER", "MYID")
+        for node in (second, first):
+            await node.ask("CLUSTER", "SETSLOT", slot, "NODE", other)
+        ledger.append(10, epoch=1)
+        await publisher.caught_up()
+    assert "errorstat_MOVED" in await first.ask("INFO", "errorstats")
+    assert await second.ask("XLEN", stream) == 10
+
+
+async def test_a_cluster_that_is_down_is_waited_for(
+    cluster: list[Server], ledger: Ledger, seen: Seen
+) -> None:
+    first = cluster[0]
+    async with publishing(ledger, lambda: connect(first.as_cluster()), seen) as publisher:
+        ledger.append(1)
+        await publisher.caught_up()
+        await first.ask("CLUSTER", "DELSLOTSRANGE", "0", "100")
+        ledger.append(9)
+        await until(lambda: _true(len(seen.times) >= 5))
+        assert seen.times[4] - seen.times[0] > 1
+        await first.ask("CLUSTER", "ADDSLOTSRANGE", "0", "100")
+        await publisher.caught_up()
+    assert "CLUSTERDOWN" in seen.failures
+    assert seen.last is None
 
 
 async def _true(fact: bool) -> bool:  # noqa: FBT001 - it is the whole argument
