@@ -23,8 +23,8 @@ DECIDING := adapters/catalog/* adapters/classify.py adapters/contract.py adapter
     service/http/ws_delivery.py service/http/ws_messages.py service/http/ws_protocol.py \
     service/limits/provider_limits.py \
     service/routing/* service/streams/fold.py service/streams/log.py \
-    service/telemetry/stats.py service/usage/cost.py service/usage/record.py \
-    service/usage/report.py service/usage/tally.py
+    service/telemetry/stats.py service/usage/backoff.py service/usage/cost.py \
+    service/usage/record.py service/usage/report.py service/usage/tally.py
 empty :=
 comma := ,
 
