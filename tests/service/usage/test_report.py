@@ -10,7 +10,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.catalog.price import Rates
@@ -23,13 +23,14 @@ from tests.service.usage.attempts import arrivals, body, oracle
 NOW = 1_795_400_000_000_000_000
 NUMBERS = range(700)
 BODIES = [body(number) for number in NUMBERS]
+TOLD = arrivals(NUMBERS)
 FIELD = {"client": "client_key"}
 
 
 @pytest.fixture(scope="module")
 def sqlite_sums(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rollups]:
     rollups = Rollups(partial(connect, str(tmp_path_factory.mktemp("sums") / "sums.db")))
-    rollups.take(arrivals(NUMBERS), NOW)
+    rollups.take(TOLD, NOW)
     yield rollups
     rollups.close()
 
@@ -102,7 +103,7 @@ def test_rows_are_what_somebody_else_adds_up(sqlite_sums: Rollups, groups: tuple
 
 def test_both_databases_answer_alike(database_url: str, sqlite_sums: Rollups) -> None:
     rollups = Rollups(partial(connect, database_url))
-    rollups.take(arrivals(NUMBERS), NOW)
+    rollups.take(TOLD, NOW)
     for query in (
         Query(),
         Query(group_by=GROUPS),
@@ -125,15 +126,15 @@ def test_time_is_told_as_the_beginning_of_the_hour_or_day(sqlite_sums: Rollups) 
     assert by_hour.total == by_day.total
 
 
+@settings(deadline=None)
 @given(st.integers(0, 420), st.integers(0, 420), st.sampled_from([(), ("hour",), ("day",)]))
 def test_a_range_holds_what_was_over_within_it(
     sqlite_sums: Rollups, first: int, last: int, groups: tuple[str, ...]
 ) -> None:
-    told = arrivals(NUMBERS)
-    begin = min(arrival.event.ended for arrival in told)
+    begin = min(arrival.event.ended for arrival in TOLD)
     start, end = begin + min(first, last) * MINUTE, begin + max(first, last) * MINUTE
     answer = report(sqlite_sums.read, Query(start, end, groups))
-    inside = [arrival for arrival in told if start <= arrival.event.ended < end]
+    inside = [arrival for arrival in TOLD if start <= arrival.event.ended < end]
     assert answer.total.attempts == len(inside)
     assert sum(line.attempts for _, line in answer.rows) == len(inside)
 
