@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
-from service import clock
+from service import clock, tasks
 from service.usage import backoff, scripts
 from service.usage.client import Client, close
 from service.usage.scripts import Keys, Shards
@@ -216,9 +216,13 @@ class Publisher:
         client = self._connect()
         try:
             shards = await scripts.shards(client)
-            await self._keep_up(
-                _Session(client, shards, self._journal, self._schema, self._most, self._observer)
+            session = _Session(
+                client, shards, self._journal, self._schema, self._most, self._observer
             )
+            try:
+                await self._keep_up(session)
+            finally:
+                await session.settle()
         finally:
             await close(client)
 
@@ -295,6 +299,15 @@ class _Producer:
     mark: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """What the journal holds of one epoch beyond a number."""
+
+    producer: _Producer
+    after: int
+    rows: Sequence[Row]
+
+
 class _Session:
     """One client and the marks it was told; its first failure is its end."""
 
@@ -316,18 +329,42 @@ class _Session:
         self._observer = observer
         self._known: dict[int, _Producer] = {}
         self._turn = 0
+        self._ahead: asyncio.Task[list[_Chunk]] | None = None
 
     async def round(self) -> _Outcome:
         """Publish one chunk of what the journal holds beyond the marks."""
         await self._acquaint()
-        found = await asyncio.to_thread(self._read)
-        for producer, rows in found:
-            for batch in _batches(rows, producer.mark):
-                if not await self._publish(producer, batch):
+        found = await self._next()
+        for chunk in found:
+            # What was read ahead is of no use any more where Redis went back in the meantime.
+            rows = chunk.rows if chunk.after == chunk.producer.mark else ()
+            for batch in _batches(rows, chunk.after):
+                if not await self._publish(chunk.producer, batch):
                     return _Outcome.FULL
-                if producer.mark < batch.last:
+                if chunk.producer.mark < batch.last:
                     break
         return _Outcome.MORE if found else _Outcome.NOTHING_LEFT
+
+    async def settle(self) -> None:
+        """Wait for the thread that still reads the journal."""
+        if self._ahead is not None:
+            await asyncio.wait([self._ahead])
+
+    async def _next(self) -> "list[_Chunk]":
+        """The next chunk; while it is published, a thread reads the one after it.
+
+        Only where there is a backlog: this way a chunk that was read ahead is never the last one,
+        of which there may be more by now.
+        """
+        ahead, self._ahead = self._ahead, None
+        found = await ahead if ahead is not None else []
+        found = found or await asyncio.to_thread(self._read, {})
+        if sum(len(chunk.rows) for chunk in found) >= CHUNK:
+            expected = {chunk.producer.epoch: chunk.rows[-1].seq for chunk in found}
+            self._ahead = tasks.spawn(
+                asyncio.to_thread(self._read, expected), name="read the journal ahead"
+            )
+        return found
 
     async def compare(self) -> None:
         """Read every mark again: Redis may have gone back in time."""
@@ -352,17 +389,21 @@ class _Session:
     async def _mark(self, producer: _Producer) -> int:
         return int(await self.client.hget(producer.keys.marks, producer.name) or 0)
 
-    def _read(self) -> list[tuple[_Producer, Sequence[Row]]]:
-        """One chunk, which begins with another epoch every time."""
+    def _read(self, expected: dict[int, int]) -> "list[_Chunk]":
+        """One chunk, which begins with another epoch every time.
+
+        `expected`: the marks that will be, by epoch, where they are not what they are.
+        """
         self._turn += 1
         producers = list(self._known.values())
         start = self._turn % max(1, len(producers))
-        found: list[tuple[_Producer, Sequence[Row]]] = []
+        found: list[_Chunk] = []
         room = CHUNK
         for producer in producers[start:] + producers[:start]:
-            rows = self._journal.rows(producer.epoch, producer.mark, room) if room else ()
+            after = expected.get(producer.epoch, producer.mark)
+            rows = self._journal.rows(producer.epoch, after, room) if room else ()
             if rows:
-                found.append((producer, rows))
+                found.append(_Chunk(producer, after, rows))
                 room -= len(rows)
         return found
 
@@ -408,18 +449,29 @@ class _Batch:
 
 def _batches(rows: Sequence[Row], after: int) -> Iterator[_Batch]:
     """Runs as long as one script call takes; a number that is missing ends one, too."""
-    batch, size = _Batch(after, 0, []), 0
+    for start in range(0, len(rows), BATCH):
+        part = rows[start : start + BATCH]
+        bodies = [row.body for row in part]
+        unbroken = part[-1].seq - part[0].seq == len(part) - 1
+        if unbroken and sum(map(len, bodies)) <= BATCH_BYTES:
+            batches = [_Batch(after, part[0].seq, bodies)]
+        else:
+            batches = _split(part, after)
+        yield from batches
+        after = batches[-1].last
+
+
+def _split(rows: Sequence[Row], after: int) -> list[_Batch]:
+    """The same, one by one."""
+    batches: list[_Batch] = []
+    size = 0
     for row in rows:
         size += len(row.body)
-        length = len(batch.bodies)
-        if length and (row.seq != batch.first + length or length == BATCH or size > BATCH_BYTES):
-            yield batch
-            batch, size = _Batch(batch.last, row.seq, []), len(row.body)
-        if not batch.bodies:
-            batch.first = row.seq
-        batch.bodies.append(row.body)
-    if batch.bodies:
-        yield batch
+        if not batches or row.seq != batches[-1].last + 1 or size > BATCH_BYTES:
+            batches.append(_Batch(batches[-1].last if batches else after, row.seq, []))
+            size = len(row.body)
+        batches[-1].bodies.append(row.body)
+    return batches
 
 
 def _pause(failures: int) -> float:
