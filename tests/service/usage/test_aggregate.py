@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from service import tasks
 from service.usage import scripts
@@ -280,6 +281,7 @@ class Dying(Rollups):
     end: Callable[[], object]
     deaths: int
 
+    @override
     def take(self, arrivals: Sequence[Arrival], now_ns: int) -> Taken:
         taken = Rollups.take(self, arrivals, now_ns)
         if arrivals:
