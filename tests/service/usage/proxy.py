@@ -1,7 +1,9 @@
 """A TCP proxy before a server's unix socket that drops replies, holds bytes back and cuts."""
 
 import asyncio
+import ssl
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -12,9 +14,10 @@ from service.usage.client import Address, Layout
 class Proxy:
     """Passes bytes on until told otherwise; counts what it did to them."""
 
-    def __init__(self, path: str) -> None:
-        """`path`: of the server's unix socket."""
+    def __init__(self, path: Path, tls: ssl.SSLContext | None = None) -> None:
+        """`path`: of the server's unix socket; `tls`: what clients must speak."""
         self._path = path
+        self._tls = tls
         self._open: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self._flowing = asyncio.Event()
@@ -27,7 +30,7 @@ class Proxy:
         self.connections = 0
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
         return self
 
     async def __aexit__(

@@ -1,6 +1,8 @@
 """URLs, and the clients made from them, against real servers, Sentinels and a cluster."""
 
 import asyncio
+import shutil
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +12,7 @@ from redis.asyncio import RedisCluster
 from redis.exceptions import AuthenticationError, RedisError
 
 from service.usage.client import Address, AddressError, Layout, close, connect
+from tests.service.usage.proxy import Proxy
 from tests.service.usage.servers import Server, free_port, until
 
 
@@ -123,6 +126,43 @@ async def test_a_wrong_password_is_an_error_and_not_a_flood_of_connections(serve
     after = (await right.info("stats"))["total_connections_received"]
     await close(right)
     assert after - before < 10
+
+
+@pytest.fixture
+async def certificate(tmp_path: Path) -> Path:
+    """A file with a certificate for localhost and its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl on this machine")
+    path = tmp_path / "localhost.pem"
+    # fmt: off
+    process = await asyncio.create_subprocess_exec(
+        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+        "-keyout", path, "-out", path.with_suffix(".crt"), stderr=asyncio.subprocess.DEVNULL,
+    )
+    # fmt: on
+    assert await process.wait() == 0
+    path.write_bytes(path.read_bytes() + path.with_suffix(".crt").read_bytes())
+    return path
+
+
+async def test_over_tls_a_server_is_trusted_by_its_certificate_only(
+    server: Server, certificate: Path
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    async with Proxy(server.folder / "s", context) as proxy:
+        ((_, port),) = proxy.address.hosts
+        trusting = connect(
+            Address.parse(f"rediss://localhost:{port}?ssl_ca_certs={certificate}"), timeout=2
+        )
+        assert await trusting.set("over", "tls")
+        await close(trusting)
+        wary = connect(Address.parse(f"rediss://localhost:{port}"), timeout=2)
+        with pytest.raises(RedisError, match="CERTIFICATE_VERIFY_FAILED"):
+            await wary.get("over")
+        await close(wary)
+    assert await server.ask("GET", "over") == b"tls"
 
 
 # --- Sentinels and a cluster ----------------------------------------------------------------

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from service.usage.client import close, connect
 from service.usage.embedded import Embedded, EngineError, executables, packaged_server
+from tests.house.tree import ROOT
 from tests.service.usage.servers import until
 
 Start = Callable[[], Awaitable[Embedded]]
@@ -143,6 +144,45 @@ async def test_an_adopted_server_that_dies_is_replaced_too(start: Start) -> None
     os.kill(pid, signal.SIGKILL)
     await until(lambda: changed(heir, pid))
     assert await asked(heir, "PING")
+
+
+async def run_process(executable: str, data: Path) -> asyncio.subprocess.Process:
+    """A service process with an embedded engine."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.service.usage.engine_process",
+        str(data),
+        executable,
+        cwd=ROOT,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+
+
+async def said(process: asyncio.subprocess.Process) -> tuple[int, str]:
+    """The server's process and its URL."""
+    assert process.stdout is not None
+    pid, url = (await process.stdout.readline()).decode().split()
+    return int(pid), url
+
+
+async def test_real_processes_share_one_server_that_outlives_kill_9_and_no_clean_stop(
+    executable: str, tmp_path: Path
+) -> None:
+    first, second = [await run_process(executable, tmp_path) for _ in range(2)]
+    server = await said(first)
+    assert await said(second) == server
+    for process in (first, second):
+        process.kill()
+        await process.wait()
+    assert alive(server[0])
+
+    heir = await run_process(executable, tmp_path)
+    assert await said(heir) == server
+    await heir.communicate(b"")
+    assert heir.returncode == 0
+    await until(lambda: gone(server[0]))
 
 
 async def test_several_processes_share_one_server_and_the_last_to_leave_ends_it(

@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +16,11 @@ from redis.exceptions import RedisError
 
 from service import clock, tasks
 from service.usage.client import Client, close, connect
+from service.usage.journal import Journal
 from service.usage.publisher import BATCH, BATCH_BYTES, Janitor, Publisher
 from service.usage.scripts import META, Keys, Shards, shards
+from service.usage.slot import Slot
+from service.usage.store import JournalError
 from tests.service.usage.ledger import Entry, Ledger
 from tests.service.usage.proxy import Proxy
 from tests.service.usage.servers import Server, numbers, until
@@ -68,7 +72,7 @@ def seen() -> Seen:
 
 @asynccontextmanager
 async def publishing(
-    ledger: Ledger,
+    ledger: Ledger | Journal,
     make: Callable[[], Client],
     seen: Seen | None = None,
     *,
@@ -493,6 +497,31 @@ async def test_what_was_read_stays_for_a_while_for_those_who_look_back(
     async with publishing(ledger, server.client, every_s=0, most=2_500) as publisher:
         await publisher.caught_up()
     assert await server.ask("XLEN", "tailrace:usage") < 200
+
+
+# --- The journal itself ---------------------------------------------------------------------
+
+
+async def test_what_the_journal_confirms_is_published_through_its_restarts(
+    server: Server, tmp_path: Path, seen: Seen
+) -> None:
+    def failed(failure: JournalError) -> None:
+        pytest.fail(str(failure))
+
+    producers = []
+    for turn in range(2):
+        slot = Slot.claim(tmp_path / "usage", volatile=True)
+        journal = await Journal.start(slot, on_failure=failed)
+        producers.append(journal.producer(max(journal.epochs())))
+        async with publishing(journal, server.client, seen) as publisher:
+            for number in range(20):
+                await journal.close(bytes([turn, number]) * 8, b"{}")
+            if turn:
+                await publisher.caught_up()
+        await journal.stop()
+    entries = await server.entries()
+    assert [numbers(entries, producer) for producer in producers] == [list(range(1, 21))] * 2
+    assert seen.events == 40
 
 
 # --- A cluster ------------------------------------------------------------------------------
