@@ -29,7 +29,6 @@ that is away does not keep the others waiting.
 """
 
 import asyncio
-import hashlib
 import logging
 import math
 import random
@@ -40,12 +39,12 @@ from typing import Any, Final, Protocol
 from redis.exceptions import ResponseError
 
 from service import clock
-from service.usage import backoff, scripts
+from service.usage import backoff, group, scripts
 from service.usage.batch import DELIVERIES, Entry, Fields, Settled, producer_of, settle
 from service.usage.client import Client, close
 from service.usage.database import UnavailableError
 from service.usage.rollups import Letter, Retention, Rollups
-from service.usage.scripts import Keys, Script, Shards
+from service.usage.scripts import Keys, Shards
 
 log = logging.getLogger(__name__)
 
@@ -53,9 +52,6 @@ GROUP: Final = "cost"
 
 FORGET_S: Final = 3_600
 """Seconds between two times that old ids are dropped."""
-
-_DEAD: Final = 10_000
-"""Entries that the dead letters' stream holds, about; the table holds them all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,14 +227,23 @@ class _Shard:
     async def _session(self, client: Client) -> None:
         await self._join(client)
         await self._redeliver(client, consumer=self._work.consumer, idle_ms=0)
-        looked = clock.monotonic()
+        due = clock.monotonic() + self._work.pace.look_s
+        entries = await self._take(client)
         while True:
             _heed_cancellation()
-            await self._settle(client, await self._read(client))
+            entries = entries or await self._wait(client)
+            backlog = len(entries) >= self._work.pace.batch
+            if backlog and clock.monotonic() < due:
+                entries = await self._settle_and_take(client, entries)
+                self._tries.succeeded()
+                continue
+            await self._settle(client, entries)
             self._tries.succeeded()
-            if clock.monotonic() - looked >= self._work.pace.look_s:
+            # With nothing in hand, which would look like something that was left behind.
+            if clock.monotonic() >= due:
                 await self._look(client)
-                looked = clock.monotonic()
+                due = clock.monotonic() + self._work.pace.look_s
+            entries = await self._take(client)
 
     async def _join(self, client: Client) -> None:
         """Make the group where there is none: from the beginning, as what is known is known."""
@@ -248,8 +253,27 @@ class _Shard:
             if not str(refusal).startswith("BUSYGROUP"):
                 raise
 
-    async def _read(self, client: Client) -> list[Entry]:
-        """What nobody in the group was given yet."""
+    async def _settle_and_take(self, client: Client, entries: Sequence[Entry]) -> list[Entry]:
+        """Settle a batch while the next one is fetched."""
+        # Gathered, not grouped: a failure is met as itself, and only when the other one is over.
+        settled, upcoming = await asyncio.gather(
+            self._settle(client, entries), self._take(client), return_exceptions=True
+        )
+        if isinstance(settled, BaseException):
+            raise settled
+        if isinstance(upcoming, BaseException):
+            raise upcoming
+        return upcoming
+
+    async def _take(self, client: Client) -> list[Entry]:
+        """What nobody in the group was given yet, if there is anything."""
+        packed = await group.take(
+            client, self._keys, self._work.group, self._work.consumer, self._work.pace.batch
+        )
+        return [] if packed is None else await asyncio.to_thread(group.unpacked, packed)
+
+    async def _wait(self, client: Client) -> list[Entry]:
+        """The same, once there is something; no script can wait."""
         found: Any = await client.xreadgroup(
             self._work.group,
             self._work.consumer,
@@ -289,14 +313,10 @@ class _Shard:
 
     async def _acknowledge(self, client: Client, settled: Settled) -> None:
         for key, letter in settled.buried:
-            args = [self._work.group, key, _DEAD, *_shown(letter)]
-            await BURY.run(client, [self._keys.stream, self._keys.dead], args)
-        pipeline: Any = client.pipeline(transaction=False)
-        if settled.counted:
-            pipeline.xack(self._keys.stream, self._work.group, *settled.counted)
-        if settled.positions:
-            pipeline.hset(self._keys.applied, mapping=_mapping(settled.positions))
-        await pipeline.execute()
+            await group.bury(client, self._keys, self._work.group, key, letter)
+        await group.acknowledge(
+            client, self._keys, self._work.group, settled.counted, settled.positions
+        )
 
     # --- What others left behind ---
 
@@ -377,10 +397,10 @@ class _Shard:
 
     async def _delivered_all(self, client: Client) -> bool:
         newest = await client.xrevrange(self._keys.stream, count=1)
-        for group in await client.xinfo_groups(self._keys.stream):
-            if _text(group["name"]) == self._work.group:
-                everything = not newest or group["last-delivered-id"] == newest[0][0]
-                return everything and not group["pending"]
+        for one in await client.xinfo_groups(self._keys.stream):
+            if _text(one["name"]) == self._work.group:
+                everything = not newest or one["last-delivered-id"] == newest[0][0]
+                return everything and not one["pending"]
         return False
 
     async def _sweep(self, client: Client, behind: Mapping[str, tuple[int, int]]) -> None:
@@ -451,24 +471,5 @@ def _text(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _shown(letter: Letter) -> list[str | bytes | int]:
-    return [
-        *("p", letter.producer, "s", letter.seq, "e", letter.body),
-        *("reason", letter.reason, "deliveries", letter.deliveries),
-    ]
-
-
 def _now_ns() -> int:
     return clock.now_ms() * 1_000_000
-
-
-_BURY: Final = """
--- KEYS: stream, dead letters
--- ARGV: group, entry, most dead letters, then fields and values
--- Only who takes it from the group's list writes it down, so it may be sent twice
-if redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) == 0 then return 0 end
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', 'id', ARGV[2], unpack(ARGV, 4))
-return 1
-"""
-BURY: Final = Script(_BURY, hashlib.sha1(_BURY.encode(), usedforsecurity=False).hexdigest())
-"""Acknowledges an entry and appends it to the dead letters; KEYS `stream`, `dead`."""
