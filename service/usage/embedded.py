@@ -36,6 +36,7 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -58,7 +59,7 @@ MEMORY: Final = 1 << 30
 START_S: Final = 10.0
 """Seconds in which a server must be there, or be reading its files."""
 
-STOP_S: Final = 10.0
+STOP_S: Final = 5.0
 """Seconds a server gets to end; then it is killed."""
 
 _LOOPBACK: Final = "127.0.0.1"
@@ -67,6 +68,7 @@ _LONGEST: Final = 103  # bytes of a socket's path: macOS; Linux takes 107
 _PORTS: Final = 10  # numbers that are tried
 _LOOK_S: Final = 0.02
 _ANSWER_S: Final = 2.0
+_DYING_S: Final = 1.0  # from the last connection's end to the process'
 _STRAY_S: Final = 0.5  # for whoever has the port now, who may be anybody
 _STEADY_S: Final = 10.0  # after which a death is one by itself, not the next of a row
 
@@ -152,7 +154,7 @@ class Embedded:
         self._left = False
         self._port = 0
         self._pid = 0
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._watching: asyncio.Task[None] | None = None
 
     @classmethod
@@ -195,6 +197,7 @@ class Embedded:
 
     def _let_go(self) -> None:
         self._left = True
+        self._disown()
         self._lock.close()
         self._users.close()
         os.close(self._opened)
@@ -208,7 +211,7 @@ class Embedded:
         async def entered() -> bool:
             return self._users.take(alone=False)
 
-        if not await _in_time(entered, STOP_S):
+        if not await _in_time(entered, START_S):
             raise EngineError(f"{self._folder}: another process is ending the server")
         await self._ensured()
 
@@ -255,6 +258,10 @@ class Embedded:
 
     async def _begin(self) -> None:
         """Start a server, the preferred one that can read what is there."""
+        if self._pid:
+            await _in_time(self._dead, _DYING_S)
+            log.warning("the embedded engine died: %s", self._last_words())
+            self._pid = 0
         await self._end_stray()
         failures = []
         for executable in self._servers:
@@ -270,17 +277,23 @@ class Embedded:
     async def _launch(self, executable: str) -> None:
         """Raises EngineError: it ended, and said why."""
         for port in self._numbers():
-            process = await self._spawn(executable, port)
+            process = self._spawn(executable, port)
             if await self._came_up(process):
-                self._process, self._pid, self._port = process, process.pid, port
+                self._port = port
                 (self._folder / "port").write_text(f"{port}\n")
                 log.info("the embedded engine is %s at %s", executable, self.url)
                 return
+            self._pid = 0
             if not _TAKEN.search(self._last_words()):
                 break
         raise EngineError(f"{executable} ended at once: {self._last_words()}")
 
-    async def _spawn(self, executable: str, port: int) -> asyncio.subprocess.Process:
+    def _spawn(self, executable: str, port: int) -> "subprocess.Popen[bytes]":
+        """Not asyncio's: that one kills the process when it is collected, and others may use it.
+
+        Not awaited either, for its few milliseconds: cancelled, it would leave a server unknown.
+        """
+        self._disown()
         # fmt: off
         options = {
             "bind": _LOOPBACK, "port": port, "protected-mode": "yes",
@@ -291,27 +304,42 @@ class Embedded:
         arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
         try:
             with (self._folder / "server.log").open("wb") as out:
-                # Its own session: a Ctrl-C in the terminal is ours to answer, and drain first.
-                return await asyncio.create_subprocess_exec(
-                    executable,
-                    *arguments,
+                self._process = subprocess.Popen(  # noqa: S603 - our own executable and options
+                    [executable, *arguments],
                     cwd=self._folder,
-                    stdin=_NOTHING,
+                    stdin=subprocess.DEVNULL,
                     stdout=out,
                     stderr=out,
+                    # A Ctrl-C in the terminal is ours to answer, and drain first.
                     start_new_session=True,
                 )
         except OSError as failure:
             raise EngineError(f"{executable}: {failure.strerror}") from failure
+        self._pid = self._process.pid
+        return self._process
 
-    async def _came_up(self, process: asyncio.subprocess.Process) -> bool:
+    async def _came_up(self, process: "subprocess.Popen[bytes]") -> bool:
         """Whether it serves; one that goes on reading its files is taken at its word."""
 
         async def decided() -> bool:
-            return process.returncode is not None or (await self._present() and await self._adopt())
+            return process.poll() is not None or (await self._present() and await self._adopt())
 
         await _in_time(decided, START_S)
-        return process.returncode is None
+        return process.poll() is None
+
+    def _disown(self) -> None:
+        """Others may use it: that it runs on is no mistake to warn of."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.returncode = 0
+
+    async def _dead(self) -> bool:
+        if self._process is not None and self._process.pid == self._pid:
+            return self._process.poll() is not None
+        try:
+            os.kill(self._pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
 
     def _numbers(self) -> Iterator[int]:
         """Ports to try: the last one that worked, then whatever is free."""
@@ -343,10 +371,6 @@ class Embedded:
         while True:
             since = clock.monotonic()
             await self._gone()
-            if self._process is not None:
-                await self._process.wait()
-                log.warning("the embedded engine died: %s", self._last_words())
-                self._process = None
             failures = 0 if clock.monotonic() - since > _STEADY_S else failures + 1
             if failures > 1:
                 await asyncio.sleep(backoff.pause(failures, 1))
@@ -356,16 +380,13 @@ class Embedded:
                 log.error("the embedded engine is away: %s", failure)  # noqa: TRY400 - one line
 
     async def _gone(self) -> None:
-        """Wait for the end of a connection, which is the server's end."""
+        """Wait for the end of a connection, which is the server's, or somebody's CLIENT KILL."""
         try:
             reader, writer = await asyncio.open_unix_connection(self._socket)
         except OSError:
             return
         try:
-            while await reader.read(1):
-                pass
-        except OSError:
-            return
+            await _closed(reader)
         finally:
             writer.close()
 
@@ -373,16 +394,22 @@ class Embedded:
 
     async def _end(self) -> None:
         """Ask the server to write everything down and end; kill it if it does not."""
-        gone = tasks.spawn(self._gone(), name="embedded engine's end")
-        with suppress(ProcessLookupError):
+        try:
+            reader, writer = await asyncio.open_unix_connection(self._socket)
+        except OSError:
+            return
+        try:
             os.kill(self._pid, signal.SIGTERM)
-            try:
-                await asyncio.wait_for(gone, STOP_S)
-            except TimeoutError:
-                log.warning("the embedded engine does not end, and is killed")
-                os.kill(self._pid, signal.SIGKILL)
-        if self._process is not None:
-            await self._process.wait()
+            # The server closes its connections last, when its files are written.
+            await asyncio.wait_for(_closed(reader), STOP_S)
+        except TimeoutError:
+            log.warning("the embedded engine does not end, and is killed")
+            os.kill(self._pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        finally:
+            writer.close()
+        await _in_time(self._dead, _DYING_S)
 
     async def _end_stray(self) -> None:
         """End a server whose socket somebody deleted: two must not write the same files."""
@@ -410,11 +437,16 @@ async def _shut_down(port: int) -> None:
     reader, writer = await asyncio.open_connection(_LOOPBACK, port)
     try:
         writer.write(b"SHUTDOWN\r\n")
-        async with asyncio.timeout(STOP_S):
-            while await reader.read(1024):
-                pass
+        await asyncio.wait_for(_closed(reader), STOP_S)
     finally:
         writer.close()
+
+
+async def _closed(reader: asyncio.StreamReader) -> None:
+    """Wait until the other side is gone."""
+    with suppress(OSError):
+        while await reader.read(1024):
+            pass
 
 
 async def _in_time(holds: Callable[[], Awaitable[bool]], patience: float) -> bool:

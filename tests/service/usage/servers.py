@@ -88,7 +88,7 @@ class Server:
 
     async def entries(self, stream: str = "tailrace:usage") -> list[tuple[str, int, bytes]]:
         """Producer, number and event of everything in the stream."""
-        client = self.client()
+        client = connect(self.address, timeout=30)
         try:
             found = await client.xrange(stream)
         finally:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from service.usage.client import close, connect
 from service.usage.embedded import Embedded, EngineError, executables, packaged_server
@@ -212,6 +213,25 @@ async def test_a_server_that_dies_after_its_starter_left_is_started_by_another_p
     assert pid_of(second) == pid_of(third)
 
 
+async def test_a_dropped_connection_is_not_taken_for_a_death(start: Start) -> None:
+    engine = await start()
+    pid = pid_of(engine)
+    assert await asked(engine, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    await asked(engine, "SET", "a", "b")
+    await engine.aclose()
+    again = await start()
+    assert await asked(again, "GET", "a") == b"b"
+    assert not alive(pid)
+
+
+async def test_a_server_that_does_not_end_when_told_is_not_left_running(start: Start) -> None:
+    engine = await start()
+    pid = pid_of(engine)
+    os.kill(pid, signal.SIGSTOP)
+    await engine.aclose()
+    await until(lambda: gone(pid))
+
+
 async def test_a_port_that_is_taken_is_left_alone(start: Start) -> None:
     engine = await start()
     assert engine.url is not None
@@ -310,7 +330,11 @@ async def test_servers_on_path_come_before_the_packaged_one_unless_they_are_too_
 
 
 async def changed(engine: Embedded, pid: int) -> bool:
-    return pid_of(engine) != pid
+    """Whether there is another server by now, which answers."""
+    try:
+        return pid_of(engine) != pid and bool(await asked(engine, "PING"))
+    except RedisError:
+        return False
 
 
 async def gone(pid: int) -> bool:
