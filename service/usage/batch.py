@@ -10,7 +10,7 @@ It blocks, for a thread; it raises UnavailableError, and may then be called agai
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from service.usage import tally
 from service.usage.record import MAJOR
@@ -25,8 +25,7 @@ UNTRIED: Final = 2 * DELIVERIES
 Fields = Mapping[bytes, bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """What a stream held."""
 
     id: str
@@ -97,17 +96,18 @@ def _tried(rollups: Rollups, entry: Entry) -> Arrival:
 
 def arrived(fields: Fields) -> Arrival:
     """An entry's event; raises tally.UnreadableError."""
-    missing = [name.decode() for name in (b"p", b"s", b"v", b"e") if name not in fields]
-    if missing:
-        raise tally.UnreadableError(f"the entry has no field {missing[0]!r}")
-    if fields[b"v"] != _MAJOR:
+    try:
+        _, number, major, body = (fields[name] for name in (b"p", b"s", b"v", b"e"))
+    except KeyError as name:
+        raise tally.UnreadableError(f"the entry has no field {_shown(name.args[0])}") from None
+    if major != _MAJOR:
         raise tally.UnknownSchemaError(
-            f"schema major {_shown(fields[b'v'])} is not known here, only {MAJOR} is"
+            f"schema major {_shown(major)} is not known here, only {MAJOR} is"
         )
     seq = _number(fields)
     if not seq:
-        raise tally.UnreadableError(f"{_shown(fields[b's'])} is no event's number")
-    return Arrival(tally.read(fields[b"e"]), producer_of(fields), seq)
+        raise tally.UnreadableError(f"{_shown(number)} is no event's number")
+    return Arrival(tally.read(body), producer_of(fields), seq)
 
 
 def producer_of(fields: Fields) -> str:
