@@ -23,17 +23,18 @@ from uuid import UUID
 
 import orjson
 import uvloop
+from typing_extensions import override
 
 from service import tasks
 from service.usage import scripts, tally
-from service.usage.aggregate import Aggregator
+from service.usage.aggregate import Aggregator, Silent
 from service.usage.client import close
 from service.usage.database import connect
 from service.usage.replay import Follower
 from service.usage.rollups import Arrival, Rollups
 from service.usage.store import Row
 from tests.service.usage.attempts import body
-from tests.service.usage.servers import Server, binary, until
+from tests.service.usage.servers import Server, binary
 
 EVENTS = 60_000
 BATCH = 500
@@ -79,6 +80,21 @@ async def through(work: Awaitable[object]) -> Times:
     return taken, busy, longest * 1_000
 
 
+class Count(Silent):
+    """Knows when all have been counted."""
+
+    def __init__(self, events: int) -> None:
+        """So many."""
+        self.counted_all = asyncio.Event()
+        self._left = events
+
+    @override
+    def counted(self, new: int, repeated: int) -> None:
+        self._left -= new
+        if not self._left:
+            self.counted_all.set()
+
+
 async def streamed(folder: Path, url: str, told: Sequence[bytes]) -> Times:
     """From a server's stream into the sums."""
     server = await Server(binary("valkey"), folder / "server", "--appendonly", "yes").start()
@@ -89,14 +105,10 @@ async def streamed(folder: Path, url: str, told: Sequence[bytes]) -> Times:
         await scripts.PUBLISH.run(client, [KEYS.stream, KEYS.marks], args)
     rollups = Rollups(partial(connect, url))
     rollups.positions(["p"])
-    task = tasks.spawn(
-        Aggregator(rollups, server.client, consumer="bench").run(), name="aggregator"
-    )
-
-    async def done() -> bool:
-        return int(await client.hget(KEYS.applied, "p") or 0) == len(told)
-
-    taken = await through(until(done, patience=120))
+    all_of_them = Count(len(told))
+    aggregator = Aggregator(rollups, server.client, consumer="bench", observer=all_of_them)
+    task = tasks.spawn(aggregator.run(), name="aggregator")
+    taken = await through(all_of_them.counted_all.wait())
     task.cancel()
     await asyncio.wait([task])
     await asyncio.to_thread(rollups.close)
