@@ -23,7 +23,7 @@ DECIDING := adapters/catalog/* adapters/classify.py adapters/contract.py adapter
     service/http/ws_delivery.py service/http/ws_messages.py service/http/ws_protocol.py \
     service/limits/provider_limits.py \
     service/routing/* service/streams/fold.py service/streams/log.py \
-    service/telemetry/stats.py
+    service/telemetry/spending.py service/telemetry/stats.py
 empty :=
 comma := ,
 
