@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from timeit import repeat
 
 import msgspec
 import pytest
@@ -269,9 +268,10 @@ def test_the_overlay_counts_only_where_the_list_has_nothing_of_its_own(prices: P
     ]
 
 
-def test_a_resolved_estimate_takes_no_time_to_speak_of(prices: Prices) -> None:
-    """The goal is 1 us; ten times that still tells a cache from 26 us and more."""
-    sonnet = model_at("claude", "sonnet")
-    assert prices.estimate(*sonnet, 1000, 1000, NOON)
-    best = min(repeat(lambda: prices.estimate(*sonnet, 1000, 1000, NOON), number=1000, repeat=5))
-    assert best / 1000 < 10e-6
+def test_a_price_is_resolved_once_for_its_period(prices: Prices) -> None:
+    flash = model_at("deepseek", "deepseek-flash")
+    first = prices.price(*flash, NOON)
+    assert prices.price(*flash, NOON + 3600) is first
+    at_its_peak = prices.price(*flash, unix("2026-11-23T02:00"))
+    assert at_its_peak is not first
+    assert prices.price(*flash, unix("2026-11-23T03:00")) is at_its_peak
