@@ -72,7 +72,13 @@ class Service:
         self._spending = Spending()
         self._metrics = Metrics(listed=self._lists, readings=self._readings())
         self._lag = LagWatch(self._lagged)
-        self.shared = Shared.fresh(self._stats, self._metrics, self._spending, look=self._lag.look)
+        self.shared = Shared.fresh(
+            self._stats,
+            self._metrics,
+            self._spending,
+            settings=settings.hedging,
+            look=self._lag.look,
+        )
         self.relay = Relay(
             Store(ttl=settings.streams.ttl_s),
             Deployment({}, {}, routing_table.build(settings, {})),

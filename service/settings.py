@@ -41,6 +41,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from adapters.dialects.prefill import GO_ON
 from adapters.request import Complexity, Strategy, Tier, UseCase
 
 PREFIX = "TAILRACE_"
@@ -325,6 +326,41 @@ class Tiers(Section):
     enterprise: Dollars
 
 
+class Hedging(Section):
+    """`[hedging]`: what a hedged request may wait and cost. Read at the start only."""
+
+    request_share: float = Field(default=0.05, gt=0, le=1, allow_inf_nan=False)
+    """Extra requests that hedging may send, of those that may be hedged."""
+
+    cost_share: float | None = Field(default=None, gt=0, le=1, allow_inf_nan=False)
+    """Extra cost that it may cause, of what those requests cost. Default 0.05 where a provider
+    stops its bill with the connection, 0.06 where it does not."""
+
+    least_delay_s: Seconds = 0.15
+    """Least silence after which anybody is hedged, seconds."""
+
+    most_delay_s: Seconds = 8
+    """Most, for short prompts; up to four times as much for long ones."""
+
+    cold_delay_s: Seconds = 2
+    """The same while too little is known of a model."""
+
+    most_input_tokens: Count = 32_000
+    """Longer prompts are not hedged."""
+
+    continue_prompt: Annotated[str, StringConstraints(min_length=1, max_length=2_000)] = GO_ON
+    """What a model is told that is to go on with another one's answer and cannot be given its
+    beginning."""
+
+    @field_validator("most_delay_s")
+    @classmethod
+    def _not_below_the_least(cls, most: float, info: ValidationInfo) -> float:
+        least = info.data.get("least_delay_s", 0.0)
+        if most < least:
+            raise ValueError(f"at least hedging.least_delay_s, {least:g}")
+        return most
+
+
 class PresetSettings(Section):
     """`[presets.<name>]`: what a request may ask for under one name, `preset:<name>`."""
 
@@ -344,6 +380,7 @@ class Settings(Section):
     streams: Streams = Streams()
     websocket: Websocket = Websocket()
     providers: dict[ProviderName, ProviderSettings] = Field(default_factory=dict)
+    hedging: Hedging = Hedging()
     tiers: Tiers = Field(default_factory=lambda: _packaged("tiers"), validate_default=True)
     use_cases: dict[UseCase, UseCaseSettings] = Field(
         default_factory=lambda: _packaged("use_cases"), validate_default=True
@@ -520,6 +557,7 @@ _SECTIONS: Mapping[tuple[str, int], type[Section]] = {
     ("server", 1): Server,
     ("streams", 1): Streams,
     ("websocket", 1): Websocket,
+    ("hedging", 1): Hedging,
     ("tiers", 1): Tiers,
     ("use_cases", 2): UseCaseSettings,
     ("use_cases", 3): Row,

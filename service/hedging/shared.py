@@ -11,15 +11,16 @@ from typing import Self
 
 from adapters.catalog.prices import Prices
 from adapters.contract import Model
-from adapters.dialects.prefill import GO_ON
 from adapters.request import ChatRequest, ImagePart, Strategy, UserMessage
-from service.hedging.delay import Key, size_of
+from service.hedging.budget import BudgetSettings
+from service.hedging.delay import DelaySettings, Key, size_of
 from service.hedging.exclusions import RequestFacts
-from service.hedging.hedger import Contender, Hedger, Watch, Watched
+from service.hedging.hedger import Contender, Hedger, HedgeSettings, Watch, Watched
 from service.hedging.loser_cost import Price
 from service.limits.provider_limits import Limits
 from service.routing.health import Health, Target
 from service.routing.plan import Choice, Plan
+from service.settings import Hedging
 from service.telemetry.attempts import AttemptFacts, Witness
 
 
@@ -39,6 +40,9 @@ class Learned:
         return estimate.quantile(0.5) if estimate.learned else None
 
 
+_DEFAULTS = Hedging()
+
+
 def _nobody_looks() -> None:
     """Where the event loop is not watched."""
 
@@ -51,7 +55,7 @@ class Shared:
     hedger: Hedger
     limits: Limits
     witnesses: tuple[Witness, ...] = ()
-    continue_prompt: str = GO_ON
+    continue_prompt: str = _DEFAULTS.continue_prompt
     """Asked of a model that cannot be given the beginning of its own answer."""
     look: Callable[[], None] = _nobody_looks
     """Called before a measured time is used: tells the hedger if this process itself is late."""
@@ -70,13 +74,14 @@ class Shared:
     def fresh(
         cls,
         *witnesses: Witness,
-        continue_prompt: str = GO_ON,
+        settings: Hedging = _DEFAULTS,
         look: Callable[[], None] = _nobody_looks,
     ) -> Self:
         """For a process that has just begun: nothing is learned, limited or spent."""
         limits = Limits()
         hedger = Hedger(
             Health(),
+            _policy(settings),
             headroom=lambda target, now: limits.headroom(target.provider, now, model=target.model),
         )
         return cls(
@@ -84,7 +89,7 @@ class Shared:
             hedger=hedger,
             limits=limits,
             witnesses=witnesses,
-            continue_prompt=continue_prompt,
+            continue_prompt=settings.continue_prompt,
             look=look,
         )
 
@@ -145,6 +150,23 @@ class Shared:
         if asked is None or whole is None:
             return None
         return Price(asked / sent, (whole - asked) / said)
+
+
+def _policy(settings: Hedging) -> HedgeSettings:
+    """The operator's words in the hedger's."""
+    usual = HedgeSettings()
+    share = settings.cost_share
+    return HedgeSettings(
+        delay=DelaySettings(
+            share=settings.request_share,
+            least=settings.least_delay_s,
+            most=settings.most_delay_s,
+            cold=settings.cold_delay_s,
+        ),
+        budget=BudgetSettings(request_share=settings.request_share),
+        cost_shares=usual.cost_shares if share is None else dict.fromkeys(usual.cost_shares, share),
+        most_input=settings.most_input_tokens,
+    )
 
 
 def target_of(choice: Choice) -> Target:

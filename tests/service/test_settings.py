@@ -187,3 +187,14 @@ def test_every_field_of_every_section_says_what_it_does() -> None:
     for section in sections:
         for name, field in section.model_fields.items():
             assert field.description, f"{section.__name__}.{name}"
+
+
+def test_the_longest_delay_of_a_hedge_is_no_shorter_than_the_shortest() -> None:
+    environ = {
+        "TAILRACE_HEDGING__LEAST_DELAY_S": "3",
+        "TAILRACE_HEDGING__MOST_DELAY_S": "2",
+    }
+    with pytest.raises(SettingsError) as refused:
+        load(None, environ)
+    assert "hedging.most_delay_s" in str(refused.value)
+    assert "at least hedging.least_delay_s, 3" in str(refused.value)
