@@ -34,8 +34,8 @@ from service.http.native import Native
 from service.relay import Ask, Relay
 from service.routing.health import Health, State, Target
 from service.routing.plan import Plan, Reason, Skipped
-from service.routing.policy import Known
-from service.routing.shown import WORDS, words
+from service.routing.roster import Known
+from service.routing.shown import WORDS, use_cases, words
 from service.streams.stream import Stream
 from service.telemetry.spending import Spending
 
@@ -128,6 +128,7 @@ class Coordination:
         self._served = [
             web.get(f"{ROOT}/health", self.health),
             web.get(f"{ROOT}/llm/providers", self.providers),
+            web.get(f"{ROOT}/llm/use-cases", self.use_cases),
             web.post(f"{ROOT}/llm/generate", self.generate),
             web.post(f"{ROOT}/llm/test", self.test),
         ]
@@ -161,6 +162,12 @@ class Coordination:
         now = clock.monotonic()
         listed = [_listed(known[name], health, now) for name in FIFTEEN]
         return _json({"success": True, "providers": listed})
+
+    async def use_cases(self, _request: web.Request) -> web.Response:
+        """GET llm/use-cases: the table, as it stands."""
+        deployment = self._relay.deployment
+        shown = use_cases(deployment.table, deployment.known)
+        return _json({"success": True, "use_cases": shown})
 
     @_shaped
     async def generate(self, request: web.Request) -> web.StreamResponse:
@@ -317,7 +324,7 @@ def _why_not_first(plan: Plan, end: StreamEnd, known: Known) -> str | None:
     if asked == (end.provider, end.model):
         return None
     broken = (
-        attempt.error.message
+        f"{attempt.provider}: {attempt.error.message}"
         for attempt in end.attempts
         if (attempt.provider, attempt.model) == asked
         and attempt.error is not None

@@ -1,4 +1,4 @@
-"""A plan as others see it: the `route.plan` event, the answer of `POST /v1/plan`, a skip in words.
+"""Routing as others see it: a plan as event and as answer, a skip in words, the table of use cases.
 
 Event and answer are made from the same parts, so they cannot tell two stories. The event leaves out
 what is unknown, as events do; the answer writes it as null, because there the question was asked.
@@ -13,8 +13,10 @@ from typing import Any, Literal
 import msgspec
 
 from adapters.events import Candidate, Passed, RoutePlan, Substitution
-from adapters.request import Strategy
+from adapters.request import Strategy, Tier
 from service.routing.plan import Choice, Plan, Reason, Skipped
+from service.routing.roster import Known, Roster
+from service.routing.table import QUALITY, Preference, Table, UseCaseRow
 
 PRESET = "preset:"
 """How `Plan.route` begins where a preset was asked for."""
@@ -79,10 +81,17 @@ def document(plan: Plan) -> dict[str, Any]:
     return answer
 
 
+def use_cases(table: Table, known: Known) -> dict[str, Any]:
+    """Whom each use case prefers at the usual tier, and who comes next."""
+    roster = table.roster(known)
+    return {use_case.value: _preferred(row, roster) for use_case, row in table.use_cases.items()}
+
+
 def run(plan: Plan) -> Run:
     """What may happen, which may be less than what was asked for.
 
-    A race of one is none, and who has nobody beside them is neither hedged nor followed.
+    A race of one is none, and a single candidate is neither hedged nor replaced, though it may be
+    asked again where it was only silent.
     """
     most = min(plan.max_attempts, len(plan.choices))
     if most < 2:  # noqa: PLR2004 - it takes two
@@ -112,6 +121,25 @@ def substitution(choice: Choice) -> Substitution | None:
     return Substitution(
         provider=stands_for.provider, model=stands_for.model, kinship=stands_for.kinship.value
     )
+
+
+def _preferred(row: UseCaseRow, roster: Roster) -> dict[str, Any]:
+    first, second = [*row.prefer[Tier.STANDARD], None, None][:2]
+    wanted = QUALITY[row.complexity]
+    return {
+        "complexity": row.complexity.value,
+        "primary": _offered(first, roster, wanted),
+        "fallback": _offered(second, roster, wanted),
+    }
+
+
+def _offered(preference: Preference | None, roster: Roster, wanted: int) -> dict[str, str] | None:
+    """What a name in the table means, by the alias that a request would use; None: nobody."""
+    if preference is None:
+        return None
+    provider, name = preference.provider, preference.model
+    offer = roster.offer(provider, name) if name else roster.fitting(provider, wanted)[0]
+    return {"provider": provider, "model": offer.model.alias or offer.model.id}
 
 
 def _candidate(choice: Choice) -> Candidate:
