@@ -29,7 +29,7 @@ from service.routing.roster import DEMO, Known, Offer, Roster, distance
 from service.routing.sieve import Able, Sieve, needs
 from service.routing.substitution import closest_first, kinship, relatives
 from service.routing.table import QUALITY, Preference, Table
-from service.routing.target import Auto, Bare, Pinned, Preset, Wanted, parse
+from service.routing.target import Bare, Pinned, Wanted, parse
 from service.routing.view import View
 
 MOST_ATTEMPTS = 6
@@ -124,7 +124,7 @@ def _decide(wanted: Wanted, case: _Case) -> _Verdict:
             return _pinned(provider, model, case)
         case Bare(model):
             return _bare(model, case)
-        case Auto() | Preset():
+        case _:
             return _auto(case)
 
 

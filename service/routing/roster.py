@@ -30,11 +30,6 @@ class Offer:
     place: int
     """The provider's, in the registry's order."""
 
-    @property
-    def provider(self) -> Provider:
-        """Whose it is."""
-        return self.entry.provider
-
 
 def distance(quality: int, wanted: int) -> tuple[int, bool]:
     """How far a class is from the wanted one; of two as far, the better one is nearer."""
