@@ -298,18 +298,12 @@ class Attempt:
         self._over(ending)
 
     def _fail(self, ending: Ending, events: list[AttemptEvent]) -> None:
-        """It ends with an error: an answer that has begun is told as far as it came.
-
-        One that has not begun does not begin with its error: content that comes in the same read
-        as the error would win the race for an attempt that is broken already.
-        """
-        if self._emit is None:
-            self._over(ending)
-            return
+        """It ends with an error; what was said before it counts, in whatever reads it came."""
         said = [event for event in events if not _cut_off(event)]
         if said:
             self._take(said, 0)
-        self._over(ending, [event for event in events if _cut_off(event)])
+        closing = [event for event in events if _cut_off(event)] if self._emit else ()
+        self._over(ending, closing)
 
     def _over(self, ending: Ending, closing: Sequence[AttemptEvent] = ()) -> None:
         if self.ending is None:

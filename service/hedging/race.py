@@ -309,8 +309,10 @@ class Race:
     ) -> list[Command]:
         """The answering attempt broke: seek another, if the request and the answer allow it."""
         options = self._options
-        hopeless = RULES[error.code].action is Action.NONE or not options.fallback
-        if options.after_commit is AfterCommit.FAIL or hopeless:
+        # Where nobody else was ever to be asked the break is the whole story.
+        alone = len(options.providers) == options.rounds or options.max_attempts == 1
+        unwanted = options.after_commit is AfterCommit.FAIL or not options.fallback
+        if unwanted or alone or RULES[error.code].action is Action.NONE:
             return self._finish(attempt, error)
         self._causes.clear()  # what others did before this answer began is no cause of its end
         self._note(attempt, error)

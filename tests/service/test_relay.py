@@ -244,7 +244,7 @@ async def test_a_grace_without_a_reader_runs_out_and_cancels() -> None:
 async def test_each_limit_ends_the_stream_with_its_own_code(
     pieces: list[bytes | Gate], deadlines: dict[str, int], code: ErrorCode
 ) -> None:
-    events, end = await finished(Scripted(*pieces), deadlines=deadlines, after_commit="fail")
+    events, end = await finished(Scripted(*pieces), deadlines=deadlines)
     assert end.error is not None
     assert end.error.code is code
     assert end.status is Status.FAILED

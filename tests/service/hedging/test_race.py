@@ -351,10 +351,10 @@ def test_a_break_that_nobody_would_repair_is_not_taken_over() -> None:
     assert answering(AfterCommit.RESTART).ended(1, filtered) == [Finish(1, filtered)]
 
 
-def impossible(commands: list[Command]) -> list[Error] | None:
+def impossible(commands: list[Command], winner: int = 1) -> list[Error] | None:
     (finish,) = commands
     assert isinstance(finish, Finish)
-    assert finish.winner == 1
+    assert finish.winner == winner
     assert finish.error is not None
     assert finish.error.code is ErrorCode.FAILOVER_IMPOSSIBLE
     return finish.error.causes
@@ -365,9 +365,22 @@ def test_what_cannot_be_taken_back_ends_honestly() -> None:
     assert impossible(race.ended(1, BROKEN, mode=AfterCommit.FAIL)) == [BROKEN]
 
 
-def test_a_broken_answer_without_another_candidate_ends_honestly() -> None:
-    race = answering(AfterCommit.RESTART, Options(providers=("a",)))
-    assert impossible(race.ended(1, BROKEN)) == [BROKEN]
+@pytest.mark.parametrize(
+    "options", [Options(providers=("a",)), Options(providers=("a", "b"), max_attempts=1)]
+)
+def test_a_broken_answer_that_nobody_else_was_to_give_ends_with_its_own_error(
+    options: Options,
+) -> None:
+    race = answering(AfterCommit.RESTART, options)
+    assert race.ended(1, BROKEN) == [Finish(1, BROKEN)]
+
+
+def test_a_broken_answer_without_a_candidate_left_ends_honestly() -> None:
+    race = Race(Options(providers=("a", "b"), after_commit=AfterCommit.RESTART))
+    race.begin()
+    race.ended(1, DOWN)
+    race.content(2)
+    assert impossible(race.ended(2, BROKEN), winner=2) == [BROKEN]
 
 
 def test_a_takeover_that_nobody_manages_names_the_first_break_and_what_followed() -> None:
