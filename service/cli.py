@@ -260,7 +260,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_question(question)
     question.add_argument(
         "--after-commit",
-        choices=[*AfterCommit],
+        choices=_names(AfterCommit),
         metavar="NAME",
         help=f"when an answer breaks off: {_one_of(AfterCommit)}",
     )
@@ -305,10 +305,12 @@ def _parser() -> argparse.ArgumentParser:
 def _add_question(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("text", help="the question; - reads it from standard input")
     parser.add_argument("--model", default="auto", help="as in the API (default auto)")
-    parser.add_argument("--use-case", choices=[*UseCase], metavar="NAME", help=_one_of(UseCase))
-    parser.add_argument("--tier", choices=[*Tier], metavar="NAME", help=_one_of(Tier))
     parser.add_argument(
-        "--complexity", choices=[*Complexity], metavar="NAME", help=_one_of(Complexity)
+        "--use-case", choices=_names(UseCase), metavar="NAME", help=_one_of(UseCase)
+    )
+    parser.add_argument("--tier", choices=_names(Tier), metavar="NAME", help=_one_of(Tier))
+    parser.add_argument(
+        "--complexity", choices=_names(Complexity), metavar="NAME", help=_one_of(Complexity)
     )
     parser.add_argument(
         "--latency",
@@ -353,6 +355,11 @@ def _add_configuration(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--env-file", type=Path, metavar="FILE", help="variables, for what the environment lacks"
     )
+
+
+def _names(words: type[StrEnum]) -> list[str]:
+    """Plain strings: argparse shows a member of an enum as Python would."""
+    return [word.value for word in words]
 
 
 def _one_of(words: type[StrEnum]) -> str:

@@ -58,7 +58,8 @@ def _row(place: int, candidate: Fields) -> tuple[str, ...]:
 def _stands_in(original: Fields | None) -> str:
     if original is None:
         return ""
-    return f"instead of {_name(original)} ({original['kinship'].replace('_', ' ')})"
+    kinship = original["kinship"].replace("_", " ")
+    return f"instead of {_name(original)}" + ("" if kinship == "other" else f" ({kinship})")
 
 
 def _skip(entry: Fields) -> tuple[str, ...]:
