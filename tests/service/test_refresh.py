@@ -25,8 +25,7 @@ async def test_what_is_new_and_gone_is_found_against_the_listed_models(double: D
     refreshed = await refresh({"groq": endpoint("groq", double)}, Discovery(), at=AT)
     assert refreshed.succeeded
     assert refreshed.discovery.new("groq") == ("whisper-large-v4",)
-    assert refreshed.discovery.gone("groq", "openai/gpt-oss-20b")
-    assert not refreshed.discovery.gone("groq", "openai/gpt-oss-120b")
+    assert refreshed.discovery.providers["groq"].gone == ("openai/gpt-oss-20b",)
     assert refreshed.lines() == ["groq         3 listed, 1 new, 1 gone: openai/gpt-oss-20b"]
 
 
