@@ -132,6 +132,8 @@ class Relay:
         plan = policy.plan(request, table, known, self._view, now, at, shift=shift)
         if plan.latency.strategy is not Strategy.HEDGE:
             return plan
+        if shift:
+            plan = self.shared.explored(plan, now)
         return replace(plan, hedge_after_s=self.shared.delay(plan, now))
 
     def _stream(self, ask: Ask, plan: Plan) -> Stream:

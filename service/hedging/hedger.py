@@ -28,7 +28,7 @@ from adapters.contract import CancelBilling
 from adapters.events import Error, ErrorCode, Role
 from service.hedging import exclusions
 from service.hedging.budget import Budget, BudgetSettings
-from service.hedging.delay import SCALES, Delays, DelaySettings, Key
+from service.hedging.delay import MOST_KEYS, SCALES, Delays, DelaySettings, Key
 from service.hedging.exclusions import CandidateFacts, Denied, RequestFacts
 from service.hedging.loser_cost import Price, attempt_cost, loser_cost
 from service.hedging.overload import Overload, OverloadSettings
@@ -53,6 +53,11 @@ class HedgeSettings:
     hopeless: float = 0.85
     """Lateness from which a slow target is no use as a hedge. In a bad episode about 60 % are
     late, in an outage all."""
+    trial_share: float = 0.005
+    """Of the hedged requests: how many go first to a candidate of whom too little is known, so that
+    a hedge there is not sent in the dark. They are nobody's extra requests."""
+    trial_candidates: int = 3
+    """Behind the first, how many are got to know."""
     failover_share: float = 1 / 3
     """Of the limit for the first content: when all have been silent for so long, one more is asked,
     so that three attempts fit into it."""
@@ -109,6 +114,8 @@ class Hedger:
         self.denials: Counter[Denied] = Counter()
         self.headroom = headroom or _ample
         self._budgets: dict[str, Budget] = {}
+        self._trials: dict[Key, float] = {}
+        """Of a request, saved up by those that did not go to this candidate."""
 
     def watch(self, request: Watched, contenders: Sequence[Contender], now: float) -> "Watch":
         """Open the view of one request; the contenders in the plan's order."""
@@ -120,6 +127,22 @@ class Hedger:
         if budget is None:
             budget = self._budgets[route] = Budget(self.settings.budget)
         return budget
+
+    def first(self, keys: Sequence[Key], now: float) -> int:
+        """Which candidate a hedged request asks first: the plan's first, or seldom an unknown one.
+
+        `keys`: of the candidates, in the plan's order.
+        """
+        for index, key in enumerate(keys[1 : 1 + self.settings.trial_candidates], start=1):
+            if self.delays.estimate(key, now).learned:
+                continue
+            saved = self._trials.pop(key, 0.0) + self.settings.trial_share
+            if len(self._trials) >= MOST_KEYS:
+                del self._trials[next(iter(self._trials))]
+            self._trials[key] = saved % 1.0
+            if saved >= 1.0:
+                return index
+        return 0
 
     def saved(self) -> dict[str, float]:
         """How many hedges each route has saved up."""

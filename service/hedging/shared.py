@@ -6,7 +6,7 @@ contenders and the watch that let it hedge, is made here from its plan.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from adapters.catalog.prices import Prices
@@ -92,6 +92,17 @@ class Shared:
             continue_prompt=settings.continue_prompt,
             look=look,
         )
+
+    def explored(self, plan: Plan, now: float) -> Plan:
+        """The plan, or for a few hedged requests with a little known candidate in front."""
+        if plan.latency.providers is not None:
+            return plan
+        keys = [key_of(choice, plan, plan.request) for choice in plan.choices]
+        first = self.hedger.first(keys, now)
+        if first == 0:
+            return plan
+        rest = (choice for index, choice in enumerate(plan.choices) if index != first)
+        return replace(plan, choices=(plan.choices[first], *rest))
 
     def delay(self, plan: Plan, now: float) -> float:
         """Silence after which the first candidate is hedged, seconds."""

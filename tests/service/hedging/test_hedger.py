@@ -3,6 +3,7 @@
 Only how the parts are joined: each part's own rules are its own test's.
 """
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -347,3 +348,22 @@ def test_a_stalled_first_attempt_is_hedged_after_the_learned_delay() -> None:
     assert race.content(2) == [Commit(2, "first_content"), Cancel(1, None)]
     watch.content(2, 11.0)
     assert of.denials == {}
+
+
+# --- Getting to know the others ---
+
+
+def test_one_of_200_hedged_requests_goes_first_to_each_candidate_nobody_knows() -> None:
+    of = hedger()
+    taught(of, A, 0.4)
+    keys = [A.key, B.key, C.key]
+    firsts = Counter(of.first(keys, 60.0) for _ in range(2_000))
+    assert firsts[1] == pytest.approx(10, abs=1)
+    assert firsts[2] == pytest.approx(10, abs=1)
+    assert firsts[0] == 2_000 - firsts[1] - firsts[2]
+
+
+def test_who_is_known_is_left_where_the_plan_has_them() -> None:
+    of = hedger()
+    taught(of, B, 0.4)
+    assert {of.first([A.key, B.key], 60.0) for _ in range(1_000)} == {0}
