@@ -27,7 +27,7 @@ DECIDING := adapters/catalog/* adapters/classify.py adapters/contract.py adapter
 empty :=
 comma := ,
 
-.PHONY: help setup run test check lint format types imports dead bench-relay bench-hedge image-steps lock clean
+.PHONY: help setup run test check lint format types imports dead bench-relay bench-routing bench-hedge image-steps lock clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/  make \1	\2/p' Makefile
@@ -66,6 +66,9 @@ dead: setup
 
 bench-relay: setup ## CPU per chunk, added latency and memory, against a bare relay
 	@$(BIN)/python -m bench.relay $(ARGS)
+
+bench-routing: setup ## how long a routing decision takes
+	@$(BIN)/python -m bench.routing $(ARGS)
 
 bench-hedge: setup ## hedging against the best fixed policy, on a virtual clock; draws docs/hedging.svg
 	@$(BIN)/python -m bench.hedge $(ARGS)

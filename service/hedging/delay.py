@@ -25,10 +25,11 @@ Left out: reissuing with a probability below one (SingleR), which protects one q
 share of the stalls alone. docs/hedging.md, the estimator.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import exp, log
+from operator import neg
 from typing import NamedTuple, TypeVar
 
 BUCKETS = 206
@@ -297,11 +298,9 @@ class Delays:
 
 
 def _falls_to(curve: list[float], share: float) -> float | None:
-    """The first edge at which at most `share` are still silent."""
-    for bucket, silent in enumerate(curve):
-        if silent <= share:
-            return _EDGES[bucket]
-    return None
+    """The first edge at which at most `share` are still silent; a curve only falls."""
+    bucket = bisect_left(curve, -share, key=neg)
+    return _EDGES[bucket] if bucket < len(curve) else None
 
 
 def _assumption(settings: DelaySettings) -> list[float]:

@@ -1,8 +1,8 @@
 """Who can serve one request now, and for everybody else the reason.
 
 A sieve is made for one decision. It asks of an offer, the cheapest questions first: is the provider
-permitted, configured and within its limits; can the model take the request; does it fit under the
-cap; what does its health say. The first answer that speaks against it is the reason that is given.
+permitted and configured; can the model take the request; does it fit under the cap; what do its
+health and its limits say. The first answer that speaks against it is the reason that is given.
 A breaker that is open speaks against nobody here: whether such a target is tried depends on who
 else is left, which is the policy's to see.
 """
@@ -169,8 +169,7 @@ class Sieve:
             return Skipped(provider, None, Reason.EXCLUDED)
         if isinstance(entry, Inactive):
             return Skipped(provider, None, Reason(entry.reason))
-        wait = self._view.limits.wait(provider, self._tokens, self._now)
-        return self._limited(provider, None, wait) if wait > 0 else entry
+        return entry
 
     def _unfit(self, offer: Offer, cost: float | None, *, capped: bool) -> Skipped | None:
         """What speaks against the model, whatever the moment."""
@@ -207,12 +206,18 @@ class Sieve:
             case State.COOLING:
                 return self._passing(provider, model, Reason.COOLING_DOWN, standing.until)
             case _:
-                wait = self._view.limits.wait(provider, self._tokens, self._now, model=model)
-                return self._limited(provider, model, wait) if wait > 0 else None
+                return self._limited(provider, model)
 
-    def _limited(self, provider: str, model: str | None, wait: float) -> Skipped:
+    def _limited(self, provider: str, model: str) -> Skipped | None:
+        """Whether a limit is reached: the provider's own, or what it said of this model."""
+        limits, tokens, now = self._view.limits, self._tokens, self._now
+        wait = limits.wait(provider, tokens, now, model=model)
+        if wait <= 0:
+            return None
+        whole = limits.wait(provider, tokens, now)
+        about, wait = (None, whole) if whole > 0 else (model, wait)
         seconds = wait if wait < inf else None
-        return Skipped(provider, model, Reason.LIMIT_REACHED, retry_after_s=seconds)
+        return Skipped(provider, about, Reason.LIMIT_REACHED, retry_after_s=seconds)
 
     def _passing(
         self, provider: str, model: str | None, reason: Reason, until: float | None
