@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import uvloop
@@ -23,7 +24,7 @@ from adapters.contract import Client, Endpoint
 from adapters.errors import make
 from adapters.events import ErrorCode
 from adapters.registry import COMPATIBLE, PROVIDERS
-from service import clock, endpoints, tasks
+from service import clock, discovery, endpoints, tasks
 from service.endpoints import Inactive
 from service.hedging.shared import Shared
 from service.http.coordination import Coordination
@@ -164,7 +165,7 @@ class Service:
     def _deploy(self) -> Deployment:
         """Who can be asked, by the settings and what the admin API changed of them."""
         settings = self._overrides.apply(self._configured, PROVIDERS)
-        known = endpoints.resolve(PROVIDERS, COMPATIBLE, settings, self._environ)
+        known = self._told(endpoints.resolve(PROVIDERS, COMPATIBLE, settings, self._environ))
         table = routing_table.build(settings, known)
         clients: dict[str, Client] = {
             name: factory.build(entry, self._connections)
@@ -173,6 +174,18 @@ class Service:
         }
         self.shared.limits.follow(settings.providers)
         return Deployment(known, clients, table)
+
+    def _told(self, known: dict[str, Endpoint | Inactive]) -> dict[str, Endpoint | Inactive]:
+        """With what the providers' own lists said, if they were asked (`catalog refresh`)."""
+        try:
+            found = discovery.load(self.settings.server.data / discovery.FILE)
+        except discovery.DiscoveryError as failure:
+            _log.warning("%s", failure)
+            return known
+        return {
+            name: replace(entry, provider=discovery.marked(entry.provider, found))
+            for name, entry in known.items()
+        }
 
     def _redeploy(self) -> None:
         """Put what is configured now into force; raises SettingsError and changes nothing."""
