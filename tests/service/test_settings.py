@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from adapters.request import Complexity, Strategy, Tier, UseCase
 from service.settings import Settings, SettingsError, is_loopback, load
 
 
@@ -97,6 +98,30 @@ def test_settings_are_not_changed_after_loading() -> None:
         ("[providers.a]\nmodels = [{id = 'x', contxt = 1}]", "providers.a.models.0.contxt in {}:"),
         ("[providers.a]\nmodels = []", "providers.a.models in {}: [] is not allowed"),
         ("[server\n", "{}: not TOML: "),
+        ("[tiers]\npremium = -1", "tiers.premium in {}: -1 is not allowed; must be greater than 0"),
+        ("[tiers]\ngold = 1", "tiers.gold in {}: unknown key; known are ultra_economy, economy,"),
+        (
+            "[use_cases.poetry]\nprefer = ['groq']",
+            "use_cases.poetry in {}: that str is not allowed",
+        ),
+        ("[use_cases.expert]\nprefer = []", "use_cases.expert.prefer in {}: [] is not allowed"),
+        (
+            "[use_cases.expert]\ncomplexity = 'hard'",
+            "use_cases.expert.complexity in {}: 'hard' is not allowed; must be 'simple', 'mod",
+        ),
+        (
+            "[use_cases.expert]\nlatency = 'fast'",
+            "use_cases.expert.latency in {}: 'fast' is not allowed; must be 'normal', 'hedge' or",
+        ),
+        (
+            "[use_cases.expert.premium]\nprefer = ['groq']\nonly = 1",
+            "use_cases.expert.premium.only in {}: unknown key; known are prefer",
+        ),
+        (
+            "[presets.poet]\ntier = 'gold'",
+            "presets.poet.tier in {}: 'gold' is not allowed; must be",
+        ),
+        ("[presets.Poet]\nsystem = 'x'", "presets.Poet in {}: that str is not a name"),
     ],
 )
 def test_a_bad_file_is_one_line_with_key_file_value_and_what_is_allowed(
@@ -198,3 +223,35 @@ def test_the_longest_delay_of_a_hedge_is_no_shorter_than_the_shortest() -> None:
         load(None, environ)
     assert "hedging.most_delay_s" in str(refused.value)
     assert "at least hedging.least_delay_s, 3" in str(refused.value)
+
+
+# --- The packaged table -----------------------------------------------------------------------
+
+
+def test_the_packaged_table_is_what_settings_without_a_word_hold() -> None:
+    settings = load(None, {})
+    assert settings.use_cases == Settings().use_cases
+    assert settings.tiers.premium == 0.20
+    assert settings.presets["tester"].use_case is UseCase.CODE_GENERATION
+    assert settings.origin("use_cases.expert.prefer") == "default"
+
+
+def test_a_word_of_the_table_is_replaced_and_its_neighbours_stay(tmp_path: Path) -> None:
+    path = toml(
+        tmp_path, "[use_cases.expert]\nlatency = 'hedge'\n[presets.poet]\nsystem = 'Rhyme.'"
+    )
+    settings = load(path, {"TAILRACE_USE_CASES__EXPERT__PREFER": "groq, claude/opus"})
+    expert = settings.use_cases[UseCase.EXPERT]
+    assert expert.prefer == ("groq", "claude/opus")
+    assert expert.latency is Strategy.HEDGE
+    assert expert.complexity is Complexity.EXPERT
+    assert settings.presets["poet"].tier is Tier.STANDARD
+    assert "tester" in settings.presets
+    assert settings.use_cases[UseCase.ANALYSIS] == Settings().use_cases[UseCase.ANALYSIS]
+
+
+def test_a_tier_without_a_row_of_its_own_has_that_of_its_use_case(tmp_path: Path) -> None:
+    path = toml(tmp_path, "[use_cases.expert.premium]\nprefer = ['openai']")
+    expert = load(path, {}).use_cases[UseCase.EXPERT]
+    assert expert.preferred(Tier.PREMIUM) == ("openai",)
+    assert expert.preferred(Tier.ECONOMY) == expert.prefer
