@@ -23,6 +23,7 @@ from adapters.registry import COMPATIBLE, PROVIDERS
 from adapters.request import AfterCommit, Complexity, Strategy, Tier, UseCase
 from service import ask, clock, discovery, preview, remote
 from service.endpoints import Inactive, resolve
+from service.routing import table
 from service.settings import Settings, SettingsError, load
 
 DEFAULT_CONFIG = Path("tailrace.toml")
@@ -69,7 +70,7 @@ def _serve(options: argparse.Namespace) -> int:
 def _check_config(options: argparse.Namespace) -> int:
     _read_env_file(options.env_file)
     settings = _settings(options)
-    _ = resolve(PROVIDERS, COMPATIBLE, settings, os.environ)
+    _ = table.build(settings, resolve(PROVIDERS, COMPATIBLE, settings, os.environ))
     for line in settings.lines():
         print(line)
     return 0

@@ -333,6 +333,10 @@ def test_checking_the_configuration_prints_what_is_in_force_and_from_where(
         ("[server]\nport = -1\n", "tailrace: server.port in own.toml: -1 is not allowed"),
         ("[providers.groq]\nregion = 'x'\n", "tailrace: providers.groq.region: 'x' is not"),
         ("[providers.opnai]\nkey = 'x'\n", "tailrace: providers.opnai: not a known provider"),
+        (
+            "[use_cases.expert]\nprefer = ['claud']",
+            "tailrace: use_cases.expert.prefer in own.toml: 'claud' is not allowed",
+        ),
     ],
 )
 def test_a_bad_configuration_is_one_line_and_exit_code_2(
