@@ -224,6 +224,7 @@ class Splice:
         "_tail",
         "_target",
         "_theirs",
+        "way",
     )
 
     def __init__(self, fold: Fold, way: Way) -> None:
@@ -233,6 +234,7 @@ class Splice:
         self._tail = text[-OVERLAP_CHARS:]
         self._gap = self._tail[len(self._tail.rstrip()) :]
         self._least = LEAST_OVERLAP[way]
+        self.way = way
         self._index = len(fold.blocks)
         self._ours = None if block is None else block.start.block
         """The block that stayed open, until it ends."""

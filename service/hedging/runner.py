@@ -231,7 +231,8 @@ class Runner:
         mode = None
         if ending.error is not None and self._race.winner == number:
             mode = self._break(number, ending.error, closing)
-        commands = self._race.ended(number, ending.error, now, mode=mode)
+        error = self._blamed(number, ending.error)
+        commands = self._race.ended(number, error, now, mode=mode)
         # A clean end without content commits first, so that the record follows its commit.
         while commands and isinstance(commands[0], Commit):
             self._execute([commands.pop(0)])
@@ -239,6 +240,19 @@ class Runner:
             self._close(self._entrants[number], complete=True)
         self._record(number)
         self._execute(commands)
+
+    def _blamed(self, number: int, error: Error | None) -> Error | None:
+        """The error as the race is to see it.
+
+        A model that answers 400 to the beginning of its own answer, which was our idea and not the
+        caller's, is asked by a user turn from then on; now the next candidate goes on.
+        """
+        entrant = self._entrants[number]
+        prefilled = entrant.splice is not None and entrant.splice.way == "prefill"
+        if error is None or error.code is not ErrorCode.INVALID_REQUEST or not prefilled:
+            return error
+        self._shared.unfilled.add(target_of(entrant.choice))
+        return msgspec.structs.replace(error, code=ErrorCode.UNSUPPORTED_PARAMETER)
 
     # --- Facts from outside ---
 
@@ -331,9 +345,13 @@ class Runner:
         request, broken = self._stream.request, self._broken
         if broken is None or command.role is not Role.CONTINUATION:
             return request, None
-        prompt, way = self._shared.continue_prompt, continuation.way(request, choice.model)
-        rest = continuation.request_for(request, broken.fold, choice.model, prompt)
-        return rest, Splice(broken.fold, way)
+        model = self._shared.filled(choice)
+        way = continuation.way(request, model)
+        prompt = self._shared.continue_prompt
+        return (
+            continuation.request_for(request, broken.fold, model, prompt),
+            Splice(broken.fold, way),
+        )
 
     def _reserve(self, choice: Choice, now: float) -> Reservation:
         """Raise RequestError where the provider's limit is reached: another one is asked."""
@@ -420,7 +438,9 @@ class Runner:
         kept: Sequence[AttemptEvent] = ()
         if mode is AfterCommit.CONTINUE:
             kept, closing = continuation.held_back(closing, fold)
-        self._append(closing)
+        if closing:
+            self._append(closing)
+            fold = self._stream.log.fold()  # a decoder's last word may hold more than ends
         self._broken = _Broken(number, mode, error, fold, list(kept))
         return mode
 

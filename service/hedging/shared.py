@@ -6,7 +6,7 @@ contenders and the watch that let it hedge, is made here from its plan.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from adapters.catalog.prices import Prices
@@ -57,6 +57,8 @@ class Shared:
     witnesses: tuple[Witness, ...] = ()
     continue_prompt: str = _DEFAULTS.continue_prompt
     """Asked of a model that cannot be given the beginning of its own answer."""
+    unfilled: set[Target] = field(default_factory=set)
+    """Models that are listed as going on with the beginning of an answer, and refused one."""
     look: Callable[[], None] = _nobody_looks
     """Called before a measured time is used: tells the hedger if this process itself is late."""
 
@@ -92,6 +94,12 @@ class Shared:
             continue_prompt=settings.continue_prompt,
             look=look,
         )
+
+    def filled(self, choice: Choice) -> Model:
+        """A candidate's model, as far as it has shown what is listed of it."""
+        if target_of(choice) in self.unfilled:
+            return replace(choice.model, prefill=False)
+        return choice.model
 
     def explored(self, plan: Plan, now: float) -> Plan:
         """The plan, or for a few hedged requests with a little known candidate in front."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import pytest
@@ -91,6 +91,8 @@ class Run:
     max_attempts: int = 6
     width: int = 2
     retracts: bool = True
+    prefilled: str = ""
+    """The one whose model goes on with the beginning of an answer."""
     shared: Shared | None = None
 
     def begin(self) -> Told:
@@ -102,7 +104,9 @@ class Run:
         plan = Plan(
             policy="test",
             request=request,
-            choices=tuple(_choice(provider(name)) for name in self.clients),
+            choices=tuple(
+                _choice(provider(name), prefill=name == self.prefilled) for name in self.clients
+            ),
             latency=Latency.model_validate(self.latency),
             max_attempts=self.max_attempts,
             width=self.width,
@@ -127,9 +131,9 @@ class Run:
         return await over(begun, self.clients)
 
 
-def _choice(acme: Provider) -> Choice:
+def _choice(acme: Provider, *, prefill: bool) -> Choice:
     endpoint = Endpoint(provider=acme, base_url=acme.base_url or "", key="test-key")
-    return Choice(endpoint, acme.models[0])
+    return Choice(endpoint, replace(acme.models[0], prefill=prefill))
 
 
 async def over(told: Told, clients: Mapping[str, Scripted]) -> Told:
@@ -360,3 +364,19 @@ async def test_what_a_reader_cannot_be_told_to_forget_is_not_begun_again() -> No
     asked = await Run(clients, body={"after_commit": "restart"}, retracts=False).told()
     assert asked.end.error is not None
     assert asked.end.error.code is ErrorCode.FAILOVER_IMPOSSIBLE
+
+
+async def test_a_model_that_refuses_a_beginning_is_asked_by_a_user_turn_from_then_on() -> None:
+    refusal = UpstreamError(make(ErrorCode.INVALID_REQUEST, "no assistant message at the end"))
+    clients = {
+        "a": Scripted(delta("One "), CUT),
+        "b": Scripted(refusal),
+        "c": Scripted(*chat("two")),
+    }
+    shared = Shared.fresh()
+    run = Run(clients, body={"after_commit": "continue"}, prefilled="b", shared=shared)
+    told = await run.told()
+    assert told.text == "One two"
+    assert clients["b"].sent[0].body["messages"][-1]["role"] == "assistant"
+    await run.told()
+    assert clients["b"].sent[1].body["messages"][-1]["role"] == "user"
