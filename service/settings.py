@@ -310,11 +310,6 @@ class UseCaseSettings(Section):
     premium: Row | None = None
     enterprise: Row | None = None
 
-    def preferred(self, tier: Tier) -> tuple[str, ...]:
-        """The names for a tier: its own, else the row's."""
-        own: Row | None = getattr(self, tier.value)
-        return self.prefer if own is None else own.prefer
-
 
 class Tiers(Section):
     """`[tiers]`: the most that a request may be estimated to cost, US dollars."""

@@ -248,10 +248,3 @@ def test_a_word_of_the_table_is_replaced_and_its_neighbours_stay(tmp_path: Path)
     assert settings.presets["poet"].tier is Tier.STANDARD
     assert "tester" in settings.presets
     assert settings.use_cases[UseCase.ANALYSIS] == Settings().use_cases[UseCase.ANALYSIS]
-
-
-def test_a_tier_without_a_row_of_its_own_has_that_of_its_use_case(tmp_path: Path) -> None:
-    path = toml(tmp_path, "[use_cases.expert.premium]\nprefer = ['openai']")
-    expert = load(path, {}).use_cases[UseCase.EXPERT]
-    assert expert.preferred(Tier.PREMIUM) == ("openai",)
-    assert expert.preferred(Tier.ECONOMY) == expert.prefer

@@ -58,6 +58,21 @@ def test_one_field_of_a_row_is_replaced_and_the_others_stay(tmp_path: Path) -> N
     assert (table.caps[Tier.PREMIUM], table.caps[Tier.STANDARD]) == (0.3, 0.05)
 
 
+def test_a_tier_without_a_row_of_its_own_has_that_of_its_use_case(tmp_path: Path) -> None:
+    settings = read(tmp_path, "[use_cases.expert.premium]\nprefer = ['openai']")
+    row = build(settings, EVERYBODY).use_cases[UseCase.EXPERT].prefer
+    assert row[Tier.PREMIUM] == (Preference("openai"),)
+    assert row[Tier.ECONOMY] == row[Tier.STANDARD] != row[Tier.PREMIUM]
+
+
+def test_a_word_on_the_whole_use_case_beats_the_packaged_rows_of_its_tiers(tmp_path: Path) -> None:
+    packaged = build(PACKAGED, EVERYBODY).use_cases[UseCase.CODE_GENERATION].prefer
+    assert packaged[Tier.PREMIUM] != packaged[Tier.STANDARD]
+    settings = read(tmp_path, "[use_cases.code_generation]\nprefer = ['openai']")
+    row = build(settings, EVERYBODY).use_cases[UseCase.CODE_GENERATION].prefer
+    assert set(row.values()) == {(Preference("openai"),)}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
