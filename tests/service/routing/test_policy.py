@@ -1,11 +1,13 @@
 """Who answers, who does not, and why."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.catalog.prices import Prices
 from adapters.contract import Endpoint
 from adapters.errors import RequestError, make
 from adapters.events import Error, ErrorCode
@@ -14,8 +16,12 @@ from adapters.request import Complexity, Tier, UseCase
 from service.endpoints import Inactive
 from service.routing.health import State, Target
 from service.routing.plan import Kinship, Plan, Reason, Skipped, Substitute
+from service.routing.policy import plan
 from service.routing.roster import Known
+from service.routing.table import build
+from service.routing.view import View
 from tests.service.routing.market import (
+    PACKAGED,
     Moment,
     market,
     model,
@@ -23,6 +29,7 @@ from tests.service.routing.market import (
     planned,
     provider,
     reasons,
+    request,
     table,
 )
 
@@ -99,6 +106,27 @@ def test_classification_without_a_qwen_key_goes_to_the_qwen_that_groq_hosts() ->
     assert order(decided)[0] == "groq/qwen/qwen3.8-27b"
     assert decided.preferred == Skipped("qwen", None, Reason.NO_KEY)
     assert decided.choices[0].substitute == Substitute("qwen", "qwen3.8-flash", Kinship.SAME_FAMILY)
+
+
+@pytest.mark.parametrize("hour", [3, 14], ids=["peak", "off-peak"])
+@pytest.mark.parametrize("words", [10, 2_000])
+def test_these_expectations_hold_at_the_catalog_s_prices_at_any_hour(hour: int, words: int) -> None:
+    known, moment = real(*SIX), Moment()
+    view = View(prices=Prices(), health=moment.health, speeds=moment, limits=moment)
+    at = datetime(2026, 11, 23, hour, tzinfo=UTC).timestamp()
+    messages = [{"role": "user", "content": "word " * words}]
+    expected = {
+        ("conversation", "standard"): "groq",
+        ("code_generation", "economy"): "deepseek",
+        ("analysis", "premium"): "claude/claude-sonnet-5-5",
+        ("summarization", "standard"): "gemini/gemini-3.8-flash",
+        ("expert", "premium"): "claude/claude-opus-5-5",
+    }
+    for (use_case, tier), who in expected.items():
+        asked = request(use_case=use_case, budget_tier=tier, messages=messages)
+        decided = plan(asked, build(PACKAGED, known), known, view, 0.0, at, shift=True)
+        assert order(decided)[0].startswith(who)
+        assert decided.preferred is None
 
 
 @pytest.mark.parametrize(
