@@ -3,9 +3,9 @@
 The product's own parts and figures: the registry, the packaged table and prices, live health, first
 tokens learned for every model, limits on every provider. Requests go round use cases, tiers and
 model forms; each decision is timed on its own, in CPU time, as one that is carried out (`shift`).
-The clock of the decisions goes on by 5 ms between them, so that prices and estimates are looked up
-anew as often as in service; estimates made anew are most of the 99th percentile. Two situations:
-all is well, and some is not (an open breaker, a refused key, a model that cools down).
+The clock of the decisions goes on by 5 ms between them, so that prices and estimates are made anew
+as often as in service. Two situations: all is well, and some is not (an open breaker, a refused
+key, a model that cools down).
 
     python -m bench.routing [--decisions 20000]
 """

@@ -26,8 +26,9 @@ from adapters.events import (
 )
 from adapters.request import ChatRequest, Latency
 from service import clock, tasks
+from service.hedging.delay import Key
 from service.hedging.runner import Runner
-from service.hedging.shared import Shared
+from service.hedging.shared import MEDIAN_HOLDS, Learned, Shared
 from service.limits.provider_limits import ProviderLimits
 from service.routing.health import State, Target
 from service.routing.plan import Choice, Plan
@@ -380,3 +381,23 @@ async def test_a_model_that_refuses_a_beginning_is_asked_by_a_user_turn_from_the
     assert clients["b"].sent[0].body["messages"][-1]["role"] == "assistant"
     await run.told()
     assert clients["b"].sent[1].body["messages"][-1]["role"] == "user"
+
+
+def test_the_usual_first_token_is_a_median_once_learned_which_holds_for_a_while() -> None:
+    shared = Shared.fresh()
+    speeds, target = Learned(shared.hedger), Target("acme", "acme-one")
+
+    def usual(now: float, *, reasoning: bool = False) -> float | None:
+        return speeds.usual(target, 10, now, reasoning=reasoning)
+
+    def answers(seconds: float, times: int) -> None:
+        for _ in range(times):
+            shared.hedger.delays.answered(Key(*target, 0, reasoning=False), seconds, 0.0)
+
+    assert usual(0.0) is None
+    answers(1.0, 60)
+    assert usual(2.0) == pytest.approx(1.0, rel=0.05)
+    answers(4.0, 600)
+    assert usual(2.0 + MEDIAN_HOLDS / 2) == usual(2.0)
+    assert usual(2.0 + MEDIAN_HOLDS) == pytest.approx(4.0, rel=0.05)
+    assert usual(2.0 + MEDIAN_HOLDS, reasoning=True) is None
