@@ -56,9 +56,12 @@ def needs(request: ChatRequest, usual_output: int, cap: float) -> Needs:
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Able:
-    """An offer that can serve the request."""
+    """An offer that can serve the request.
+
+    Not frozen: a decision makes some fifteen, and freezing costs 1 us each.
+    """
 
     offer: Offer
     endpoint: Endpoint
@@ -80,6 +83,10 @@ class Able:
         return slow, ttft, inf if self.cost is None else self.cost, self.offer.place
 
 
+_ASKED = frozenset({State.CLOSED, State.SLOW, State.OPEN})
+"""The states in which a target may be asked at all."""
+
+
 class Sieve:
     """Sifts the offers for one request."""
 
@@ -94,9 +101,13 @@ class Sieve:
         self.cheapest: tuple[float, Offer] | None = None
         """Of those over the cap, with its estimate in US dollars."""
         self._filter = request.providers
-        self._view = view
         self._now = now
         self._at = at
+        # Looked up once: each is asked some fifteen times a decision.
+        self._estimate = view.prices.estimate
+        self._standing = view.health.standing
+        self._usual = view.speeds.usual
+        self._wait = view.limits.wait
         self._doors: dict[str, Endpoint | Skipped] = {}
 
     def excluded(self, provider: str) -> bool:
@@ -147,17 +158,17 @@ class Sieve:
         if isinstance(endpoint, Skipped):
             return endpoint
         needs, model = self.needs, offer.model
-        cost = self._view.prices.estimate(
+        cost = self._estimate(
             endpoint.provider, model, needs.input_tokens, needs.output_tokens, self._at
         )
         unfit = self._unfit(offer, cost, capped=capped)
         if unfit is not None:
             return unfit
-        standing = self._view.health.standing(offer.target, self._now)
+        standing = self._standing(offer.target, self._now)
         unwell = self._unwell(offer, standing)
         if unwell is not None:
             return unwell
-        ttft = self._view.speeds.usual(
+        ttft = self._usual(
             offer.target, needs.input_tokens, self._now, reasoning=self._reasons(model)
         )
         return Able(offer, endpoint, cost, ttft, standing)
@@ -198,23 +209,22 @@ class Sieve:
     def _unwell(self, offer: Offer, standing: Standing) -> Skipped | None:
         """What speaks against the target for now."""
         provider, model = offer.target
+        if standing.state in _ASKED:
+            return self._limited(provider, model)
         match standing.state:
             case State.DISABLED if standing.cause is ErrorCode.QUOTA_PROVIDER:
                 return self._passing(provider, None, Reason.QUOTA_SPENT, standing.until)
             case State.DISABLED:
                 return self._passing(provider, None, Reason.KEY_REFUSED, standing.until)
-            case State.COOLING:
-                return self._passing(provider, model, Reason.COOLING_DOWN, standing.until)
             case _:
-                return self._limited(provider, model)
+                return self._passing(provider, model, Reason.COOLING_DOWN, standing.until)
 
     def _limited(self, provider: str, model: str) -> Skipped | None:
         """Whether a limit is reached: the provider's own, or what it said of this model."""
-        limits, tokens, now = self._view.limits, self._tokens, self._now
-        wait = limits.wait(provider, tokens, now, model=model)
+        wait = self._wait(provider, self._tokens, self._now, model=model)
         if wait <= 0:
             return None
-        whole = limits.wait(provider, tokens, now)
+        whole = self._wait(provider, self._tokens, self._now)
         about, wait = (None, whole) if whole > 0 else (model, wait)
         seconds = wait if wait < inf else None
         return Skipped(provider, about, Reason.LIMIT_REACHED, retry_after_s=seconds)
