@@ -64,6 +64,8 @@ class Roster:
         self._hosts = _grouped(everything, "same_as")
         self._families = _grouped(everything, "family")
         self._homes = self._find_homes()
+        self.kin: dict[Target, list[Offer]] = {}
+        """Each one's kin, closest first, once `substitution` has sorted them."""
 
     def listed(self, provider: str, model: str) -> Offer | None:
         """A provider's model by id or alias, where it lists one."""

@@ -27,7 +27,17 @@ def kinship(first: Model, other: Model) -> Kinship:
 
 
 def relatives(first: Offer, roster: Roster) -> list[Offer]:
-    """Its kin by name or family, closest first, itself left out; of a family nearest in class."""
+    """Its kin by name or family, closest first, itself left out; of a family nearest in class.
+
+    Sorted once per deployment.
+    """
+    kin = roster.kin.get(first.target)
+    if kin is None:
+        kin = roster.kin[first.target] = _sorted_kin(first, roster)
+    return kin
+
+
+def _sorted_kin(first: Offer, roster: Roster) -> list[Offer]:
     quality = first.model.quality
     kin = {
         offer.target: offer
