@@ -27,7 +27,7 @@ DECIDING := adapters/catalog/* adapters/classify.py adapters/contract.py adapter
 empty :=
 comma := ,
 
-.PHONY: help setup run test check lint format types imports dead bench-relay bench-routing bench-hedge image-steps lock clean
+.PHONY: help setup run test check lint format types imports dead bench-relay bench-routing bench-hedge bench-hedge-sockets image-steps lock clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/  make \1	\2/p' Makefile
@@ -72,6 +72,9 @@ bench-routing: setup ## how long a routing decision takes
 
 bench-hedge: setup ## hedging against the best fixed policy, on a virtual clock; draws docs/hedging.svg
 	@$(BIN)/python -m bench.hedge $(ARGS)
+
+bench-hedge-sockets: setup ## hedging over real sockets, beside the same luck on the virtual clock: 3 minutes
+	@$(BIN)/python -m bench.hedge_sockets $(ARGS)
 
 image-steps: ## the Dockerfile's build stage without a container engine
 	@rm -rf build/image && mkdir -p build
