@@ -238,6 +238,8 @@ class Runner:
             self._execute([commands.pop(0)])
         if ending.error is None:
             self._close(self._entrants[number], complete=True)
+        elif any(isinstance(command, FinishRace) for command in commands):
+            self._leave_broken()
         self._record(number)
         self._execute(commands)
 
@@ -418,9 +420,7 @@ class Runner:
             self._append(entrant.splice.close(complete=complete))
 
     def _finish(self, command: FinishRace) -> None:
-        if self._broken is not None:
-            self._append(self._broken.kept)
-            self._close(self._entrants[self._broken.attempt], complete=False)
+        self._leave_broken()
         self._append([self._stream_end(command)])
         self._stream.mark_ended()
         self._on_end()
@@ -452,6 +452,13 @@ class Runner:
         if mode is AfterCommit.RESTART and not (self._retracts and continuation.retractable(fold)):
             return AfterCommit.FAIL
         return mode
+
+    def _leave_broken(self) -> None:
+        """Nobody goes on with the answer that broke: end what was kept open for them."""
+        if self._broken is not None:
+            kept, self._broken.kept = self._broken.kept, []
+            self._append(kept)
+            self._close(self._entrants[self._broken.attempt], complete=False)
 
     def _take_over(self, entrant: _Entrant) -> list[Event]:
         """What is said before an attempt that takes a broken answer over."""

@@ -401,3 +401,9 @@ def test_the_usual_first_token_is_a_median_once_learned_which_holds_for_a_while(
     assert usual(2.0 + MEDIAN_HOLDS / 2) == usual(2.0)
     assert usual(2.0 + MEDIAN_HOLDS) == pytest.approx(4.0, rel=0.05)
     assert usual(2.0 + MEDIAN_HOLDS, reasoning=True) is None
+
+
+async def test_an_answer_that_nobody_may_go_on_with_is_closed_before_its_attempt_ends() -> None:
+    alone = {"a": Scripted(delta("The cap"), CUT)}
+    told = await Run(alone, body={"after_commit": "continue"}).told()
+    assert told.kinds[-3:] == ["block.end", "attempt.end", "stream.end"]
