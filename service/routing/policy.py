@@ -256,7 +256,7 @@ def _bare(model: str, case: _Case) -> _Verdict:
             )
         )
     capped = _tier_given(case)
-    found = [case.sieve.first((offer,), capped=capped) for offer in offers]
+    found = [case.sieve.first((offer,), capped=capped, named=True) for offer in offers]
     ables = [able for able in found if able is not None]
     ables.sort(key=lambda able: (not case.roster.at_home(able.offer), able.merit()))
     return _Verdict("model", _in_live_order(ables, case), capped=capped)
@@ -286,7 +286,7 @@ def _named(provider: str, model: str | None, case: _Case) -> Able | None:
     """A provider that the caller names: its best for the request, or the model they name."""
     if model is not None:
         offer = case.roster.offer(provider, model)
-        return case.sieve.first((offer,), capped=_tier_given(case))
+        return case.sieve.first((offer,), capped=_tier_given(case), named=True)
     preferred = next((p.model for p in case.row if p.provider == provider), None)
     return case.sieve.first(_offers(provider, preferred, case))
 

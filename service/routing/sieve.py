@@ -116,15 +116,21 @@ class Sieve:
         return provider in exclude or bool(only and provider not in only)
 
     def first(
-        self, offers: Iterable[Offer], *, capped: bool = True, waits: bool = False
+        self,
+        offers: Iterable[Offer],
+        *,
+        capped: bool = True,
+        waits: bool = False,
+        named: bool = False,
     ) -> Able | None:
         """The first of a provider's offers that can serve; the first that cannot is noted.
 
-        `waits`: one that cannot for the moment is not passed over for another model.
+        `waits`: one that cannot for the moment is not passed over for another model. `named`: the
+        caller named the model, so it is asked for even where its provider no longer lists it.
         """
         noted: Skipped | None = None
         for offer in offers:
-            verdict = self._judge(offer, capped=capped)
+            verdict = self._judge(offer, capped=capped, named=named)
             if isinstance(verdict, Able):
                 self._note(noted)
                 return verdict
@@ -150,7 +156,7 @@ class Sieve:
 
     # --- Questions ---
 
-    def _judge(self, offer: Offer, *, capped: bool) -> Able | Skipped:
+    def _judge(self, offer: Offer, *, capped: bool, named: bool) -> Able | Skipped:
         provider = offer.target.provider
         if provider not in self._doors:
             self._doors[provider] = self._door(offer)
@@ -158,6 +164,8 @@ class Sieve:
         if isinstance(endpoint, Skipped):
             return endpoint
         needs, model = self.needs, offer.model
+        if model.gone and not named:
+            return self._about(offer, Reason.RETIRED, "its provider no longer lists it")
         cost = self._estimate(
             endpoint.provider, model, needs.input_tokens, needs.output_tokens, self._at
         )

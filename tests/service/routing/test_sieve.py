@@ -60,6 +60,17 @@ def test_one_that_cannot_for_the_moment_is_waited_for_only_when_asked_to() -> No
     assert skipped == [Skipped("p", "one", Reason.LIMIT_REACHED, retry_after_s=3.0)]
 
 
+def test_a_model_that_its_provider_no_longer_lists_is_for_those_who_name_it() -> None:
+    entry = provider("p", model("one", gone=True), model("two"))
+    able, skipped = sift(Moment(), entry)
+    assert able is not None
+    assert able.offer.model.id == "two"
+    assert [(skip.model, skip.reason) for skip in skipped] == [("one", Reason.RETIRED)]
+    named = sieve(Moment()).first(Roster(market(entry)).fitting("p", 2), named=True)
+    assert named is not None
+    assert named.offer.model.id == "one"
+
+
 def test_a_provider_that_is_barred_is_asked_for_no_other_model() -> None:
     able, skipped = sift(Moment(waits={"p": 3.0}))
     assert able is None
