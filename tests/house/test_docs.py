@@ -10,7 +10,7 @@ import pytest
 
 from adapters.contract import CancelBilling
 from adapters.registry import COMPATIBLE, FIFTEEN, PROVIDERS
-from adapters.request import Tier
+from adapters.request import Strategy, Tier
 from service import endpoints
 from service.hedging.budget import BudgetSettings
 from service.hedging.delay import DelaySettings
@@ -150,9 +150,11 @@ def test_the_page_on_routing_has_what_each_tier_allows() -> None:
 
 
 def test_the_page_on_routing_has_the_packaged_presets() -> None:
+    presets = Settings().presets
     assert table_of("preset", "use case", "tier") == [
-        [name, own.use_case, own.tier] for name, own in Settings().presets.items()
+        [name, own.use_case, own.tier] for name, own in presets.items()
     ]
+    assert {own.latency for own in presets.values()} == {Strategy.NORMAL}
 
 
 @pytest.mark.parametrize("settings", TOML.findall(ROUTING.read_text(encoding="utf-8")))
