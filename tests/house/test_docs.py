@@ -32,6 +32,7 @@ NAMED = re.compile(r"\bdocs/[\w-]+\.\w+")
 LINKED = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
 TOML = re.compile(r"^```toml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 ROW = re.compile(r"^\| `(\w+)\.(\w+)` \| ([^|]+) \|", re.MULTILINE)
+PLAYED = re.compile(r"^\| (S\d)(?:: [^|]+)? \| (\d.*) \|$", re.MULTILINE)
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:/\d+)?")
 
 SETTINGS = (DelaySettings, BudgetSettings, OverloadSettings, HedgeSettings, HealthSettings)
@@ -103,6 +104,15 @@ def test_the_page_on_hedging_has_who_bills_a_cancelled_answer(billing: CancelBil
     assert row is not None
     told = {name.strip() for name in row[1].split(",")}
     assert told == {name for name in FIFTEEN if PROVIDERS[name].cancel_billing == billing}
+
+
+def test_the_readme_has_the_figures_of_the_page_on_hedging() -> None:
+    pages = [path.read_text(encoding="utf-8") for path in (HEDGING, ROOT / "README.md")]
+    told, repeated = (
+        {name: row.split(" | ")[:6] for name, row in PLAYED.findall(p)} for p in pages
+    )
+    assert repeated == told
+    assert set(told) == {"S1", "S2", "S3"}
 
 
 # --- The page on routing --------------------------------------------------------------------
