@@ -41,6 +41,8 @@ def _latency(latency: Fields) -> str:
     if latency["hedge_after_ms"] is not None:
         silence = f"another one after {latency['hedge_after_ms']} ms of silence"
         return f"{latency['strategy']}: {silence}, {attempts}"
+    if latency["strategy"] == "race":
+        return f"race: the cap holds only one at once, {attempts}"
     return f"{latency['strategy']}: {attempts}"
 
 

@@ -51,6 +51,7 @@ from adapters.tokens import UNKNOWN, total
 from service import clock, tasks
 from service.hedging import account, continuation
 from service.hedging.attempt import Attempt
+from service.hedging.caches import Prompt
 from service.hedging.continuation import OVERLAP_CHARS, Splice
 from service.hedging.deadlines import Deadlines
 from service.hedging.delay import size_of
@@ -128,6 +129,7 @@ class Runner:
         "_on_end",
         "_pending",
         "_plan",
+        "_prompt",
         "_race",
         "_retracts",
         "_shared",
@@ -161,11 +163,13 @@ class Runner:
         self._after_commit = stream.request.after_commit or default
         rounds = 2 if plan.latency.strategy is Strategy.HEDGE else 1
         self._candidates = plan.choices * rounds
+        self._prompt = Prompt(stream.request)
         now = clock.monotonic()
         self._watch = shared.watch(
             plan,
             self._candidates,
             stream.request,
+            self._prompt,
             arrived=arrived,
             at=clock.now_ms() / 1000,
             now=now,
@@ -338,6 +342,7 @@ class Runner:
         )
         self._append([start])
         self._watch.started(command.attempt, command.candidate, command.role, now)
+        self._shared.caches.sent(target_of(choice), self._prompt, now)
         task = tasks.spawn(attempt.run(), name=f"{self._stream.id} attempt {attempt.number}")
         attempt.own(task)
         self._entrants[attempt.number] = _Entrant(attempt, choice, start, reservation, splice, task)

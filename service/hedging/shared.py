@@ -14,6 +14,7 @@ from adapters.catalog.prices import Prices
 from adapters.contract import Model
 from adapters.request import ChatRequest, ImagePart, Strategy, UserMessage
 from service.hedging.budget import BudgetSettings
+from service.hedging.caches import Prompt, PromptCaches
 from service.hedging.delay import MOST_KEYS, DelaySettings, Key, size_of
 from service.hedging.exclusions import RequestFacts
 from service.hedging.hedger import Contender, Hedger, HedgeSettings, Watch, Watched
@@ -74,6 +75,8 @@ class Shared:
     witnesses: tuple[Witness, ...] = ()
     continue_prompt: str = _DEFAULTS.continue_prompt
     """Asked of a model that cannot be given the beginning of its own answer."""
+    caches: PromptCaches = field(default_factory=PromptCaches)
+    """What was sent to whom lately."""
     unfilled: set[Target] = field(default_factory=set)
     """Models that are listed as going on with the beginning of an answer, and refused one."""
     look: Callable[[], None] = _nobody_looks
@@ -141,6 +144,7 @@ class Shared:
         plan: Plan,
         candidates: Sequence[Choice],
         request: ChatRequest,
+        prompt: Prompt,
         *,
         arrived: float,
         at: float,
@@ -155,6 +159,7 @@ class Shared:
                 hedged=hedged,
                 facts=RequestFacts(
                     input_tokens=plan.input_tokens,
+                    budgeted=_holds_two(plan),
                     uploads=_uploads(request),
                     candidates=len({choice.endpoint.provider.name for choice in candidates}),
                     max_attempts=plan.max_attempts,
@@ -171,6 +176,7 @@ class Shared:
                     domain=choice.endpoint.provider.name,
                     price=self._price(choice, plan, at) if hedged else None,
                     billing=choice.endpoint.provider.cancel_billing,
+                    cached=self.caches.share(target_of(choice), prompt, now) if hedged else 0.0,
                 )
                 for choice in candidates
             ],
@@ -219,6 +225,15 @@ def _reasons(model: Model, request: ChatRequest) -> bool:
     if model.reasoning == "optional":
         return request.reasoning is not None and request.reasoning.effort != "none"
     return model.reasoning == "always"
+
+
+def _holds_two(plan: Plan) -> bool:
+    """Whether the tier's cap holds the first candidate and the cheapest other one together."""
+    first, *others = (choice.cost_usd for choice in plan.choices)
+    known = [cost for cost in others if cost is not None]
+    if plan.cap_usd is None or first is None or not known:
+        return True
+    return first + min(known) <= plan.cap_usd
 
 
 def _uploads(request: ChatRequest) -> bool:

@@ -23,7 +23,9 @@ def kinship(first: Model, other: Model) -> Kinship:
         return Kinship.SAME_WEIGHTS if open_weights else Kinship.SAME_NAME
     if first.family is not None and first.family == other.family:
         return Kinship.SAME_FAMILY
-    return Kinship.SAME_CLASS if first.quality == other.quality else Kinship.OTHER
+    # The class of a model that no catalog lists is an assumption.
+    alike = other.family is not None and first.quality == other.quality
+    return Kinship.SAME_CLASS if alike else Kinship.OTHER
 
 
 def relatives(first: Offer, roster: Roster) -> list[Offer]:

@@ -27,6 +27,7 @@ from adapters.events import (
 from adapters.request import ChatRequest, Latency
 from service import clock, tasks
 from service.hedging.delay import Key
+from service.hedging.exclusions import Denied
 from service.hedging.runner import Runner
 from service.hedging.shared import MEDIAN_HOLDS, Learned, Shared
 from service.limits.provider_limits import ProviderLimits
@@ -95,6 +96,8 @@ class Run:
     prefilled: str = ""
     """The one whose model goes on with the beginning of an answer."""
     shared: Shared | None = None
+    cost: float | None = None
+    """Of each candidate; the tier allows 0.05."""
 
     def begin(self) -> Told:
         heard = Heard()
@@ -106,8 +109,10 @@ class Run:
             policy="test",
             request=request,
             choices=tuple(
-                _choice(provider(name), prefill=name == self.prefilled) for name in self.clients
+                replace(_choice(provider(name), prefill=name == self.prefilled), cost_usd=self.cost)
+                for name in self.clients
             ),
+            cap_usd=0.05,
             latency=Latency.model_validate(self.latency),
             max_attempts=self.max_attempts,
             width=self.width,
@@ -407,3 +412,30 @@ async def test_an_answer_that_nobody_may_go_on_with_is_closed_before_its_attempt
     alone = {"a": Scripted(delta("The cap"), CUT)}
     told = await Run(alone, body={"after_commit": "continue"}).told()
     assert told.kinds[-3:] == ["block.end", "attempt.end", "stream.end"]
+
+
+async def test_a_long_conversation_is_not_hedged_away_from_who_has_read_it() -> None:
+    shared = Shared.fresh()
+    told = {"role": "user", "content": "x" * 20_000}
+    latency = {"strategy": "hedge", "delay_ms": 0}
+    first = {"a": Scripted(*chat("hello")), "b": Scripted(*chat("never"))}
+    await Run(first, body={"messages": [told]}, shared=shared).told()
+    more = [told, {"role": "assistant", "content": "hello"}, {"role": "user", "content": "go on"}]
+    gate = Gate()
+    clients = {"a": Scripted(*chat(gate, "slow")), "b": Scripted(*chat("never"))}
+    begun = Run(clients, latency=latency, body={"messages": more}, shared=shared).begin()
+    while not shared.hedger.denials:
+        await asyncio.sleep(0)
+    gate.open()
+    await over(begun, clients)
+    assert clients["b"].sent == []
+    assert shared.hedger.denials == {Denied.CACHE_LOST: 1}
+
+
+async def test_a_request_whose_tier_holds_only_one_is_not_hedged() -> None:
+    shared = Shared.fresh()
+    clients = {"a": Scripted(*chat("hello")), "b": Scripted(*chat("never"))}
+    run = Run(clients, latency={"strategy": "hedge", "delay_ms": 0}, shared=shared, cost=0.03)
+    await run.told()
+    assert clients["b"].sent == []
+    assert shared.hedger.denials == {Denied.NOT_BUDGETED: 1}

@@ -219,7 +219,7 @@ HUB = provider(
 )
 NAMESAKE = provider("namesake", model("big-q4", 3, family="fam", same_as="big", open_weights=False))
 SIBLING = provider("sibling", model("n/plain", 3), model("n/fam", 2, family="fam"))
-EQUAL = provider("equal", model("peer", 3))
+EQUAL = provider("equal", model("peer", 3, family="peer"))
 LESS = provider("less", model("low", 1))
 EVERYBODY = (LESS, EQUAL, SIBLING, NAMESAKE, HUB, HOME, CLOSED)
 
