@@ -26,6 +26,7 @@ from adapters.events import (
 )
 from adapters.request import ChatRequest, Latency
 from service import clock, tasks
+from service.hedging.caches import Prompt
 from service.hedging.delay import Key
 from service.hedging.exclusions import Denied
 from service.hedging.runner import Runner
@@ -99,15 +100,12 @@ class Run:
     cost: float | None = None
     """Of each candidate; the tier allows 0.05."""
 
-    def begin(self) -> Told:
-        heard = Heard()
-        shared = self.shared or Shared.fresh(heard)
-        request = ChatRequest.model_validate(
-            {"messages": [{"role": "user", "content": "hi"}], **self.body}
-        )
-        plan = Plan(
+    def plan(self) -> Plan:
+        return Plan(
             policy="test",
-            request=request,
+            request=ChatRequest.model_validate(
+                {"messages": [{"role": "user", "content": "hi"}], **self.body}
+            ),
             choices=tuple(
                 replace(_choice(provider(name), prefill=name == self.prefilled), cost_usd=self.cost)
                 for name in self.clients
@@ -119,7 +117,12 @@ class Run:
             input_tokens=12,
             output_tokens=100,
         )
-        stream = Stream(StreamLog("st_1"), request, cancel_after=None)
+
+    def begin(self) -> Told:
+        heard = Heard()
+        shared = self.shared or Shared.fresh(heard)
+        plan = self.plan()
+        stream = Stream(StreamLog("st_1"), plan.request, cancel_after=None)
         runner = Runner(
             stream,
             plan,
@@ -421,14 +424,13 @@ async def test_a_long_conversation_is_not_hedged_away_from_who_has_read_it() -> 
     first = {"a": Scripted(*chat("hello")), "b": Scripted(*chat("never"))}
     await Run(first, body={"messages": [told]}, shared=shared).told()
     more = [told, {"role": "assistant", "content": "hello"}, {"role": "user", "content": "go on"}]
-    gate = Gate()
-    clients = {"a": Scripted(*chat(gate, "slow")), "b": Scripted(*chat("never"))}
-    begun = Run(clients, latency=latency, body={"messages": more}, shared=shared).begin()
-    while not shared.hedger.denials:
-        await asyncio.sleep(0)
-    gate.open()
-    await over(begun, clients)
-    assert clients["b"].sent == []
+    plan = Run(first, latency=latency, body={"messages": more}).plan()
+    now = clock.monotonic()
+    watch = shared.watch(
+        plan, plan.choices, plan.request, Prompt(plan.request), arrived=now, at=1.0, now=now
+    )
+    watch.started(1, 0, Role.PRIMARY, now)
+    assert watch.hedge([1], now) is None
     assert shared.hedger.denials == {Denied.CACHE_LOST: 1}
 
 
