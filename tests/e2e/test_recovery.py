@@ -308,7 +308,8 @@ async def cut_everywhere(
     patient = {"connect_ms": 60_000}
 
     async def one(size: int) -> None:
-        latency = {"providers": [f"{answer.provider}/cut-{size}", rescuer]}
+        second = rescuer if "/" in rescuer else f"{rescuer}/rescue-{size}"
+        latency = {"providers": [f"{answer.provider}/cut-{size}", second]}
         async with room:
             asked = question("auto", latency=latency, deadlines=patient, **tools, **fields)
             told = await told_of(running, ChatRequest.model_validate(asked))
