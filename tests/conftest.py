@@ -1,8 +1,37 @@
-"""What holds for every test."""
+"""What holds for every test, and the fixtures that any may ask for.
 
+The fixtures are the provider double, started on a free port and closed.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import pytest
 from hypothesis import settings
 
-# No deadline per example: a loaded machine would fail tests that are right, and nothing here is
-# about time. No database: a failure found once is written down as a test of its own.
+from tests.double.server import Double
+
+# No deadline per example: a loaded machine would fail tests that are right, and no property is about
+# time. No database: a failure that was found is written down as a test of its own.
 settings.register_profile("tailrace", deadline=None, database=None)
 settings.load_profile("tailrace")
+
+StartDouble = Callable[[str | None], Awaitable[Double]]
+
+
+@pytest.fixture
+async def double() -> AsyncIterator[Double]:
+    """One double, which answers as any provider."""
+    async with Double() as double:
+        yield double
+
+
+@pytest.fixture
+async def start_double() -> AsyncIterator[StartDouble]:
+    """Starts a further double; given a name, it speaks in that provider's manner."""
+    async with AsyncExitStack() as doubles:
+
+        async def start(speaks: str | None = None) -> Double:
+            return await doubles.enter_async_context(Double(speaks=speaks))
+
+        yield start
