@@ -329,7 +329,9 @@ class Watch:
     def ended(self, attempt: int, error: Error | None, now: float) -> None:
         """An attempt is over by itself, before its first content or after it."""
         hedger, over = self._hedger, self._attempts[attempt]
-        if over.waiting:
+        if over.waiting and error is None:
+            self.content(attempt, now)  # an answer without any content is one, too
+        elif over.waiting:
             self._give_up(over, now)
         if error is not None:
             hedger.health.failed(over.contender.target, error, now)

@@ -367,3 +367,11 @@ def test_who_is_known_is_left_where_the_plan_has_them() -> None:
     of = hedger()
     taught(of, B, 0.4)
     assert {of.first([A.key, B.key], 60.0) for _ in range(1_000)} == {0}
+
+
+def test_an_answer_without_content_is_an_answer() -> None:
+    of = hedger()
+    for _ in range(60):
+        waiting(of, 0.0).ended(1, None, 0.5)
+    estimate = of.delays.estimate(A.key, 60.0)
+    assert estimate.quantile(0.5) == pytest.approx(0.5, rel=0.05)

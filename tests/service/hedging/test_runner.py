@@ -404,11 +404,11 @@ def test_the_usual_first_token_is_a_median_once_learned_which_holds_for_a_while(
 
     assert usual(0.0) is None
     answers(1.0, 60)
-    assert usual(2.0) == pytest.approx(1.0, rel=0.05)
+    assert usual(5.0) == pytest.approx(1.0, rel=0.05)
     answers(4.0, 600)
-    assert usual(2.0 + MEDIAN_HOLDS / 2) == usual(2.0)
-    assert usual(2.0 + MEDIAN_HOLDS) == pytest.approx(4.0, rel=0.05)
-    assert usual(2.0 + MEDIAN_HOLDS, reasoning=True) is None
+    assert usual(5.0 + MEDIAN_HOLDS / 2) == usual(5.0)
+    assert usual(5.0 + MEDIAN_HOLDS) == pytest.approx(4.0, rel=0.05)
+    assert usual(5.0 + MEDIAN_HOLDS, reasoning=True) is None
 
 
 async def test_an_answer_that_nobody_may_go_on_with_is_closed_before_its_attempt_ends() -> None:
