@@ -11,8 +11,8 @@ from hypothesis import settings
 
 from tests.double.server import Double
 
-# No deadline per example: a loaded machine would fail tests that are right, and no property is about
-# time. No database: a failure that was found is written down as a test of its own.
+# No deadline per example: a loaded machine would fail tests that are right, and no property is
+# about time. No database: a failure that was found is written down as a test of its own.
 settings.register_profile("tailrace", deadline=None, database=None)
 settings.load_profile("tailrace")
 
