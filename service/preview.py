@@ -16,7 +16,7 @@ Fields = Mapping[str, Any]
 def lines(plan: Fields) -> Iterator[str]:
     """The answer of `POST /v1/plan` for a person, line by line."""
     yield _rule(plan)
-    yield _latency(plan["latency"])
+    yield _latency(plan)
     yield f"about {plan['input_tokens']} tokens in and {plan['output_tokens']} out"
     if (preferred := plan.get("preferred")) is not None:
         yield f"first choice: {_name(preferred)}: {_why(preferred)}"
@@ -33,7 +33,8 @@ def _rule(plan: Fields) -> str:
     return f"{plan['policy']}: {plan['use_case']}, {plan['budget_tier']}, {cap}"
 
 
-def _latency(latency: Fields) -> str:
+def _latency(plan: Fields) -> str:
+    latency = plan["latency"]
     most = latency["max_attempts"]
     attempts = f"{most} attempt{'' if most == 1 else 's'} at most"
     if latency["width"] > 1:
@@ -42,7 +43,9 @@ def _latency(latency: Fields) -> str:
         silence = f"another one after {latency['hedge_after_ms']} ms of silence"
         return f"{latency['strategy']}: {silence}, {attempts}"
     if latency["strategy"] == "race":
-        return f"race: the cap holds only one at once, {attempts}"
+        alone = len(plan["candidates"]) == 1
+        why = "there is only one candidate" if alone else "the cap holds only one at once"
+        return f"race: {why}, {attempts}"
     return f"{latency['strategy']}: {attempts}"
 
 

@@ -161,7 +161,7 @@ class Shared:
                     input_tokens=plan.input_tokens,
                     budgeted=_holds_two(plan),
                     uploads=_uploads(request),
-                    candidates=len({choice.endpoint.provider.name for choice in candidates}),
+                    candidates=len({_domain(choice, plan) for choice in candidates}),
                     max_attempts=plan.max_attempts,
                 ),
                 expected_output=plan.output_tokens,
@@ -173,7 +173,7 @@ class Shared:
                 Contender(
                     target=target_of(choice),
                     key=key_of(choice, plan, request),
-                    domain=choice.endpoint.provider.name,
+                    domain=_domain(choice, plan),
                     price=self._price(choice, plan, at) if hedged else None,
                     billing=choice.endpoint.provider.cancel_billing,
                     cached=self.caches.share(target_of(choice), prompt, now) if hedged else 0.0,
@@ -225,6 +225,12 @@ def _reasons(model: Model, request: ChatRequest) -> bool:
     if model.reasoning == "optional":
         return request.reasoning is not None and request.reasoning.effort != "none"
     return model.reasoning == "always"
+
+
+def _domain(choice: Choice, plan: Plan) -> str:
+    """What fails together: a provider, unless the caller names several of its models to be asked."""
+    named = plan.latency.providers is not None
+    return "/".join(target_of(choice)) if named else choice.endpoint.provider.name
 
 
 def _holds_two(plan: Plan) -> bool:

@@ -83,3 +83,11 @@ def test_what_the_strategy_may_start_is_said() -> None:
         "table:conversation: conversation, standard, no cap",
         "normal: 1 attempt at most",
     ]
+
+
+def test_a_race_of_one_says_what_keeps_the_others_away() -> None:
+    race = Latency(strategy=Strategy.RACE)
+    capped = printed(replace(PLAN, latency=race))
+    assert capped[1] == "race: the cap holds only one at once, 3 attempts at most"
+    alone = printed(replace(PLAN, latency=race, choices=PLAN.choices[:1]))
+    assert alone[1] == "race: there is only one candidate, 3 attempts at most"

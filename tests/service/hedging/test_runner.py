@@ -441,3 +441,21 @@ async def test_a_request_whose_tier_holds_only_one_is_not_hedged() -> None:
     await run.told()
     assert clients["b"].sent == []
     assert shared.hedger.denials == {Denied.NOT_BUDGETED: 1}
+
+
+@pytest.mark.parametrize(("named", "hedges"), [(["a", "a"], 1), (None, 0)])
+async def test_two_models_of_one_provider_are_hedged_where_the_caller_names_both(
+    named: list[str] | None, hedges: int
+) -> None:
+    plan = Run(
+        {"a": Scripted()}, latency={"strategy": "hedge", "delay_ms": 0, "providers": named}
+    ).plan()
+    [choice] = plan.choices
+    sibling = replace(choice, model=replace(choice.model, id="a-two"))
+    shared, now = Shared.fresh(), clock.monotonic()
+    candidates = (choice, sibling)
+    watch = shared.watch(
+        plan, candidates, plan.request, Prompt(plan.request), arrived=now, at=1.0, now=now
+    )
+    watch.started(1, 0, Role.PRIMARY, now)
+    assert (watch.hedge([1], now) is not None) == bool(hedges)
