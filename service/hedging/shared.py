@@ -228,7 +228,7 @@ def _reasons(model: Model, request: ChatRequest) -> bool:
 
 
 def _domain(choice: Choice, plan: Plan) -> str:
-    """What fails together: a provider, unless the caller names several of its models to be asked."""
+    """What fails together: a provider, unless the caller names several of its models."""
     named = plan.latency.providers is not None
     return "/".join(target_of(choice)) if named else choice.endpoint.provider.name
 
