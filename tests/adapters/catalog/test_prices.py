@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from adapters.catalog import snapshot
-from adapters.catalog.prices import STATED, Prices
+from adapters.catalog.prices import MOST_MODELS, STATED, Prices
 from adapters.contract import Model, Provider
 from adapters.events import Usage, UsageSource
 from adapters.registry import COMPATIBLE, FIFTEEN, PROVIDERS
@@ -277,6 +277,21 @@ def test_a_price_is_resolved_once_for_its_period(prices: Prices) -> None:
     at_its_peak = prices.price(*flash, unix("2026-11-23T02:00"))
     assert at_its_peak is not first
     assert prices.price(*flash, unix("2026-11-23T03:00")) is at_its_peak
+
+
+def test_of_names_that_clients_make_up_only_so_many_are_remembered(prices: Prices) -> None:
+    # A memory that is bounded shows from outside only in its size.
+    remembered = prices._periods
+    provider, known = model_at("deepseek", "deepseek-flash")
+    first = prices.price(provider, known, NOON)
+    for number in range(MOST_MODELS - 1):
+        assert prices.price(COMPATIBLE, Model(id=f"made-up-{number}"), NOON) is None
+    assert prices.price(provider, known, NOON) is first
+    assert prices.price(COMPATIBLE, Model(id="made-up-0"), NOON) is None
+    assert prices.price(COMPATIBLE, Model(id="one-more"), NOON) is None
+    assert len(remembered) == MOST_MODELS
+    assert prices.price(provider, known, NOON) == first
+    assert len(remembered) == MOST_MODELS
 
 
 USAGES = [  # input, cached, cache-written, output
