@@ -125,19 +125,22 @@ class Sieve:
     ) -> Able | None:
         """The first of a provider's offers that can serve; the first that cannot is noted.
 
+        Where none can, those that cannot only for the moment are noted, too: waiting for one of
+        them helps, whatever speaks against the first.
+
         `waits`: one that cannot for the moment is not passed over for another model. `named`: the
         caller named the model, so it is asked for even where its provider no longer lists it.
         """
-        noted: Skipped | None = None
+        against: list[Skipped] = []
         for offer in offers:
             verdict = self._judge(offer, capped=capped, named=named)
             if isinstance(verdict, Able):
-                self._note(noted)
+                self._note(*against[:1])
                 return verdict
-            noted = noted or verdict
+            against.append(verdict)
             if verdict.model is None or (waits and verdict.reason in FOR_THE_MOMENT):
                 break
-        self._note(noted)
+        self._note(*against[:1], *(one for one in against[1:] if one.reason in FOR_THE_MOMENT))
         return None
 
     def skip_open(self, able: Able) -> None:
@@ -150,9 +153,9 @@ class Sieve:
         provider, model = offer.target
         return self.skipped.get((provider, model)) or self.skipped.get((provider, None))
 
-    def _note(self, skipped: Skipped | None) -> None:
-        if skipped is not None:
-            self.skipped.setdefault((skipped.provider, skipped.model), skipped)
+    def _note(self, *skipped: Skipped) -> None:
+        for one in skipped:
+            self.skipped.setdefault((one.provider, one.model), one)
 
     # --- Questions ---
 

@@ -29,6 +29,20 @@ def test_waiting_helps_where_anybody_under_the_cap_comes_back() -> None:
     )
 
 
+def test_waiting_helps_where_a_provider_s_cheap_model_comes_back_and_its_default_is_too_dear() -> (
+    None
+):
+    both = provider("both", model("gold", 3), model("tin"), default="gold")
+    known = market(both)
+    moment = Moment(prices=PRICES)
+    moment.health.cool(Target("both", "tin"), 7.0, 0.0)
+    with pytest.raises(RequestError) as refusal:
+        planned(known, table(known, conversation={"prefer": ["both"]}), moment)
+    error = refusal.value.error
+    assert (error.code, error.http) == (ErrorCode.NO_CANDIDATES, 503)
+    assert error.retry_after_ms == 7_000
+
+
 def test_the_cap_is_to_blame_where_the_others_lack_a_key() -> None:
     error = refused(Moment(prices=PRICES), cheap="no_key")
     assert (error.code, error.http, error.param) == (ErrorCode.OVER_BUDGET, 422, "budget_tier")

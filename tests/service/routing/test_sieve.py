@@ -50,6 +50,16 @@ def test_only_the_first_that_cannot_is_noted_of_a_provider() -> None:
     assert [(skip.model, skip.reason) for skip in skipped] == [("one", Reason.OVER_CAP)]
 
 
+def test_where_none_can_serve_those_that_come_back_are_noted_beside_the_first() -> None:
+    three = provider("p", model("one"), model("two"), model("three"))
+    able, skipped = sift(Moment(prices={"one": 1.0, "three": 2.0}, waits={"p/two": 3.0}), three)
+    assert able is None
+    assert [(skip.model, skip.reason) for skip in skipped] == [
+        ("one", Reason.OVER_CAP),
+        ("two", Reason.LIMIT_REACHED),
+    ]
+
+
 def test_one_that_cannot_for_the_moment_is_waited_for_only_when_asked_to() -> None:
     moment = Moment(waits={"p/one": 3.0})
     able, _ = sift(moment)
