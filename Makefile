@@ -18,7 +18,7 @@ DECIDING := adapters/catalog/* adapters/classify.py adapters/contract.py adapter
     adapters/events.py adapters/ratelimits.py adapters/request.py adapters/schema.py \
     adapters/sse.py adapters/tokens.py service/hedging/account.py service/hedging/budget.py service/hedging/caches.py \
     service/hedging/continuation.py service/hedging/deadlines.py \
-    service/hedging/delay.py service/hedging/exclusions.py service/hedging/hedger.py \
+    service/hedging/delay.py service/hedging/exclusions.py service/hedging/hedger.py service/hedging/ledger.py \
     service/hedging/loser_cost.py service/hedging/overload.py service/hedging/race.py \
     service/http/ws_delivery.py service/http/ws_messages.py service/http/ws_protocol.py \
     service/limits/provider_limits.py \

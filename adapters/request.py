@@ -415,9 +415,13 @@ class ChatRequest(_Model):
         return None if seconds is None else float(seconds)
 
     @property
+    def thinks(self) -> bool:
+        """Whether the model is asked to reason, if it may or may not."""
+        return self.reasoning is not None and self.reasoning.effort != "none"
+
+    @property
     def first_content_ms(self) -> int:
         """The first-content deadline, its default depending on whether the model may think."""
         if self.deadlines.first_content_ms is not None:
             return self.deadlines.first_content_ms
-        thinks = self.reasoning is not None and self.reasoning.effort != "none"
-        return 180_000 if thinks else 60_000
+        return 180_000 if self.thinks else 60_000

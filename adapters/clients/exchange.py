@@ -26,7 +26,7 @@ import orjson
 from adapters.classify import classify
 from adapters.clients.upstream import RawUpstream, read_bounded
 from adapters.contract import Encoded, Failure, Provider
-from adapters.errors import UpstreamError, make
+from adapters.errors import Reached, UpstreamError, make
 from adapters.events import ErrorCode
 
 _OK = 200
@@ -154,10 +154,11 @@ def _refused(
     status, said = response.status, _parsed(body)
     failure = Failure(status=status, body=said, headers=response.headers)
     if status >= _FIRST_ERROR_STATUS or (status == _OK and _tells_of_failure(said)):
-        return UpstreamError(classify(failure, provider))
+        return UpstreamError(classify(failure, provider), reached="refused")
     what = f"status {status}" if status != _OK else f"{content_type[:100] or 'an empty type'}"
     message = f"The provider answered with {what}, not with an event stream."
-    return UpstreamError(make(ErrorCode.UPSTREAM_MALFORMED, message, provider=provider.name))
+    malformed = make(ErrorCode.UPSTREAM_MALFORMED, message, provider=provider.name)
+    return UpstreamError(malformed, reached="taken" if status == _OK else "refused")
 
 
 def _parsed(body: bytes) -> Any:  # noqa: ANN401 - any JSON value
@@ -211,10 +212,13 @@ _CLOSED = "The provider closed the connection before it answered."
 def _unanswered(silence: Exception, provider: Provider) -> UpstreamError:
     for kind, code, message in _SILENCES:
         if isinstance(silence, kind):
-            return UpstreamError(make(code, message, provider=provider.name))
+            reached: Reached = "unsent" if code is ErrorCode.UPSTREAM_CONNECT else "taken"
+            return UpstreamError(make(code, message, provider=provider.name), reached=reached)
+    # It broke after the request had gone out: nobody knows what the provider made of it.
     return UpstreamError(make(ErrorCode.UPSTREAM_CONNECT, _CLOSED, provider=provider.name))
 
 
 def _unsent(provider: Provider) -> UpstreamError:
     message = "The provider's SDK refused to send the request."
-    return UpstreamError(make(ErrorCode.INTERNAL, message, provider=provider.name))
+    failure = make(ErrorCode.INTERNAL, message, provider=provider.name)
+    return UpstreamError(failure, reached="unsent")

@@ -21,7 +21,7 @@ import msgspec
 
 from adapters import ratelimits
 from adapters.contract import Call, Client, Decoder, Encoded, Upstream
-from adapters.errors import UpstreamError, make
+from adapters.errors import Reached, UpstreamError, make
 from adapters.events import (
     CONTENT,
     AttemptEvent,
@@ -94,11 +94,11 @@ class Attempt:
         "_read",
         "_task",
         "_timer",
-        "accepted",
         "call",
         "decoder",
         "ending",
         "first_content",
+        "reached",
         "started",
     )
 
@@ -120,8 +120,8 @@ class Attempt:
         self.ending: Ending | None = None
         """How it ended, once it has."""
         self.decoder = decoder
-        self.accepted = False
-        """Whether the provider has answered with a stream."""
+        self.reached: Reached = "taken"
+        """How far its request came; known better once it has failed."""
         self._encoded = encoded
         self._client = client
         self._connect_timeout = connect_timeout
@@ -189,6 +189,7 @@ class Attempt:
             finally:
                 upstream.close()
         except UpstreamError as failure:
+            self.reached = failure.reached
             self._broken(failure.error)
         except Exception:  # noqa: BLE001 - a fault of ours must not leave a stream without an end
             _log.exception("attempt %d at %s died", self.number, self.call.provider.name)
@@ -200,7 +201,6 @@ class Attempt:
         # What is asked is not kept while the answer streams: it may be a megabyte.
         encoded, self._encoded = self._encoded, _NOTHING
         upstream = await self._client.send(encoded, connect_timeout=self._connect_timeout)
-        self.accepted = True
         limits = ratelimits.read(upstream.headers, now_ms() / 1000)
         if limits != _NO_LIMITS:
             self._buffer.append(Meta(key="rate_limits", value=msgspec.to_builtins(limits)))

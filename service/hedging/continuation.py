@@ -110,8 +110,7 @@ def way(request: ChatRequest, model: Model) -> Way:
     A prefill is for plain text only: with tools or a schema a model may want to begin with
     something else than text, and one that thinks has to think first.
     """
-    asked = request.reasoning
-    thinks = model.reasoning == "always" or (asked is not None and asked.effort != "none")
+    thinks = model.reasoning == "always" or request.thinks
     plain = not (request.tools or _wants_json(request) or thinks)
     return "prefill" if model.prefill and plain else "user_turn"
 

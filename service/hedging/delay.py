@@ -14,8 +14,7 @@ hold under its own effects:
   quantile). Fading costs nothing per bucket: new samples weigh more instead (Cormode et al., 2009).
 
 206 buckets from 20 ms to 64 s, each 4 % wider than the one before, so a delay is right to 4 %, on
-the late side. Counts add up, so replicas can share them: `take` gives what is new since the last
-time, `merge` adds what others saw.
+the late side. Counts add up, so replicas could share them; today each learns for itself.
 
 Where a key has too few samples, all sizes of the same model count, scaled; where those are too few
 too, a fixed delay. The result is always clamped: a record that is mostly of the given up may never
@@ -26,7 +25,6 @@ share of the stalls alone. docs/hedging.md, the estimator.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import exp, log
 from operator import neg
@@ -91,14 +89,6 @@ class DelaySettings:
     """How long an estimate is used before it is made anew."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """What one record saw since it was last asked: counts by bucket, to be added elsewhere."""
-
-    answered: Mapping[int, float]
-    given_up: Mapping[int, float]
-
-
 def bucket_of(seconds: float) -> int:
     """The bucket of a time; what lies outside counts as the nearest."""
     if seconds <= SHORTEST:
@@ -115,7 +105,6 @@ class Waits:
         "_given_up",
         "_last",
         "_memory",
-        "_new",
         "_samples",
         "_total",
         "since",
@@ -133,7 +122,6 @@ class Waits:
         """When its first sample came; None: it has none."""
         self._age = 0.0
         """ln of a new sample's weight."""
-        self._new: tuple[dict[int, float], dict[int, float]] = ({}, {})
 
     @property
     def count(self) -> float:
@@ -142,11 +130,11 @@ class Waits:
 
     def answered(self, seconds: float, now: float) -> None:
         """A first token came after `seconds`."""
-        self._add(self._answered, self._new[0], bucket_of(seconds), now)
+        self._add(self._answered, bucket_of(seconds), now)
 
     def given_up(self, seconds: float, now: float) -> None:
         """None had come after `seconds`, and nobody waited on."""
-        self._add(self._given_up, self._new[1], bucket_of(seconds), now)
+        self._add(self._given_up, bucket_of(seconds), now)
 
     def survival(self) -> list[float]:
         """For each bucket, the share still silent at its upper edge."""
@@ -160,35 +148,16 @@ class Waits:
             curve.append(share)
         return curve
 
-    def take(self) -> Delta:
-        """What this record itself saw since the last call."""
-        delta = Delta(*self._new)
-        self._new = ({}, {})
-        return delta
-
-    def merge(self, delta: Delta, now: float) -> None:
-        """Add what another replica saw; it is not handed on."""
-        samples = sum(delta.answered.values()) + sum(delta.given_up.values())
-        weight = self._advance(now, samples)
-        for counts, added in (
-            (self._answered, delta.answered),
-            (self._given_up, delta.given_up),
-        ):
-            for bucket, count in added.items():
-                counts[bucket] += count * weight
-        self._total += samples * weight
-
-    def _add(self, counts: list[float], new: dict[int, float], bucket: int, now: float) -> None:
-        weight = self._advance(now, 1)
+    def _add(self, counts: list[float], bucket: int, now: float) -> None:
+        weight = self._advance(now)
         counts[bucket] += weight
         self._total += weight
-        new[bucket] = new.get(bucket, 0.0) + 1.0
 
-    def _advance(self, now: float, samples: float) -> float:
+    def _advance(self, now: float) -> float:
         """Let time pass; the weight of a sample of now."""
         if self._last is not None:
             faded = max(0.0, now - self._last) / self._memory
-            self._age += min(faded, samples / self._samples)
+            self._age += min(faded, 1.0 / self._samples)
         else:
             self.since = now
         self._last = now
@@ -264,19 +233,6 @@ class Delays:
             known = self._estimates[key] = self._make(key, now)
         return known
 
-    def take(self) -> dict[Key, Delta]:
-        """What was seen here since the last call, by key, to be merged into other replicas."""
-        deltas = {key: waits.take() for key, waits in self._waits.items()}
-        return {key: delta for key, delta in deltas.items() if delta.answered or delta.given_up}
-
-    def merge(self, key: Key, delta: Delta, now: float) -> None:
-        """Add what another replica saw of `key`."""
-        self._own(key).merge(delta, now)
-        scale = SCALES[key.size]
-        self._coarse(key).merge(
-            Delta(_shifted(delta.answered, scale), _shifted(delta.given_up, scale)), now
-        )
-
     def _make(self, key: Key, now: float) -> Estimate:
         settings = self.settings
         scale = SCALES[key.size]
@@ -330,13 +286,3 @@ def _assumption(settings: DelaySettings) -> list[float]:
     """The curve of a model nobody knows: exponential, so that `cold` is where `share` are left."""
     rate = -log(settings.share) / settings.cold
     return [exp(-rate * edge) for edge in _EDGES]
-
-
-def _shifted(counts: Mapping[int, float], scale: float) -> dict[int, float]:
-    """Counts by bucket with every time divided by `scale`."""
-    shifted: dict[int, float] = {}
-    for bucket, count in counts.items():
-        middle = _EDGES[bucket] / GROWTH**0.5
-        place = bucket_of(middle / scale)
-        shifted[place] = shifted.get(place, 0.0) + count
-    return shifted

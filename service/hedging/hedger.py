@@ -311,6 +311,12 @@ class Watch:
         if role is Role.HEDGE:
             self._hedge = attempt
 
+    def refused(self, role: Role) -> None:
+        """An attempt that was to be started was not sent."""
+        if role is Role.HEDGE:
+            self._budget.give_back(self._estimated)
+            self._estimated = None
+
     def content(self, attempt: int, now: float) -> None:
         """An attempt has its first content: it wins, and the others are given up."""
         hedger, winner = self._hedger, self._attempts[attempt]

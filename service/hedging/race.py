@@ -16,8 +16,9 @@ Before an answer is committed:
 - A refused key or an empty account stops its provider for this request; the caller's own error
   ends the request, because nobody would answer otherwise.
 
-After it, a break of the answering attempt may be recovered: further candidates, one at a time,
-until one has content; its commit says `failover`. `max_attempts` counts every start there is.
+After it, a break of the answering attempt may be recovered: further candidates, until one has
+content; its commit says `failover`. They come one at a time, but that a hedged request adds one
+here, too, for each long silence. `max_attempts` counts every start there is.
 
 Left out: the attempts' own limits (`deadlines`), the hedge's permission and target (the gate),
 what becomes of the broken answer's text (the shell).
@@ -154,6 +155,14 @@ class Race:
         self._failover_at: float | None = None
         self._over = False
 
+    def recovers(self, error: Error) -> bool:
+        """Whether an answer that this error breaks is to be taken over, if it can be."""
+        options = self._options
+        # Where nobody else was ever to be asked the break is the whole story.
+        alone = len(options.providers) == options.rounds or options.max_attempts == 1
+        wanted = options.after_commit is not AfterCommit.FAIL and options.fallback
+        return wanted and not alone and RULES[error.code].action is not Action.NONE
+
     @property
     def winner(self) -> int | None:
         """The attempt that answers, once one does."""
@@ -249,7 +258,7 @@ class Race:
         return bool(self._unused) and len(self._started) < self._options.max_attempts
 
     def _fail_over(self, now: float) -> list[Command]:
-        if len(self._live) >= self._options.most_waiting:
+        if not self._may_start() or len(self._live) >= self._options.most_waiting:
             self._failover_at = None
             return []
         candidate = self._unused[0]
@@ -308,15 +317,11 @@ class Race:
         self, attempt: int, error: Error, now: float, mode: AfterCommit | None
     ) -> list[Command]:
         """The answering attempt broke: seek another, if the request and the answer allow it."""
-        options = self._options
-        # Where nobody else was ever to be asked the break is the whole story.
-        alone = len(options.providers) == options.rounds or options.max_attempts == 1
-        unwanted = options.after_commit is AfterCommit.FAIL or not options.fallback
-        if unwanted or alone or RULES[error.code].action is Action.NONE:
+        if not self.recovers(error):
             return self._finish(attempt, error)
         self._causes.clear()  # what others did before this answer began is no cause of its end
         self._note(attempt, error)
-        self._mode = mode or options.after_commit
+        self._mode = mode or self._options.after_commit
         if self._mode is AfterCommit.FAIL or not self._may_start():
             return self._finish(attempt, _no_recovery(self._causes))
         self._winner, self._broken = None, attempt

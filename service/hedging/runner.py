@@ -17,7 +17,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from math import isfinite
 from typing import assert_never
 
@@ -37,19 +36,18 @@ from adapters.events import (
     ErrorCode,
     Event,
     Failover,
-    Finish,
     Outcome,
     Phase,
     Role,
     StreamEnd,
-    Timing,
     Usage,
+    WarningEvent,
 )
 from adapters.ratelimits import RateLimits
 from adapters.request import AfterCommit, ChatRequest, Strategy
-from adapters.tokens import UNKNOWN, total
+from adapters.tokens import UNKNOWN
 from service import clock, tasks
-from service.hedging import account, continuation
+from service.hedging import account, continuation, ledger
 from service.hedging.attempt import Attempt
 from service.hedging.caches import Prompt
 from service.hedging.continuation import OVERLAP_CHARS, Splice
@@ -68,17 +66,6 @@ from service.telemetry.attempts import AttemptFacts
 CLOSING = 1.0  # seconds
 """How long an attempt may take to close its connection; measured: 0.4 ms (bench/README.md)."""
 
-_TIMEOUTS = frozenset(
-    {
-        ErrorCode.TIMEOUT_FIRST_TOKEN,
-        ErrorCode.TIMEOUT_IDLE,
-        ErrorCode.TIMEOUT_TOTAL,
-        ErrorCode.TOO_SLOW,
-    }
-)
-_CUT = frozenset({ErrorCode.STREAM_INTERRUPTED, ErrorCode.DRAINING})
-_NOBODY = msgspec.structs.replace(UNKNOWN, requests=0)
-
 _log = logging.getLogger(__name__)
 
 
@@ -86,6 +73,8 @@ _log = logging.getLogger(__name__)
 class _Entrant:
     """An attempt in the race, and what its record needs."""
 
+    entry: int
+    """Its number in the race, which counts those that could not be sent, too."""
     attempt: Attempt
     choice: Choice
     start: AttemptStart
@@ -94,7 +83,7 @@ class _Entrant:
     """Where it goes on with another one's answer."""
     task: asyncio.Task[None]
     before: int = 0
-    """Characters that the answer had when this one took it over."""
+    """Bytes that the log had of the answer when this one began to write."""
     outcome: Outcome | None = None
     usage: Usage = UNKNOWN
 
@@ -103,7 +92,7 @@ class _Entrant:
 class _Broken:
     """A committed answer that broke, while somebody is sought to take it over."""
 
-    attempt: int
+    entrant: _Entrant
     mode: AfterCommit
     error: Error
     fold: Fold
@@ -125,6 +114,7 @@ class Runner:
         "_clients",
         "_committed",
         "_entrants",
+        "_entries",
         "_first_content",
         "_on_end",
         "_pending",
@@ -176,9 +166,12 @@ class Runner:
         )
         self._race = Race(self._options(rounds), self._watch)
         self._entrants: dict[int, _Entrant] = {}
+        """By their number in the race."""
+        self._entries: list[int] = []
+        """The race's number of each attempt that was sent; the stream's are 1, 2, ..."""
         self._broken: _Broken | None = None
         self._committed: int | None = None
-        """The attempt whose content is in the log."""
+        """Whose content is in the log, by the race's number."""
         self._pending: list[Event] = []
         """Ends of attempts, to be written together with what follows: one write, not two."""
         self._first_content: float | None = None
@@ -188,7 +181,7 @@ class Runner:
 
     def begin(self) -> None:
         """Start the race; everything after this happens in the attempts' tasks."""
-        self._execute(self._race.begin(clock.monotonic()))
+        self._guarded(lambda: self._execute(self._race.begin(clock.monotonic())))
 
     def _options(self, rounds: int) -> Options:
         plan, request = self._plan, self._stream.request
@@ -212,48 +205,54 @@ class Runner:
 
     def limits(self, attempt: Attempt, said: RateLimits) -> None:
         """Listener: a provider has said what is left of its rate limits."""
-        target, now = target_of(self._entrants[attempt.number].choice), clock.monotonic()
+        target, now = target_of(self._entrant(attempt).choice), clock.monotonic()
         self._shared.limits.observe(target.provider, said, now, model=target.model)
         self._shared.health.limits_said(target, said, now)
 
     def content(self, attempt: Attempt) -> None:
         """Listener: an attempt has its first content."""
-        self._shared.look()
-        commands = self._race.content(attempt.number)
-        if self._race.winner == attempt.number:
-            self._watch.content(attempt.number, clock.monotonic())
-        self._execute(commands)
+        self._guarded(lambda: self._content(self._entrant(attempt)))
 
     def ended(self, attempt: Attempt, ending: Ending, closing: Sequence[AttemptEvent]) -> None:
         """Listener: an attempt is over by itself."""
-        number, now = attempt.number, clock.monotonic()
-        self._watch.ended(number, ending.error, now)
-        if ending.error is not None and ending.error.code is ErrorCode.AUTH_PROVIDER:
-            _log.error(
-                "%s refuses its key; it is not asked until the key changes", attempt.provider
-            )
+        self._guarded(lambda: self._ended(self._entrant(attempt), ending, closing))
+
+    def _entrant(self, attempt: Attempt) -> _Entrant:
+        return self._entrants[self._entries[attempt.number - 1]]
+
+    def _content(self, entrant: _Entrant) -> None:
+        self._shared.look()
+        commands = self._race.content(entrant.entry)
+        if self._race.winner == entrant.entry:
+            self._watch.content(entrant.entry, clock.monotonic())
+        self._execute(commands)
+
+    def _ended(self, entrant: _Entrant, ending: Ending, closing: Sequence[AttemptEvent]) -> None:
+        entry, now, error = entrant.entry, clock.monotonic(), ending.error
+        self._watch.ended(entry, error, now)
+        if error is not None and error.code is ErrorCode.AUTH_PROVIDER:
+            provider = entrant.start.provider
+            _log.error("%s refuses its key; it is not asked until the key changes", provider)
         mode = None
-        if ending.error is not None and self._race.winner == number:
-            mode = self._break(number, ending.error, closing)
-        error = self._blamed(number, ending.error)
-        commands = self._race.ended(number, error, now, mode=mode)
+        if error is not None and self._race.winner == entry:
+            mode = self._break(entrant, error, closing)
+        commands = self._race.ended(entry, self._blamed(entrant, error), now, mode=mode)
         # A clean end without content commits first, so that the record follows its commit.
         while commands and isinstance(commands[0], Commit):
             self._execute([commands.pop(0)])
-        if ending.error is None:
-            self._close(self._entrants[number], complete=True)
+        if error is None:
+            self._close(entrant, complete=True)
         elif any(isinstance(command, FinishRace) for command in commands):
             self._leave_broken()
-        self._record(number)
+        self._record(entrant)
         self._execute(commands)
 
-    def _blamed(self, number: int, error: Error | None) -> Error | None:
+    def _blamed(self, entrant: _Entrant, error: Error | None) -> Error | None:
         """The error as the race is to see it.
 
         A model that answers 400 to the beginning of its own answer, which was our idea and not the
         caller's, is asked by a user turn from then on; now the next candidate goes on.
         """
-        entrant = self._entrants[number]
         prefilled = entrant.splice is not None and entrant.splice.way == "prefill"
         if error is None or error.code is not ErrorCode.INVALID_REQUEST or not prefilled:
             return error
@@ -263,13 +262,40 @@ class Runner:
     # --- Facts from outside ---
 
     def _stopped(self, error: Error) -> None:
+        self._guarded(lambda: self._stop(error))
+
+    def _stop(self, error: Error) -> None:
         self._watch.stopped(clock.monotonic())
         self._execute(self._race.stop(error))
 
     def _due(self) -> None:
         self._armed = self._armed_for = None
+        self._guarded(self._timer)
+
+    def _timer(self) -> None:
         self._shared.look()
         self._execute(self._race.timer(clock.monotonic()))
+
+    # --- A fault of ours ---
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        """Take a step; one that fails inside the router ends the stream, and ends it honestly."""
+        try:
+            step()
+        except Exception:  # noqa: BLE001 - whatever it is, a stream must not be left without its end
+            _log.exception("%s failed inside the router", self._stream.id)
+            self._give_up(make(ErrorCode.INTERNAL, "the request failed inside the router"))
+
+    def _give_up(self, error: Error) -> None:
+        try:
+            self._execute(self._race.stop(error))
+        except Exception:  # noqa: BLE001 - as above: now without the race, whose state is unknown
+            _log.exception("%s could not be stopped", self._stream.id)
+        for entrant in self._entrants.values():
+            entrant.attempt.abort(error)
+        if not self._stream.ended:
+            self._pending = []
+            self._finish(FinishRace(None, error))
 
     # --- Commands ---
 
@@ -305,23 +331,23 @@ class Runner:
         choice = self._candidates[command.candidate]
         provider = choice.endpoint.provider
         request, splice = self._asked(command, choice)
-        call = Call(provider=provider, model=choice.model, request=request, attempt=command.attempt)
+        number = len(self._entries) + 1
+        call = Call(provider=provider, model=choice.model, request=request, attempt=number)
         dialect = dialect_for(provider, choice.model, request)
         now = clock.monotonic()
         try:
             encoded = dialect.encode(call)
             reservation = self._reserve(choice, now)
         except RequestError as refusal:
-            # Nothing was sent, so there is no attempt to speak of.
-            self._execute(self._race.ended(command.attempt, refusal.error, now))
+            self._refused(command, choice, refusal.error, now)
             return
         start = AttemptStart(
-            attempt=command.attempt,
+            attempt=number,
             provider=provider.name,
             model=choice.model.id,
             role=command.role,
             after_ms=round((now - self._arrived) * 1000),
-            replaces=self._broken.attempt if self._broken is not None else None,
+            replaces=self._broken.entrant.attempt.number if self._broken is not None else None,
             substitutes=shown.substitution(choice),
         )
         limits = request.deadlines
@@ -343,9 +369,20 @@ class Runner:
         self._append([start])
         self._watch.started(command.attempt, command.candidate, command.role, now)
         self._shared.caches.sent(target_of(choice), self._prompt, now)
-        task = tasks.spawn(attempt.run(), name=f"{self._stream.id} attempt {attempt.number}")
+        task = tasks.spawn(attempt.run(), name=f"{self._stream.id} attempt {number}")
         attempt.own(task)
-        self._entrants[attempt.number] = _Entrant(attempt, choice, start, reservation, splice, task)
+        self._entries.append(command.attempt)
+        self._entrants[command.attempt] = _Entrant(
+            command.attempt, attempt, choice, start, reservation, splice, task
+        )
+
+    def _refused(self, command: Start, choice: Choice, error: Error, now: float) -> None:
+        """A candidate could not even be asked: no attempt, but the reader is told."""
+        self._watch.refused(command.role)
+        name = "/".join(target_of(choice))
+        message = f"{name} was not asked: {error.message}"
+        self._append([WarningEvent(code="candidate_refused", message=message, field=error.param)])
+        self._execute(self._race.ended(command.attempt, error, now))
 
     def _asked(self, command: Start, choice: Choice) -> tuple[ChatRequest, Splice | None]:
         """What this attempt is asked: the request, or to go on with what another one began."""
@@ -392,7 +429,7 @@ class Runner:
             model_actual=attempt.decoder.model,
         )
         self._stream.mark_committed()
-        self._committed = attempt.number
+        self._committed = entrant.entry
         # One append, so that the first token is one write.
         self._append([*self._take_over(entrant), commit, *self._released(entrant)])
 
@@ -409,19 +446,19 @@ class Runner:
 
         return splice.translate(entrant.attempt.commit(spliced))
 
-    def _abort(self, number: int, error: Error | None) -> None:
-        entrant = self._entrants.get(number)
+    def _abort(self, entry: int, error: Error | None) -> None:
+        entrant = self._entrants.get(entry)
         if entrant is None:
             return  # it was never sent
         events = entrant.attempt.abort(error)
-        if self._committed == number and self._broken is None:
+        if self._committed == entry and self._broken is None:
             self._append(entrant.splice.translate(events) if entrant.splice else events)
             self._close(entrant, complete=False)
-        self._record(number)
+        self._record(entrant)
 
     def _close(self, entrant: _Entrant, *, complete: bool) -> None:
         """End the block that this attempt went on with, where it has not done so itself."""
-        if entrant.splice is not None and self._committed == entrant.attempt.number:
+        if entrant.splice is not None and self._committed == entrant.entry:
             self._append(entrant.splice.close(complete=complete))
 
     def _finish(self, command: FinishRace) -> None:
@@ -433,20 +470,25 @@ class Runner:
 
     # --- An answer that broke ---
 
-    def _break(self, number: int, error: Error, closing: Sequence[AttemptEvent]) -> AfterCommit:
+    def _break(
+        self, entrant: _Entrant, error: Error, closing: Sequence[AttemptEvent]
+    ) -> AfterCommit | None:
         """The committed answer broke: how it may be recovered, and what that leaves open."""
-        entrant = self._entrants[number]
         if entrant.splice is not None:
             closing = entrant.splice.translate(closing)
-        fold = self._stream.log.fold()
+        if not self._race.recovers(error):
+            self._append(closing)
+            self._close(entrant, complete=False)
+            return None
+        fold = self._stream.log.fold()  # once: 2 us per token that was said
         mode = self._recovery(fold)
         kept: Sequence[AttemptEvent] = ()
         if mode is AfterCommit.CONTINUE:
             kept, closing = continuation.held_back(closing, fold)
-        if closing:
-            self._append(closing)
-            fold = self._stream.log.fold()  # a decoder's last word may hold more than ends
-        self._broken = _Broken(number, mode, error, fold, list(kept))
+        self._append(closing)
+        for event in closing:
+            fold.add(event)
+        self._broken = _Broken(entrant, mode, error, fold, list(kept))
         return mode
 
     def _recovery(self, fold: Fold) -> AfterCommit:
@@ -463,7 +505,7 @@ class Runner:
         if self._broken is not None:
             kept, self._broken.kept = self._broken.kept, []
             self._append(kept)
-            self._close(self._entrants[self._broken.attempt], complete=False)
+            self._close(self._broken.entrant, complete=False)
 
     def _take_over(self, entrant: _Entrant) -> list[Event]:
         """What is said before an attempt that takes a broken answer over."""
@@ -471,12 +513,11 @@ class Runner:
         if broken is None:
             return []
         self._broken = None
+        entrant.before = self._stream.log.written()
         restart = broken.mode is AfterCommit.RESTART
-        if not restart:
-            entrant.before = _characters(broken.fold)
         return [
             Failover(
-                from_attempt=broken.attempt,
+                from_attempt=broken.entrant.attempt.number,
                 to=entrant.attempt.number,
                 mode="restart" if restart else "continue",
                 drop=list(broken.fold.blocks) if restart else None,
@@ -495,26 +536,37 @@ class Runner:
         if events:
             self._stream.log.append(events, clock.now_ms())
 
-    def _record(self, number: int) -> None:
+    def _record(self, entrant: _Entrant) -> None:
         """Note an attempt's end, once: it is written with what follows from it."""
-        entrant = self._entrants[number]
-        ending = entrant.attempt.ending
+        attempt = entrant.attempt
+        ending = attempt.ending
         if entrant.outcome is not None or ending is None:
             return
-        entrant.outcome = _outcome(ending)
-        entrant.usage = usage = self._used(entrant, ending)
+        entrant.outcome = ledger.outcome_of(ending)
+        entrant.usage = self._used(entrant, ending)
         now = clock.monotonic()
-        self._shared.limits.settle(entrant.reservation, usage.total, now)
+        self._settle(entrant, now)
         self._pending.append(
             AttemptEnd(
-                attempt=number,
+                attempt=attempt.number,
                 outcome=entrant.outcome,
                 error=ending.error,
-                usage=usage,
+                usage=entrant.usage,
                 finish_raw=ending.finish_raw,
             )
         )
         self._shared.tell(self._facts(entrant, now))
+
+    def _settle(self, entrant: _Entrant, now: float) -> None:
+        """Give back what the attempt did not take of its provider's limits."""
+        limits, reservation = self._shared.limits, entrant.reservation
+        match entrant.attempt.reached:
+            case "unsent":
+                limits.release(reservation, now)
+            case "refused":
+                limits.settle(reservation, 0, now)
+            case "taken":
+                limits.settle(reservation, entrant.usage.total, now)
 
     def _used(self, entrant: _Entrant, ending: Ending) -> Usage:
         """What the attempt used and cost: told, or estimated and marked so."""
@@ -522,7 +574,7 @@ class Runner:
         told = ending.usage is not None and ending.usage.output is not None
         usage = account.usage_of(
             ending,
-            accepted=attempt.accepted,
+            reached=attempt.reached,
             input_tokens=self._plan.input_tokens,
             said=0 if told else self._said(entrant),
         )
@@ -530,13 +582,13 @@ class Runner:
             return usage
         provider, model = attempt.call.provider, attempt.call.model
         cost = self._shared.prices.cost(provider, model, usage, clock.now_ms() / 1000)
-        return usage if cost is None else msgspec.structs.replace(usage, cost_usd=_decimal(cost))
+        return usage if cost is None else msgspec.structs.replace(usage, cost_usd=f"{cost:f}")
 
     def _said(self, entrant: _Entrant) -> int:
-        """Characters of output that came, shown or held back."""
-        if self._committed != entrant.attempt.number:
+        """Bytes of output that came, shown or held back."""
+        if self._committed != entrant.entry:
             return entrant.attempt.held
-        return _characters(self._stream.log.fold()) - entrant.before
+        return self._stream.log.written() - entrant.before
 
     def _facts(self, entrant: _Entrant, now: float) -> AttemptFacts:
         attempt, plan = entrant.attempt, self._plan
@@ -550,8 +602,8 @@ class Runner:
             role=entrant.start.role,
             outcome=entrant.outcome or Outcome.CANCELLED,
             error=ending.error if ending is not None else None,
-            usage=_plain(entrant.usage),
-            committed=self._committed == attempt.number,
+            usage=ledger.plain(entrant.usage),
+            committed=self._committed == entrant.entry,
             hedged=bool(roles & {Role.HEDGE, Role.RACE}),
             started=attempt.started,
             ttft=None if first is None else first - attempt.started,
@@ -559,16 +611,15 @@ class Runner:
             use_case=plan.use_case,
             tier=plan.tier,
             substitute=entrant.choice.substitute is not None,
-            charged=_charged(entrant),
+            charged=attempt.reached == "taken",
         )
 
     def _stream_end(self, command: FinishRace) -> StreamEnd:
         winner = self._entrants.get(command.winner) if command.winner is not None else None
         ending = winner.attempt.ending if winner is not None else None
         error = self._placed(command.error)
-        finish = _finish_of(ending, error)
-        usage = _plain(winner.usage) if winner is not None else _NOBODY
-        now = clock.monotonic()
+        finish = ledger.finish_of(ending, error)
+        usage = ledger.plain(winner.usage) if winner is not None else ledger.NOBODY
         return StreamEnd(
             status=STATUS_OF_FINISH[finish],
             finish=finish,
@@ -577,21 +628,22 @@ class Runner:
             provider=winner.start.provider if winner is not None else None,
             model=winner.start.model if winner is not None else None,
             usage=usage,
-            usage_total=self._total(),
+            usage_total=ledger.total_of(
+                (entrant.usage, entrant.attempt.reached)
+                for entrant in self._entrants.values()
+                if entrant.outcome is not None
+            ),
             error=error,
-            timing=self._timing(now, usage),
+            timing=ledger.timing(
+                arrived=self._arrived,
+                queued_ms=min((e.start.after_ms for e in self._entrants.values()), default=0),
+                first_content=self._first_content,
+                answering=winner.attempt.first_content if winner is not None else None,
+                output=usage.output,
+                now=clock.monotonic(),
+            ),
             attempts=[_summary(entrant) for entrant in self._entrants.values()],
         )
-
-    def _total(self) -> Usage:
-        """What all attempts used; its cost only where each one's is known."""
-        over = [entrant for entrant in self._entrants.values() if entrant.outcome is not None]
-        summed = total(_plain(entrant.usage) for entrant in over)
-        costs = [entrant.usage.cost_usd for entrant in over if _charged(entrant)]
-        known = [Decimal(cost) for cost in costs if cost is not None]
-        if not known or len(known) < len(costs):
-            return summed
-        return msgspec.structs.replace(summed, cost_usd=_decimal(sum(known, Decimal())))
 
     def _placed(self, error: Error | None) -> Error | None:
         """An error of the request itself, with how far the answer had come."""
@@ -604,67 +656,12 @@ class Runner:
             bytes_out=committed,
         )
 
-    def _timing(self, now: float, usage: Usage) -> Timing:
-        first = self._first_content
-        queued = min((entrant.start.after_ms for entrant in self._entrants.values()), default=0)
-        speed = None
-        if first is not None and usage.output and now > first:
-            speed = round(usage.output / (now - first), 1)
-        return Timing(
-            queued_ms=queued,
-            ttft_ms=None if first is None else round((first - self._arrived) * 1000),
-            total_ms=round((now - self._arrived) * 1000),
-            tokens_per_s=speed,
-        )
-
     def _look_after_late_ones(self) -> None:
         """An attempt closes its connection on its way out; one that hangs there is cut down."""
         for entrant in self._entrants.values():
             if not entrant.task.done():
                 _log.warning("%s did not close in %g s", entrant.task.get_name(), CLOSING)
                 entrant.task.cancel()
-
-
-def _outcome(ending: Ending) -> Outcome:
-    if ending.error is None:
-        lost = ending.finish is Finish.CANCELLED
-        return Outcome.LOST_RACE if lost else Outcome.COMPLETED
-    if ending.error.code is ErrorCode.CANCELLED:
-        return Outcome.CANCELLED
-    return Outcome.TIMEOUT if ending.error.code in _TIMEOUTS else Outcome.FAILED
-
-
-def _finish_of(ending: Ending | None, error: Error | None) -> Finish:
-    """The stream's finish: the request's own end outranks the attempt's."""
-    if error is None:
-        return ending.finish if ending is not None else Finish.OTHER
-    if error.code is ErrorCode.CANCELLED:
-        return Finish.CANCELLED
-    if error.code is ErrorCode.FAILOVER_IMPOSSIBLE and ending is not None:
-        return ending.finish
-    if error.code in _CUT:
-        return Finish.INTERRUPTED
-    return Finish.ERROR
-
-
-def _plain(usage: Usage) -> Usage:
-    """An attempt's usage without the provider's own object, which its attempt.end has."""
-    return msgspec.structs.replace(usage, raw=None)
-
-
-def _charged(entrant: _Entrant) -> bool:
-    ending = entrant.attempt.ending
-    return ending is None or account.charged(ending, accepted=entrant.attempt.accepted)
-
-
-def _decimal(amount: Decimal) -> str:
-    """A decimal string without an exponent."""
-    return f"{amount:f}"
-
-
-def _characters(fold: Fold) -> int:
-    """Of all the output that stands."""
-    return sum(len(part) for block in fold.blocks.values() for part in block.parts)
 
 
 def _summary(entrant: _Entrant) -> AttemptSummary:
@@ -674,6 +671,6 @@ def _summary(entrant: _Entrant) -> AttemptSummary:
         provider=entrant.start.provider,
         model=entrant.start.model,
         outcome=entrant.outcome or Outcome.CANCELLED,
-        usage=_plain(entrant.usage),
+        usage=ledger.plain(entrant.usage),
         error=ending.error if ending is not None else None,
     )

@@ -12,7 +12,7 @@ from typing import Self
 
 from adapters.catalog.prices import Prices
 from adapters.contract import Model
-from adapters.request import ChatRequest, ImagePart, Strategy, UserMessage
+from adapters.request import ChatRequest, Strategy
 from service.hedging.budget import BudgetSettings
 from service.hedging.caches import Prompt, PromptCaches
 from service.hedging.delay import MOST_KEYS, DelaySettings, Key, size_of
@@ -20,6 +20,7 @@ from service.hedging.exclusions import RequestFacts
 from service.hedging.hedger import Contender, Hedger, HedgeSettings, Watch, Watched
 from service.hedging.loser_cost import Price
 from service.limits.provider_limits import Limits
+from service.routing import estimate
 from service.routing.health import Health, Target
 from service.routing.plan import Choice, Plan
 from service.settings import Hedging
@@ -160,7 +161,7 @@ class Shared:
                 facts=RequestFacts(
                     input_tokens=plan.input_tokens,
                     budgeted=_holds_two(plan),
-                    uploads=_uploads(request),
+                    uploads=estimate.has_images(request),
                     candidates=len({_domain(choice, plan) for choice in candidates}),
                     max_attempts=plan.max_attempts,
                 ),
@@ -222,9 +223,7 @@ def key_of(choice: Choice, plan: Plan, request: ChatRequest) -> Key:
 
 
 def _reasons(model: Model, request: ChatRequest) -> bool:
-    if model.reasoning == "optional":
-        return request.reasoning is not None and request.reasoning.effort != "none"
-    return model.reasoning == "always"
+    return model.reasoning == "always" or (model.reasoning == "optional" and request.thinks)
 
 
 def _domain(choice: Choice, plan: Plan) -> str:
@@ -240,12 +239,3 @@ def _holds_two(plan: Plan) -> bool:
     if plan.cap_usd is None or first is None or not known:
         return True
     return first + min(known) <= plan.cap_usd
-
-
-def _uploads(request: ChatRequest) -> bool:
-    return any(
-        isinstance(part, ImagePart)
-        for message in request.messages
-        if isinstance(message, UserMessage) and not isinstance(message.content, str)
-        for part in message.content
-    )

@@ -17,7 +17,6 @@ from service.hedging.delay import (
     SHORTEST,
     Delays,
     DelaySettings,
-    Delta,
     Key,
     Waits,
     bucket_of,
@@ -131,40 +130,6 @@ def test_a_curve_only_falls(samples: list[tuple[bool, float, float]]) -> None:
     assert all(1.0 >= high >= low >= 0.0 for high, low in pairwise(curve))
 
 
-# --- Sharing ---
-
-
-def test_two_replicas_that_share_know_what_one_alone_would() -> None:
-    random = seeded(1)
-    alone, here, there = Delays(), Delays(), Delays()
-    for number in range(2_000):
-        seconds = random.lognormvariate(-0.8, 0.5)
-        for delays in (alone, (here, there)[number % 2]):
-            delays.answered(KEY, seconds, 0.0)
-            delays.given_up(KEY, seconds / 2, 0.0)
-    for key, delta in there.take().items():
-        here.merge(key, delta, 0.0)
-    mine, one = here.estimate(KEY, OLD), alone.estimate(KEY, OLD)
-    assert mine.delay == one.delay
-    assert all(map(isclose, mine.survival, one.survival))
-
-
-def test_what_was_taken_is_not_handed_out_again_and_neither_is_what_was_merged() -> None:
-    delays = Delays()
-    delays.answered(KEY, 0.1, 0.0)
-    delays.given_up(KEY, 0.2, 0.0)
-    expected = Delta(answered={bucket_of(0.1): 1.0}, given_up={bucket_of(0.2): 1.0})
-    assert delays.take() == {KEY: expected}
-    delays.merge(KEY, expected, 1.0)
-    assert delays.take() == {}
-
-
-def test_what_is_merged_counts_for_the_models_other_sizes_too() -> None:
-    delays = Delays()
-    delays.merge(LONG, Delta({bucket_of(4.0): 100.0}, {bucket_of(8.0): 1.0}), 0.0)
-    assert delays.estimate(KEY, OLD).delay == pytest.approx(1.0, rel=0.09)  # two buckets
-
-
 # --- The delay ---
 
 
@@ -264,7 +229,7 @@ def test_models_that_anybody_may_name_do_not_fill_the_memory() -> None:
         key = KEY._replace(model=f"invented-{number}")
         delays.given_up(key, 1.0, 0.0)
         delays.estimate(key, OLD)
-    assert len(delays.take()) <= delay.MOST_KEYS
+    assert len(delays._waits) <= delay.MOST_KEYS
     assert delays.estimate(KEY, OLD).learned  # what is in use is kept
 
 

@@ -11,7 +11,7 @@ import pytest
 from adapters.errors import make
 from adapters.events import ErrorCode, Role
 from adapters.request import Strategy
-from service.hedging.delay import Key
+from service.hedging.delay import Key, bucket_of
 from service.hedging.exclusions import Denied, RequestFacts
 from service.hedging.hedger import Contender, Hedger, HedgeSettings, Watch, Watched
 from service.hedging.loser_cost import Price
@@ -251,20 +251,18 @@ def test_a_winners_time_is_its_own_and_a_losers_is_longer_than_it_had() -> None:
     watch = waiting(of, 0.0)
     watch.started(2, 1, Role.HEDGE, 1.0)
     watch.content(2, 1.4)
-    told = of.delays.take()
-    assert told[B.key].answered.keys() == _bucket(of, 0.4)
-    assert told[B.key].given_up == {}
-    assert told[A.key].given_up.keys() == _bucket(of, 1.4)
-    assert told[A.key].answered == {}
+    assert told(of, B) == ({bucket_of(0.4)}, set())
+    assert told(of, A) == (set(), {bucket_of(1.4)})
 
 
-def _bucket(of: Hedger, seconds: float) -> object:
-    """The keys of a record with one time."""
-    other = replace(A, key=A.key._replace(model="other"))
-    watch = of.watch(replace(PLAIN, hedged=False), [other], 0.0)
-    watch.started(1, 0, Role.PRIMARY, 0.0)
-    watch.content(1, seconds)
-    return of.delays.take()[other.key].answered.keys()
+def told(of: Hedger, candidate: Contender) -> tuple[set[int], set[int]]:
+    """The buckets of what was answered, and of what was given up."""
+    waits = of.delays._waits.get(candidate.key)
+    if waits is None:
+        return set(), set()
+    counts = (waits._answered, waits._given_up)
+    answered, given_up = ({b for b, n in enumerate(count) if n} for count in counts)
+    return answered, given_up
 
 
 def test_a_failed_attempt_and_a_stopped_request_are_given_up() -> None:
@@ -273,7 +271,7 @@ def test_a_failed_attempt_and_a_stopped_request_are_given_up() -> None:
     failed.ended(1, DOWN, 0.5)
     failed.stopped(5.0)
     stopped.stopped(3.0)
-    assert sum(of.delays.take()[A.key].given_up.values()) == 2
+    assert told(of, A) == (set(), {bucket_of(0.5), bucket_of(3.0)})
 
 
 def test_a_break_after_the_content_is_a_failure_but_no_wait() -> None:
@@ -282,7 +280,7 @@ def test_a_break_after_the_content_is_a_failure_but_no_wait() -> None:
         watch = waiting(of, 0.0)
         watch.content(1, 0.5)
         watch.ended(1, DOWN, 0.6)
-    assert of.delays.take()[A.key].given_up == {}
+    assert told(of, A) == ({bucket_of(0.5)}, set())
     assert of.health.standing(A.target, 0.6).state is State.OPEN
 
 
@@ -301,7 +299,7 @@ def test_times_measured_while_this_process_was_late_are_nobodys() -> None:
     of.lag(0.3, 1.0)
     watch.content(1, 1.1)
     other.stopped(1.2)
-    assert of.delays.take() == {}
+    assert told(of, A) == (set(), set())
     assert of.health.lateness(A.target, 100.0) == 0.0
 
 

@@ -413,6 +413,15 @@ def test_stopping_during_a_takeover_leaves_the_broken_answer_as_it_is() -> None:
     assert race.stop(GONE) == [Cancel(2, GONE), Finish(1, GONE)]
 
 
+def test_a_silence_that_nobody_is_left_for_starts_nobody() -> None:
+    race = hedged(options=replace(HEDGE, providers=("a", "b", "a", "b"), rounds=2))
+    assert race.timer(102.0) == [Start(2, 3, Role.HEDGE)]
+    assert race.timer(110.0) == [Start(3, 1, Role.FALLBACK)]
+    race.ended(1, DOWN, 111.0)
+    assert race.timer(130.0) == []
+    assert race.next_timer() is None
+
+
 # --- Whatever happens ---
 
 

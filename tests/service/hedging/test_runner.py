@@ -6,9 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import pytest
+from typing_extensions import override
 
-from adapters.contract import Endpoint, Provider
-from adapters.errors import UpstreamError, make
+from adapters.contract import Call, Encoded, Endpoint, Provider
+from adapters.dialects.openai_chat import OpenAIChat
+from adapters.errors import Reached, UpstreamError, make
 from adapters.events import (
     AttemptCommit,
     AttemptEnd,
@@ -23,6 +25,7 @@ from adapters.events import (
     Status,
     StreamEnd,
     UsageSource,
+    WarningEvent,
 )
 from adapters.request import ChatRequest, Latency
 from service import clock, tasks
@@ -38,7 +41,7 @@ from service.streams.log import StreamLog, decode
 from service.streams.stream import Stream
 from service.telemetry.attempts import AttemptFacts
 from tests.double.steps import Gate
-from tests.service.scripted import Scripted, chat, delta, provider
+from tests.service.scripted import Piece, Scripted, chat, delta, provider
 
 E = TypeVar("E", bound=Event)
 
@@ -99,6 +102,8 @@ class Run:
     shared: Shared | None = None
     cost: float | None = None
     """Of each candidate; the tier allows 0.05."""
+    faulty: str = ""
+    """Whose dialect has a bug."""
 
     def plan(self) -> Plan:
         return Plan(
@@ -107,7 +112,10 @@ class Run:
                 {"messages": [{"role": "user", "content": "hi"}], **self.body}
             ),
             choices=tuple(
-                replace(_choice(provider(name), prefill=name == self.prefilled), cost_usd=self.cost)
+                replace(
+                    _choice(self._provider(name), prefill=name == self.prefilled),
+                    cost_usd=self.cost,
+                )
                 for name in self.clients
             ),
             cap_usd=0.05,
@@ -117,6 +125,10 @@ class Run:
             input_tokens=12,
             output_tokens=100,
         )
+
+    def _provider(self, name: str) -> Provider:
+        made = provider(name)
+        return replace(made, dialect=Faulty()) if name == self.faulty else made
 
     def begin(self) -> Told:
         heard = Heard()
@@ -459,3 +471,107 @@ async def test_two_models_of_one_provider_are_hedged_where_the_caller_names_both
     )
     watch.started(1, 0, Role.PRIMARY, now)
     assert (watch.hedge([1], now) is not None) == bool(hedges)
+
+
+# --- Limits, and faults of our own ---
+
+
+@pytest.mark.parametrize(
+    ("reached", "left"), [("unsent", 1_000), ("refused", 1_000), ("taken", 1_000 - 12)]
+)
+async def test_a_failure_keeps_of_a_limit_what_the_provider_may_have_taken(
+    reached: Reached, left: int
+) -> None:
+    shared = Shared.fresh()
+    shared.limits.configure("a", ProviderLimits(tokens_per_minute=1_000, concurrent_streams=1))
+    failure = UpstreamError(make(ErrorCode.UPSTREAM_CONNECT, "gone"), reached=reached)
+    told = await Run({"a": Scripted(failure)}, shared=shared).told()
+    standing = shared.limits.left("a", clock.monotonic())
+    assert (standing.tokens.left, standing.streams.left) == (left, 1)
+    assert told.heard.facts == []  # this Shared has no witness
+
+
+async def test_a_candidate_that_cannot_be_asked_is_told_and_takes_no_number() -> None:
+    shared = Shared.fresh()
+    shared.limits.configure("a", ProviderLimits(concurrent_streams=1))
+    assert shared.limits.reserve("a", 1, clock.monotonic()) is not None
+    clients = {"a": Scripted(*chat("never")), "b": Scripted(*chat("hello"))}
+    told = await Run(clients, shared=shared).told()
+    [warning] = told.all(WarningEvent)
+    assert warning.code == "candidate_refused"
+    assert warning.message == "a/a-one was not asked: the limit of a is reached"
+    assert [start.attempt for start in told.all(AttemptStart)] == [1]
+    assert told.end.attempts[0].attempt == 1
+
+
+async def test_a_hedge_that_could_not_be_sent_costs_no_hedge() -> None:
+    shared = Shared.fresh()
+    shared.limits.configure("b", ProviderLimits(concurrent_streams=100))
+    for _ in range(100):
+        assert shared.limits.reserve("b", 1, clock.monotonic()) is not None
+    run = Run({"a": Scripted(), "b": Scripted()}, latency={"strategy": "hedge"}, shared=shared)
+    plan, now = run.plan(), clock.monotonic()
+    watch = shared.watch(
+        plan, plan.choices, plan.request, Prompt(plan.request), arrived=now, at=1.0, now=now
+    )
+    watch.started(1, 0, Role.PRIMARY, now)
+    before = shared.hedger.saved()[""]
+    shared.limits.configure("b", ProviderLimits(concurrent_streams=1_000))
+    assert watch.hedge([1], now) == 1
+    watch.refused(Role.HEDGE)
+    assert shared.hedger.saved()[""] == before
+
+
+class Faulty(OpenAIChat):
+    """A dialect with a bug."""
+
+    @override
+    def encode(self, call: Call) -> Encoded:
+        raise KeyError("a bug")
+
+
+@pytest.mark.parametrize("pieces", [[DOWN], [Gate()]], ids=["fallback", "hedge"])
+async def test_a_fault_of_ours_ends_the_stream_and_closes_what_runs(pieces: list[Piece]) -> None:
+    clients = {"a": Scripted(*pieces), "b": Scripted(*chat("never"))}
+    run = Run(clients, latency={"strategy": "hedge", "delay_ms": 0})
+    run.faulty = "b"
+    told = await run.told()
+    assert told.end.error is not None
+    assert told.end.error.code is ErrorCode.INTERNAL
+    assert "bug" not in told.end.error.message
+    assert clients["a"].open == 0
+
+
+async def test_a_fault_at_the_very_start_ends_the_stream() -> None:
+    run = Run({"a": Scripted(*chat("never"))})
+    run.faulty = "a"
+    told = await run.told()
+    assert told.end.error is not None
+    assert told.end.error.code is ErrorCode.INTERNAL
+
+
+async def test_a_witness_with_a_bug_does_not_keep_a_stream_open() -> None:
+    class Broken:
+        def attempt_over(self, facts: AttemptFacts) -> None:
+            raise ValueError(facts.provider)
+
+    told = await Run({"a": Scripted(*chat("hello"))}, shared=Shared.fresh(Broken())).told()
+    assert told.end.error is not None
+    assert told.end.error.code is ErrorCode.INTERNAL
+    assert told.text == "hello"
+
+
+async def test_an_ended_stream_keeps_nothing_of_what_made_it() -> None:
+    told = await Run({"a": Scripted(*chat("hello"))}).told()
+    assert told.stream._stopper is None
+
+
+async def test_what_was_cut_is_counted_from_the_text_of_its_own_attempt() -> None:
+    clients = {
+        "a": Scripted(delta("x" * 40), CUT),
+        "b": Scripted(delta("y" * 80), CUT),
+        "c": Scripted(*chat("hello")),
+    }
+    told = await Run(clients).told()
+    used = [end.usage.output for end in told.all(AttemptEnd) if end.usage is not None]
+    assert used == [10, 20, 1]
