@@ -36,6 +36,7 @@ WORDS: Mapping[Reason, str] = {
     Reason.BREAKER_OPEN: "it keeps failing, and is only tried now and then",
     Reason.COOLING_DOWN: "it asked to be left alone for a while",
     Reason.LIMIT_REACHED: "its rate limit here is reached",
+    Reason.OVER_LIMIT: "the request has more tokens than its limit allows in a minute",
 }
 """What a reason says where nothing more exact is known."""
 

@@ -237,8 +237,10 @@ class Sieve:
             return None
         whole = self._wait(provider, self._tokens, self._now)
         about, wait = (None, whole) if whole > 0 else (model, wait)
-        seconds = wait if wait < inf else None
-        return Skipped(provider, about, Reason.LIMIT_REACHED, retry_after_s=seconds)
+        if wait == inf:
+            detail = f"needs about {self._tokens:,} tokens, more than its limit allows in a minute"
+            return Skipped(provider, about, Reason.OVER_LIMIT, detail)
+        return Skipped(provider, about, Reason.LIMIT_REACHED, retry_after_s=wait)
 
     def _passing(
         self, provider: str, model: str | None, reason: Reason, until: float | None

@@ -61,9 +61,14 @@ def test_a_refused_key_is_not_for_the_moment() -> None:
     )
 
 
-def test_a_limit_that_no_waiting_satisfies_names_no_time() -> None:
+def test_a_request_too_large_for_everybody_s_limit_is_no_matter_of_waiting() -> None:
     error = refused(Moment(waits={"cheap": float("inf")}), dear="no_key")
-    assert (error.http, error.retry_after_ms) == (503, None)
+    assert (error.code, error.http) == (ErrorCode.NO_CANDIDATES, 422)
+    assert (error.retryable, error.retry_after_ms) == (False, None)
+    assert error.message == (
+        "nobody can answer: dear has no key; "
+        "cheap: needs about 105 tokens, more than its limit allows in a minute"
+    )
 
 
 def test_where_there_is_nobody_at_all_that_is_what_it_says() -> None:

@@ -1,6 +1,7 @@
 """One offer at a time: can it serve, and if not why not."""
 
 from collections.abc import Iterable
+from math import inf
 
 from adapters.contract import Model, Provider
 from adapters.errors import make
@@ -116,3 +117,11 @@ def test_the_reason_against_an_offer_is_its_own_or_its_provider_s() -> None:
     assert sifter.why(offer) is None
     sifter.first([offer])
     assert sifter.why(offer) == Skipped("p", None, Reason.LIMIT_REACHED, retry_after_s=3.0)
+
+
+def test_a_request_that_no_minute_has_room_for_is_over_the_limit_and_not_told_to_wait() -> None:
+    able, skipped = sift(Moment(waits={"p": inf}))
+    assert able is None
+    assert [(skip.model, skip.reason, skip.retry_after_s) for skip in skipped] == [
+        (None, Reason.OVER_LIMIT, None)
+    ]
