@@ -25,6 +25,8 @@ from tests.double.seen import Seen
 from tests.e2e.stack import Stack, Told, question, stack
 from tests.e2e.test_cuts import events, told_of
 
+pytestmark = pytest.mark.timeout(180)  # the longest takes 15 s where nothing else runs
+
 AT_ONCE = 24
 """Requests under way at a time."""
 

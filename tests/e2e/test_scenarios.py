@@ -25,6 +25,7 @@ from typing import Any, Literal
 
 import aiohttp
 import orjson
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -276,6 +277,7 @@ async def _hear(response: aiohttp.ClientResponse, played: Played, most: int | No
         played.heard.extend(seen.data for seen in parsed(whole + end))
 
 
+@pytest.mark.timeout(300)  # 35 s where nothing else runs
 @settings(
     max_examples=STORIES // AT_ONCE,
     deadline=None,
