@@ -131,7 +131,7 @@ class Service:
             native,
             self._sockets,
             Plans(self.relay),
-            Coordination(self.relay, native, self._spending),
+            Coordination(self.relay, native, self._spending, self._overrides),
             providers,
             Scrapes(self._metrics),
             Operations(self.relay),

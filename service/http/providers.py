@@ -11,9 +11,9 @@ since whoever reaches the service may use all of it (`service.http.origins`).
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import orjson
 from aiohttp import web
@@ -29,29 +29,13 @@ from service.http import body
 from service.limits.provider_limits import Left, Limits, Standing
 from service.overrides import Change, ChangeError, Overrides
 from service.relay import Relay
-from service.routing.health import Health, State, Target
+from service.routing.health import Health, Target
 from service.routing.shown import usd
+from service.routing.status import status_of
 from service.settings import SettingsError
 from service.telemetry.stats import Contests, Figures, Percentiles, Stats
 
 _log = logging.getLogger(__name__)
-
-_STATE_OF_REASON: Final = {
-    "no_key": "inactive",
-    "no_address": "inactive",
-    "disabled": "disabled",
-    "retired": "retired",
-}
-
-_AILMENTS: Final = {
-    State.SLOW: "slow",
-    State.OPEN: "failing",
-    State.COOLING: "cooling down",
-}
-_KEY_TROUBLE: Final = {
-    ErrorCode.AUTH_PROVIDER: "its key was refused; it is asked again once it is enabled anew",
-    ErrorCode.QUOTA_PROVIDER: "its quota is spent; it is tried again from time to time",
-}
 
 
 class Prices(Protocol):
@@ -167,32 +151,9 @@ class Providers:
         }
 
     def _state(self, entry: Endpoint | Inactive, now: float) -> tuple[str, str | None]:
-        """Its state, and in words why it is not active."""
-        if isinstance(entry, Inactive):
-            return _STATE_OF_REASON[entry.reason], self._why_inactive(entry)
-        ailments = list(self._ailments(entry.provider, now))
-        return ("degraded", "; ".join(ailments)) if ailments else ("active", None)
-
-    def _why_inactive(self, entry: Inactive) -> str:
-        provider = entry.provider
-        by_admin = self._overrides.of(provider.name).given().get("enabled") is False
-        reasons = {
-            "no_key": f"no key: set {' or '.join(provider.key_vars)}",
-            "no_address": f"no address: set {provider.address_var}",
-            "disabled": f"disabled {'over the API' if by_admin else 'in the configuration'}",
-            "retired": provider.retired or "retired",
-        }
-        return reasons[entry.reason]
-
-    def _ailments(self, provider: Provider, now: float) -> Iterator[str]:
-        """What is wrong with its key, or else with its listed models."""
-        for model in provider.models:
-            standing = self._health.standing(Target(provider.name, model.id), now)
-            if standing.state is State.DISABLED:
-                yield _KEY_TROUBLE[standing.cause or ErrorCode.AUTH_PROVIDER]
-                return
-            if standing.state in _AILMENTS:
-                yield f"{model.alias or model.id} is {_AILMENTS[standing.state]}"
+        """Its status, and in words why it is not active."""
+        switched = self._overrides.of(entry.provider.name).given().get("enabled")
+        return status_of(entry, self._health, now, over_api=switched is False)
 
     def _model(self, entry: Endpoint | Inactive, model: Model, now: float) -> dict[str, Any]:
         provider, target = entry.provider, Target(entry.provider.name, model.id)

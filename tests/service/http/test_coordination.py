@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -17,6 +18,7 @@ from service import clock, endpoints, tasks
 from service.hedging.shared import Shared
 from service.http.coordination import Coordination
 from service.http.native import Native
+from service.overrides import Change, Overrides
 from service.relay import Deployment, Relay
 from service.routing.health import Target
 from service.routing.plan import Reason
@@ -60,8 +62,9 @@ async def bench(
     keys: dict[str, str] = KEYS,
     providers: dict[str, Any] | None = None,
     others: dict[str, Scripted] | None = None,
+    switched: dict[str, Change] | None = None,
 ) -> AsyncIterator[Bench]:
-    """`pieces` are what everybody says but the `others`."""
+    """`pieces` are what everybody says but the `others`; `switched` over the admin API."""
     settings = Settings.model_validate({"providers": providers or {}})
     known = endpoints.resolve(PROVIDERS, COMPATIBLE, settings, keys)
     client = Scripted(*pieces)
@@ -70,7 +73,8 @@ async def bench(
     everybody = Deployment(known, {name: (others or {}).get(name, client) for name in active})
     relay = Relay(Store(ttl=600), everybody, Shared.fresh(spending))
     native = Native(relay, Streams())
-    routes = Coordination(relay, native, spending).routes()
+    overrides = Overrides(Path("providers.json"), switched or {})
+    routes = Coordination(relay, native, spending, overrides).routes()
     async with served(*routes, max_body=4_096) as url, aiohttp.ClientSession() as session:
         yield Bench(relay, client, url, session)
     await tasks.settle(patience=1)
@@ -107,7 +111,7 @@ async def test_all_fifteen_providers_are_listed_in_their_order_with_status_and_r
         "name": "kimi", "status": "inactive", "reason": "API key manquante"
     }  # fmt: skip
     assert listed["copilot"] == {
-        "name": "copilot", "status": "inactive", "reason": "AZURE_OPENAI_ENDPOINT is not set"
+        "name": "copilot", "status": "inactive", "reason": "no address: set AZURE_OPENAI_ENDPOINT"
     }  # fmt: skip
     assert listed["openai"] == {
         "name": "openai", "status": "disabled", "reason": "disabled in the configuration"
@@ -115,6 +119,14 @@ async def test_all_fifteen_providers_are_listed_in_their_order_with_status_and_r
     assert listed["github"] == {
         "name": "github", "status": "retired", "reason": FIFTEEN["github"].retired
     }  # fmt: skip
+
+
+async def test_a_provider_that_was_switched_off_over_the_api_says_so() -> None:
+    off = {"openai": Change(enabled=False)}
+    async with bench(providers={"openai": {"enabled": False}}, switched=off) as b:
+        answer = await b.get("llm/providers")
+    openai = next(entry for entry in answer["providers"] if entry["name"] == "openai")
+    assert (openai["status"], openai["reason"]) == ("disabled", "disabled over the API")
 
 
 async def test_a_provider_that_is_not_well_says_so_and_why() -> None:
@@ -133,10 +145,10 @@ async def test_a_provider_that_is_not_well_says_so_and_why() -> None:
     listed = {entry["name"]: entry for entry in answer["providers"]}
     shown = {name: (entry["status"], entry.get("reason")) for name, entry in listed.items()}
     alias = {name: FIFTEEN[name].models[0].alias for name in listed}
-    cooling, failing = WORDS[Reason.COOLING_DOWN], WORDS[Reason.BREAKER_OPEN]
-    assert shown["groq"] == ("degraded", f"{alias['groq']}: {cooling}")
-    assert shown["mistral"] == ("degraded", f"{alias['mistral']}: {failing}")
-    assert shown["grok"] == ("disabled", WORDS[Reason.KEY_REFUSED])
+    assert shown["groq"] == ("degraded", f"{alias['groq']} is cooling down")
+    assert shown["mistral"] == ("degraded", f"{alias['mistral']} is failing")
+    refused = "its key was refused; it is asked again once it is enabled anew"
+    assert shown["grok"] == ("disabled", refused)
     assert shown["openai"] == ("active", None)
     assert alias["groq"] in listed["groq"]["models"]
 
@@ -247,7 +259,7 @@ async def test_another_reason_is_named_too() -> None:
     async with bench(*chat("x"), providers={"groq": {"enabled": False}}) as b:
         _, answer = await b.post("generate", asking(use_case="conversation"))
     assert answer["fallback_used"] is True
-    assert answer["primary_error"] == "groq: disabled in the configuration"
+    assert answer["primary_error"] == "groq: disabled by the operator"
 
 
 async def test_a_first_choice_that_is_left_alone_for_a_while_is_named_too() -> None:

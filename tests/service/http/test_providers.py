@@ -247,11 +247,11 @@ async def test_enabling_a_provider_again_forgives_a_refused_key(tmp_path: Path) 
         refused = make(ErrorCode.AUTH_PROVIDER, "no such key")
         service.relay.shared.health.failed(GROQ, refused, clock.monotonic())
         groq = await service.provider("groq")
-        assert groq["state"] == "degraded"
+        assert groq["state"] == "disabled"
         assert groq["reason"] == "its key was refused; it is asked again once it is enabled anew"
         assert groq["models"][0]["breaker"]["cause"] == "auth_provider"
         _, groq = await service.patch("groq", {"requests_per_minute": 5})
-        assert groq["state"] == "degraded"
+        assert groq["state"] == "disabled"
         _, groq = await service.patch("groq", {"enabled": True})
         assert groq["state"] == "active"
 
