@@ -108,7 +108,8 @@ class Relay:
                 )
             )
         deployment = self.deployment
-        plan = self._decide(ask.request, deployment, shift=True)
+        decided = self._decide(ask.request, deployment, shift=True)
+        plan = self.shared.explored(decided, clock.monotonic())
         stream = self._stream(ask, plan)
         self.store.add(stream, key=ask.idempotency_key, fingerprint=fingerprint)
         retracts = ask.dialect in _RETRACTING
@@ -124,7 +125,8 @@ class Relay:
             on_end=lambda: self.store.ended(stream, clock.monotonic()),
         )
         runner.begin()
-        return stream, plan
+        # As decided: that somebody else was asked first, to get to know them, is no substitution.
+        return stream, decided
 
     def _decide(self, request: ChatRequest, deployment: Deployment, *, shift: bool) -> Plan:
         now = clock.monotonic()
@@ -132,8 +134,6 @@ class Relay:
         plan = policy.plan(request, table, known, self._view, now, at, shift=shift)
         if plan.latency.strategy is not Strategy.HEDGE:
             return plan
-        if shift:
-            plan = self.shared.explored(plan, now)
         return replace(plan, hedge_after_s=self.shared.delay(plan, now))
 
     def _stream(self, ask: Ask, plan: Plan) -> Stream:

@@ -124,14 +124,15 @@ class Shared:
 
     def explored(self, plan: Plan, now: float) -> Plan:
         """The plan, or for a few hedged requests with a little known candidate in front."""
-        if plan.latency.providers is not None:
+        if plan.latency.strategy is not Strategy.HEDGE or plan.latency.providers is not None:
             return plan
         keys = [key_of(choice, plan, plan.request) for choice in plan.choices]
         first = self.hedger.first(keys, now)
         if first == 0:
             return plan
         rest = (choice for index, choice in enumerate(plan.choices) if index != first)
-        return replace(plan, choices=(plan.choices[first], *rest))
+        reordered = replace(plan, choices=(plan.choices[first], *rest))
+        return replace(reordered, hedge_after_s=self.delay(reordered, now))
 
     def delay(self, plan: Plan, now: float) -> float:
         """Silence after which the first candidate is hedged, seconds."""

@@ -329,3 +329,19 @@ async def test_an_end_forgets_nothing_until_the_ttl_has_passed() -> None:
     now = clock.monotonic()
     assert relay.store.sweep(now + 599) == 0
     assert relay.store.sweep(now + 601) == 1
+
+
+async def test_getting_to_know_somebody_is_no_other_decision() -> None:
+    clients = {name: Scripted(*chat(name)) for name in ("openai", "groq")}
+    relay = Relay(Store(ttl=600), deployment(clients))
+    firsts = []
+    for _ in range(400):
+        stream, decided = relay.open(ask(model="auto", latency="hedge"))
+        await stream.over()
+        assert decided is not None
+        shown = next(event for event in events_of(stream) if isinstance(event, RoutePlan))
+        firsts.append((decided.choices[0].endpoint.provider.name, shown.candidates[0].provider))
+    decided_for = {first for first, _ in firsts}
+    assert len(decided_for) == 1
+    assert {asked for _, asked in firsts} == {"openai", "groq"}
+    await tasks.settle(patience=1)
