@@ -369,7 +369,10 @@ def _preferred(verdict: _Verdict, sieve: Sieve) -> Skipped | None:
 
 
 def _width(ables: Sequence[Able], request: ChatRequest, cap: float | None) -> int:
-    """How many a race starts: the first ones, as many as the cap allows together."""
+    """How many a race starts: the first ones, as many as the cap allows together.
+
+    An unknown price is no more over the cap here than it is for a single one, and adds nothing.
+    """
     latency = request.latency
     if latency.strategy is not Strategy.RACE:
         return 1
@@ -384,12 +387,15 @@ def _width(ables: Sequence[Able], request: ChatRequest, cap: float | None) -> in
 
 
 def _max_attempts(request: ChatRequest, width: int, candidates: int) -> int:
-    """Attempts of the whole request: each candidate at most twice, as a silent one may be."""
+    """Attempts of the whole request: what is asked for, as far as it can come to that.
+
+    Each candidate is asked once; a hedged request may ask one that was only silent again.
+    """
     strategy = request.latency.strategy
     if strategy is Strategy.NORMAL and not request.fallback:
         return 1
     asked = request.latency.max_attempts or max(width, MOST_ATTEMPTS)
-    return min(asked, 2 * candidates)
+    return min(asked, candidates * (2 if strategy is Strategy.HEDGE else 1))
 
 
 # --- Names ----------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from adapters.contract import Endpoint
 from adapters.errors import RequestError, make
 from adapters.events import Error, ErrorCode
 from adapters.registry import PROVIDERS
-from adapters.request import Complexity, Tier, UseCase
+from adapters.request import Complexity, Strategy, Tier, UseCase
 from service.endpoints import Inactive
 from service.routing.health import State, Target
 from service.routing.plan import Kinship, Plan, Reason, Skipped, Substitute
@@ -329,6 +329,12 @@ def test_a_race_starts_as_many_as_fit_under_the_cap_together() -> None:
     assert planned(ABCD, None, moment, latency=named, budget_tier="premium").width == 4
 
 
+def test_an_unknown_price_takes_nothing_from_what_a_race_may_cost() -> None:
+    moment = Moment(prices={"c3": 0.04, "a2": 0.005})
+    wide = {"strategy": "race", "max_attempts": 3}
+    assert planned(ABCD, PREFERS_C_THEN_B, moment, latency=wide).width == 3
+
+
 def test_a_race_has_one_runner_where_two_are_too_dear_and_no_other_strategy_has_more() -> None:
     moment = Moment(prices={"c3": 0.04, "b2": 0.04})
     assert planned(ABCD, PREFERS_C_THEN_B, moment, latency="race").width == 1
@@ -595,18 +601,21 @@ def test_a_provider_that_does_not_exist_is_refused_by_its_field(
 @pytest.mark.parametrize(
     ("fields", "most"),
     [
-        ({}, 6),
+        ({}, 4),
         ({"latency": "hedge"}, 6),
-        ({"latency": "race"}, 6),
+        ({"latency": "race"}, 4),
         ({"latency": {"strategy": "race", "max_attempts": 2}}, 2),
         ({"latency": {"max_attempts": 3}}, 3),
-        ({"latency": {"max_attempts": 16}}, 8),
+        ({"latency": {"max_attempts": 16}}, 4),
+        ({"latency": {"strategy": "race", "max_attempts": 16}}, 4),
+        ({"latency": {"strategy": "hedge", "max_attempts": 16}}, 8),
         ({"fallback": False}, 1),
         ({"fallback": False, "latency": "hedge"}, 6),
-        ({"model": "a/a1"}, 2),
+        ({"model": "a/a1"}, 1),
+        ({"model": "a/a1", "latency": "hedge"}, 2),
     ],
 )
-def test_attempts_are_bounded_by_what_is_asked_for_and_by_twice_the_candidates(
+def test_attempts_are_no_more_than_are_asked_for_and_can_come_about(
     fields: dict[str, object], most: int
 ) -> None:
     assert planned(ABCD, **fields).max_attempts == most
@@ -693,7 +702,8 @@ def test_everybody_is_a_candidate_once_or_is_skipped_for_a_reason(scenario: Scen
     assert (decided.preferred is None) == (decided.choices[0].substitute is None)
     assert decided.preferred is None or decided.preferred in decided.skipped
     assert 1 <= decided.width <= len(candidates)
-    assert 1 <= decided.max_attempts <= 2 * len(candidates)
+    hedged = decided.latency.strategy is Strategy.HEDGE
+    assert 1 <= decided.max_attempts <= len(candidates) * (2 if hedged else 1)
 
 
 @given(SCENARIOS)
