@@ -43,10 +43,17 @@ def _latency(plan: Fields) -> str:
         silence = f"another one after {latency['hedge_after_ms']} ms of silence"
         return f"{latency['strategy']}: {silence}, {attempts}"
     if latency["strategy"] == "race":
-        alone = len(plan["candidates"]) == 1
-        why = "there is only one candidate" if alone else "the cap holds only one at once"
-        return f"race: {why}, {attempts}"
+        return f"race: {_why_alone(plan)}, {attempts}"
     return f"{latency['strategy']}: {attempts}"
+
+
+def _why_alone(plan: Fields) -> str:
+    """What keeps a race to one."""
+    if len(plan["candidates"]) == 1:
+        return "there is only one candidate"
+    if plan["latency"]["max_attempts"] == 1:
+        return "one attempt starts no other"
+    return "the cap holds only one at once"
 
 
 def _row(place: int, candidate: Fields) -> tuple[str, ...]:

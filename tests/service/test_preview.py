@@ -91,3 +91,5 @@ def test_a_race_of_one_says_what_keeps_the_others_away() -> None:
     assert capped[1] == "race: the cap holds only one at once, 3 attempts at most"
     alone = printed(replace(PLAN, latency=race, choices=PLAN.choices[:1]))
     assert alone[1] == "race: there is only one candidate, 3 attempts at most"
+    once = printed(replace(PLAN, latency=race, max_attempts=1))
+    assert once[1] == "race: one attempt starts no other, 1 attempt at most"
