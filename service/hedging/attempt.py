@@ -92,6 +92,7 @@ class Attempt:
         "_encoded",
         "_listener",
         "_read",
+        "_secret",
         "_task",
         "_timer",
         "call",
@@ -102,7 +103,7 @@ class Attempt:
         "started",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one keyword for each thing an attempt needs
         self,
         call: Call,
         encoded: Encoded,
@@ -112,8 +113,12 @@ class Attempt:
         connect_timeout: float,
         deadlines: Deadlines,
         listener: Listener,
+        secret: str = "",
     ) -> None:
-        """`connect_timeout` in seconds; `deadlines` started when this was made."""
+        """`connect_timeout` in seconds; `deadlines` started when this was made.
+
+        `secret`: the key that is sent, which no error may repeat, whatever it looks like.
+        """
         self.call = call
         self.started = monotonic()
         self.first_content: float | None = None
@@ -127,6 +132,7 @@ class Attempt:
         self._connect_timeout = connect_timeout
         self._deadlines = deadlines
         self._listener = listener
+        self._secret = secret
         self._buffer: list[AttemptEvent] = list(encoded.warnings)
         self._buffered = 0  # bytes of body behind the buffer
         self._read = 0  # bytes of body in all
@@ -316,6 +322,7 @@ class Attempt:
             committed = self._emit is not None
             error = msgspec.structs.replace(
                 ending.error,
+                message=self._masked(ending.error.message),
                 attempt=self.number,
                 provider=ending.error.provider or self.call.provider.name,
                 phase=Phase.MID_STREAM if committed else Phase.BEFORE_COMMIT,
@@ -324,6 +331,9 @@ class Attempt:
             ending = msgspec.structs.replace(ending, error=error)
         self.ending = ending
         return ending
+
+    def _masked(self, message: str) -> str:
+        return message.replace(self._secret, "[redacted]") if self._secret else message
 
     def _drain(self) -> None:
         """Let the body end by itself, but not for long."""

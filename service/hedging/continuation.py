@@ -26,6 +26,7 @@ Left out: choosing who goes on (the race), writing the log (the runner), and an 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
@@ -69,6 +70,31 @@ lines are alike, is a host that took the text for a finished message. White spac
 
 
 # --- Whether --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What may be done about a broken answer."""
+
+    mode: AfterCommit | None
+    """FAIL: nothing. None: whatever the request asks for."""
+    why: str = ""
+    """What is in the way, in words for the caller."""
+
+
+def recovery(fold: Fold, request: ChatRequest, wanted: AfterCommit, *, retracts: bool) -> Recovery:
+    """What may be done about an answer that came so far and broke.
+
+    `retracts`: whether its readers can be told to forget what they were shown.
+    """
+    mode = possible(fold, request) if wanted is AfterCommit.CONTINUE else wanted
+    if not retractable(fold):
+        return Recovery(AfterCommit.FAIL, "a tool call was already complete")
+    if mode is AfterCommit.FAIL:
+        return Recovery(AfterCommit.FAIL, "it was a refusal, which nobody is asked to continue")
+    if mode is AfterCommit.RESTART and not retracts:
+        return Recovery(AfterCommit.FAIL, "its reader cannot be told to forget what it was shown")
+    return Recovery(mode)
 
 
 def possible(fold: Fold, request: ChatRequest) -> AfterCommit:

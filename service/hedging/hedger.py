@@ -176,6 +176,8 @@ class _Attempt:
     expectation: Expectation
     waiting: bool = True
     """Whether neither content nor an end has come."""
+    answering: bool = False
+    """Whether content has come and no end."""
 
 
 class Watch:
@@ -320,12 +322,12 @@ class Watch:
     def content(self, attempt: int, now: float) -> None:
         """An attempt has its first content: it wins, and the others are given up."""
         hedger, winner = self._hedger, self._attempts[attempt]
-        winner.waiting = False
+        winner.waiting, winner.answering = False, True
         winner.expectation.heard = now
         self._settle()
-        self.stopped(now)
+        self._give_up_waiting(now)
         hedger.overload.attempt(now, limited=False)
-        hedger.health.succeeded(winner.contender.target, now)
+        hedger.health.answered(winner.contender.target, now)
         if not hedger.overload.lagging(now):
             hedger.delays.answered(winner.contender.key, now - winner.started, now)
         if self._hedge is not None:
@@ -339,13 +341,23 @@ class Watch:
             self.content(attempt, now)  # an answer without any content is one, too
         elif over.waiting:
             self._give_up(over, now)
-        if error is not None:
+        over.answering = False
+        if error is None:
+            hedger.health.succeeded(over.contender.target, now)
+        else:
             hedger.health.failed(over.contender.target, error, now)
             if error.code is ErrorCode.RATE_LIMIT_PROVIDER:
                 hedger.overload.attempt(now, limited=True)
 
     def stopped(self, now: float) -> None:
         """Nobody is waited for any more: what has not answered is given up."""
+        self._give_up_waiting(now)
+        for attempt in self._attempts.values():
+            if attempt.answering:  # as far as it was let
+                attempt.answering = False
+                self._hedger.health.succeeded(attempt.contender.target, now)
+
+    def _give_up_waiting(self, now: float) -> None:
         for attempt in self._attempts.values():
             if attempt.waiting:
                 self._give_up(attempt, now)

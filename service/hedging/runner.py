@@ -50,7 +50,7 @@ from service import clock, tasks
 from service.hedging import account, continuation, ledger
 from service.hedging.attempt import Attempt
 from service.hedging.caches import Prompt
-from service.hedging.continuation import OVERLAP_CHARS, Splice
+from service.hedging.continuation import OVERLAP_CHARS, Recovery, Splice
 from service.hedging.deadlines import Deadlines
 from service.hedging.delay import size_of
 from service.hedging.race import Cancel, Command, Commit, Options, Race, Start
@@ -65,6 +65,8 @@ from service.telemetry.attempts import AttemptFacts
 
 CLOSING = 1.0  # seconds
 """How long an attempt may take to close its connection; measured: 0.4 ms (bench/README.md)."""
+
+_AS_ASKED = Recovery(None)
 
 _log = logging.getLogger(__name__)
 
@@ -93,7 +95,7 @@ class _Broken:
     """A committed answer that broke, while somebody is sought to take it over."""
 
     entrant: _Entrant
-    mode: AfterCommit
+    recovery: Recovery
     error: Error
     fold: Fold
     """What had been said."""
@@ -233,10 +235,12 @@ class Runner:
         if error is not None and error.code is ErrorCode.AUTH_PROVIDER:
             provider = entrant.start.provider
             _log.error("%s refuses its key; it is not asked until the key changes", provider)
-        mode = None
+        recovery = _AS_ASKED
         if error is not None and self._race.winner == entry:
-            mode = self._break(entrant, error, closing)
-        commands = self._race.ended(entry, self._blamed(entrant, error), now, mode=mode)
+            recovery = self._break(entrant, error, closing)
+        commands = self._race.ended(
+            entry, self._blamed(entrant, error), now, mode=recovery.mode, why=recovery.why
+        )
         # A clean end without content commits first, so that the record follows its commit.
         while commands and isinstance(commands[0], Commit):
             self._execute([commands.pop(0)])
@@ -365,6 +369,7 @@ class Runner:
                 min_rate=limits.min_tokens_per_s,
             ),
             listener=self,
+            secret=choice.endpoint.key,
         )
         self._append([start])
         self._watch.started(command.attempt, command.candidate, command.role, now)
@@ -470,35 +475,28 @@ class Runner:
 
     # --- An answer that broke ---
 
-    def _break(
-        self, entrant: _Entrant, error: Error, closing: Sequence[AttemptEvent]
-    ) -> AfterCommit | None:
+    def _break(self, entrant: _Entrant, error: Error, closing: Sequence[AttemptEvent]) -> Recovery:
         """The committed answer broke: how it may be recovered, and what that leaves open."""
         if entrant.splice is not None:
             closing = entrant.splice.translate(closing)
         if not self._race.recovers(error):
             self._append(closing)
             self._close(entrant, complete=False)
-            return None
+            return _AS_ASKED
         fold = self._stream.log.fold()  # once: 2 us per token that was said
-        mode = self._recovery(fold)
+        recovery = self._recovery(fold)
         kept: Sequence[AttemptEvent] = ()
-        if mode is AfterCommit.CONTINUE:
+        if recovery.mode is AfterCommit.CONTINUE:
             kept, closing = continuation.held_back(closing, fold)
         self._append(closing)
         for event in closing:
             fold.add(event)
-        self._broken = _Broken(entrant, mode, error, fold, list(kept))
-        return mode
+        self._broken = _Broken(entrant, recovery, error, fold, list(kept))
+        return recovery
 
-    def _recovery(self, fold: Fold) -> AfterCommit:
-        """How an answer that came so far may be recovered; FAIL: not at all."""
-        mode = self._after_commit
-        if mode is AfterCommit.CONTINUE:
-            mode = continuation.possible(fold, self._stream.request)
-        if mode is AfterCommit.RESTART and not (self._retracts and continuation.retractable(fold)):
-            return AfterCommit.FAIL
-        return mode
+    def _recovery(self, fold: Fold) -> Recovery:
+        request, wanted = self._stream.request, self._after_commit
+        return continuation.recovery(fold, request, wanted, retracts=self._retracts)
 
     def _leave_broken(self) -> None:
         """Nobody goes on with the answer that broke: end what was kept open for them."""
@@ -514,7 +512,7 @@ class Runner:
             return []
         self._broken = None
         entrant.before = self._stream.log.written()
-        restart = broken.mode is AfterCommit.RESTART
+        restart = broken.recovery.mode is AfterCommit.RESTART
         return [
             Failover(
                 from_attempt=broken.entrant.attempt.number,

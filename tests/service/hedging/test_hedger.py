@@ -373,3 +373,37 @@ def test_an_answer_without_content_is_an_answer() -> None:
         waiting(of, 0.0).ended(1, None, 0.5)
     estimate = of.delays.estimate(A.key, 60.0)
     assert estimate.quantile(0.5) == pytest.approx(0.5, rel=0.05)
+
+
+# --- Once each ---
+
+
+def test_an_answer_that_breaks_counts_against_its_target_once() -> None:
+    of = hedger()
+    for number in range(10):
+        assert of.health.standing(A.target, 0.6).state is State.CLOSED, number
+        watch = waiting(of, 0.0)
+        watch.content(1, 0.5)
+        watch.ended(1, DOWN, 0.6)
+    assert of.health.standing(A.target, 0.6).state is State.OPEN
+
+
+def test_answers_that_break_open_the_breaker_among_others_that_do_not() -> None:
+    of = hedger()
+    for number in range(12):
+        watch = waiting(of, 0.0)
+        watch.content(1, 0.5)
+        watch.ended(1, None if number % 6 == 0 else DOWN, 0.6)
+    assert of.health.standing(A.target, 0.6).state is State.OPEN
+
+
+def test_an_answer_that_its_reader_cuts_short_was_answered() -> None:
+    of = hedger()
+    for _ in range(20):
+        watch = waiting(of, 0.0)
+        watch.content(1, 0.5)
+        watch.stopped(0.6)
+    assert of.health.standing(A.target, 0.6).state is State.CLOSED
+    for _ in range(10):
+        waiting(of, 0.6).ended(1, DOWN, 0.7)
+    assert of.health.standing(A.target, 0.7).state is State.CLOSED  # ten of thirty

@@ -389,6 +389,35 @@ def test_a_takeover_that_nobody_manages_names_the_first_break_and_what_followed(
     assert impossible(race.ended(2, DOWN)) == [BROKEN, DOWN]
 
 
+def test_who_only_lost_the_race_may_take_a_broken_answer_over() -> None:
+    race = Race(replace(RACE, width=3, after_commit=AfterCommit.RESTART, max_attempts=6))
+    race.begin(100.0)
+    race.content(2)
+    assert race.ended(2, BROKEN, 101.0) == [Start(4, 0, Role.FALLBACK)]
+    race.ended(4, DOWN, 102.0)
+    assert race.content(5) == [Commit(5, "failover")]
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (Options(providers=("a", "b")), "no candidate is left"),
+        (replace(ABC, max_attempts=2), "all 2 attempts of the request are spent"),
+    ],
+)
+def test_an_answer_that_cannot_be_taken_over_says_what_is_in_the_way(
+    options: Options, why: str
+) -> None:
+    race = Race(replace(options, after_commit=AfterCommit.RESTART))
+    race.begin()
+    race.ended(1, DOWN)
+    race.content(2)
+    (finish,) = race.ended(2, BROKEN)
+    assert isinstance(finish, Finish)
+    assert finish.error is not None
+    assert finish.error.message.endswith(f"could not be taken over: {why}")
+
+
 def test_what_failed_before_the_answer_is_no_cause_of_its_end() -> None:
     race = normal(replace(ABC, after_commit=AfterCommit.RESTART, max_attempts=2))
     race.ended(1, DOWN)

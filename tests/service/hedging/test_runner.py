@@ -575,3 +575,10 @@ async def test_what_was_cut_is_counted_from_the_text_of_its_own_attempt() -> Non
     told = await Run(clients).told()
     used = [end.usage.output for end in told.all(AttemptEnd) if end.usage is not None]
     assert used == [10, 20, 1]
+
+
+async def test_no_error_repeats_the_key_whatever_it_looks_like() -> None:
+    echo = UpstreamError(make(ErrorCode.AUTH_PROVIDER, "the account of test-key is unknown"))
+    told = await Run({"a": Scripted(echo)}).told()
+    assert told.end.error is not None
+    assert told.end.error.message == "the account of [redacted] is unknown"
