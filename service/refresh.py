@@ -85,6 +85,9 @@ async def _ask(endpoint: Endpoint | Inactive, at: str, wait: float) -> Answer:
         ids = await list_models(endpoint, wait=wait)
     except UpstreamError as error:
         return f"failed: {error.error.message}"
+    except Exception as fault:  # noqa: BLE001 - one address or list that we stumble over is one line
+        # Without its text, which may hold what the provider sent, or the key.
+        return f"failed: its list cannot be asked for ({type(fault).__name__})"
     return compare(endpoint.provider.models, ids, at)
 
 

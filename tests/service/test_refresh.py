@@ -51,6 +51,18 @@ async def test_who_cannot_be_asked_is_told_in_a_line_and_the_others_go_on(double
     assert qwen == "qwen         not asked: it has no key"
 
 
+async def test_a_fault_with_one_provider_does_not_stop_the_others(double: Double) -> None:
+    double.models = ["gpt-6.1-terra"]
+    unreachable = replace(endpoint("mistral", double), base_url="http://127.0.0.1:99999/v1")
+    refreshed = await refresh(
+        {"mistral": unreachable, "openai": endpoint("openai", double)}, Discovery(), at=AT
+    )
+    assert list(refreshed.discovery.providers) == ["openai"]
+    assert refreshed.lines()[0] == (
+        "mistral      failed: its list cannot be asked for (ValueError)"
+    )
+
+
 async def test_what_was_known_of_who_fails_is_kept(double: Double, tmp_path: Path) -> None:
     known = Discovery(
         providers={"groq": Found(at="2026-11-01T00:00:00Z", ids=("a",), new=("a",), gone=())}
