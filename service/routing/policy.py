@@ -29,7 +29,7 @@ from service.routing.roster import DEMO, Known, Offer, Roster, distance
 from service.routing.sieve import Able, Sieve, needs
 from service.routing.substitution import closest_first, kinship, relatives
 from service.routing.table import QUALITY, Preference, Table
-from service.routing.target import Bare, Pinned, Wanted, parse
+from service.routing.target import Bare, Pinned, Wanted, misnamed, parse
 from service.routing.view import View
 
 MOST_ATTEMPTS = 6
@@ -402,15 +402,24 @@ def _max_attempts(request: ChatRequest, width: int, candidates: int) -> int:
 
 
 def _check_names(request: ChatRequest, known: Known) -> None:
-    """Refuse a provider name that does not exist, by the field it stands in."""
+    """Refuse a provider name that does not exist, by the field it stands in.
+
+    A filter takes names alone: `claude/opus` there could mean nobody, or all of Claude.
+    """
     for param, names in (
         ("providers.only", request.providers.only),
         ("providers.exclude", request.providers.exclude),
-        ("latency.providers", request.latency.providers or ()),
     ):
         for name in names:
-            if name.partition("/")[0] not in known:
+            if name not in known:
                 raise _refusal(f"{name[:64]!r} is not one of {', '.join(known)}", param)
+    for name in request.latency.providers or ():
+        provider, slash, model = name.partition("/")
+        if provider not in known:
+            raise _refusal(f"{name[:64]!r} is not one of {', '.join(known)}", "latency.providers")
+        fault = misnamed(provider, model) if slash else None
+        if fault is not None:
+            raise _refusal(fault, "latency.providers")
 
 
 def _contradiction(name: str, wanted: Pinned) -> RequestError:

@@ -585,6 +585,7 @@ def test_an_order_of_providers_that_cannot_run_is_refused_with_the_reasons() -> 
         ({"providers": {"only": ["nobody"]}}, "providers.only"),
         ({"providers": {"exclude": ["nobody"]}}, "providers.exclude"),
         ({"latency": {"providers": ["nobody/x"]}}, "latency.providers"),
+        ({"latency": {"providers": ["nobody/"]}}, "latency.providers"),
     ],
 )
 def test_a_provider_that_does_not_exist_is_refused_by_its_field(
@@ -593,6 +594,22 @@ def test_a_provider_that_does_not_exist_is_refused_by_its_field(
     error = refused(ABCD, **fields)
     assert (error.code, error.param) == (ErrorCode.INVALID_REQUEST, param)
     assert "'nobody" in error.message
+
+
+@pytest.mark.parametrize("field", ["only", "exclude"])
+@pytest.mark.parametrize("name", ["a/a1", "a/auto", "a/", ""])
+def test_a_filter_takes_the_names_of_providers_and_nothing_else(field: str, name: str) -> None:
+    error = refused(ABCD, providers={field: [name]})
+    assert (error.code, error.param) == (ErrorCode.INVALID_REQUEST, f"providers.{field}")
+    assert error.message.startswith(f"providers.{field}: {name!r} is not one of a, b, c, d")
+
+
+@pytest.mark.parametrize("name", ["a/", "a/auto:analysis"])
+def test_an_order_takes_the_forms_that_model_takes(name: str) -> None:
+    error = refused(ABCD, latency={"providers": [name]})
+    assert (error.code, error.param) == (ErrorCode.INVALID_REQUEST, "latency.providers")
+    assert error.message.startswith(f"latency.providers: {name!r} ")
+    assert "<provider>/<model> or <provider>/auto" in error.message
 
 
 # --- Attempts -------------------------------------------------------------------------------
