@@ -51,7 +51,8 @@ def parse(model: str, providers: Container[str]) -> Wanted:
     """Tell which form `model` has; `providers` are the known names.
 
     Raises RequestError: `invalid_request`, with `param` model, for an unknown use case or tier and
-    for a provider without a model or before a form that has none. Whether a preset exists is not looked at.
+    for a provider without a model or before a form that has none. Whether a preset exists is not
+    looked at.
     """
     if model == "auto":
         return Auto()
