@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from adapters.catalog.price import Price, Rates
+from adapters.catalog.price import Price, Rates, usd
 from adapters.catalog.prices import Prices
 from adapters.contract import Endpoint, Model, Provider
 from service.discovery import Discovery, marked
@@ -129,7 +129,7 @@ def _yes(claim: bool) -> str:  # noqa: FBT001 - what it prints
 
 
 def _dollars(rate: Decimal | None, rises: str) -> str:
-    return UNKNOWN if rate is None else f"{rate.normalize():f}{rises}"
+    return UNKNOWN if rate is None else f"{usd(rate)}{rises}"
 
 
 # --- For a program --------------------------------------------------------------------------
@@ -169,17 +169,17 @@ def _price(price: Price) -> dict[str, object]:
     return {
         **_rates(price.base),
         "tiers": [{"above": tier.above, **_rates(tier.rates)} for tier in price.tiers],
-        "search": price.search,
-        "request": price.request,
+        "search": usd(price.search),
+        "request": usd(price.request),
         "source": price.source,
         "dated": price.dated,
     }
 
 
-def _rates(rates: Rates) -> dict[str, Decimal | None]:
+def _rates(rates: Rates) -> dict[str, str | None]:
     return {
-        "input": rates.input,
-        "cached": rates.cached,
-        "cache_write": rates.cache_write,
-        "output": rates.output,
+        "input": usd(rates.input),
+        "cached": usd(rates.cached),
+        "cache_write": usd(rates.cache_write),
+        "output": usd(rates.output),
     }

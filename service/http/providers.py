@@ -12,14 +12,13 @@ since whoever reaches the service may use all of it (`service.http.origins`).
 
 import logging
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from typing import Any, Protocol
 
 import orjson
 from aiohttp import web
 from pydantic import RootModel
 
-from adapters.catalog.price import Price, Rates
+from adapters.catalog.price import Price, Rates, usd
 from adapters.contract import Endpoint, Model, Provider
 from adapters.errors import RequestError, make
 from adapters.events import ErrorCode, Outcome, Phase
@@ -30,7 +29,6 @@ from service.limits.provider_limits import Left, Limits, Standing
 from service.overrides import Change, ChangeError, Overrides
 from service.relay import Relay
 from service.routing.health import Health, Target
-from service.routing.shown import usd
 from service.routing.status import status_of
 from service.settings import SettingsError
 from service.telemetry.stats import Contests, Figures, Percentiles, Stats
@@ -205,8 +203,8 @@ def _price(price: Price) -> dict[str, Any]:
             {"above_input_tokens": tier.above, "usd_per_million": _rates(tier.rates)}
             for tier in price.tiers
         ],
-        "usd_per_thousand_searches": _decimal(price.search),
-        "usd_per_thousand_requests": _decimal(price.request),
+        "usd_per_thousand_searches": usd(price.search),
+        "usd_per_thousand_requests": usd(price.request),
         "source": price.source,
         "dated": price.dated,
     }
@@ -214,10 +212,10 @@ def _price(price: Price) -> dict[str, Any]:
 
 def _rates(rates: Rates) -> dict[str, str | None]:
     return {
-        "input": _decimal(rates.input),
-        "output": _decimal(rates.output),
-        "cached": _decimal(rates.cached),
-        "cache_write": _decimal(rates.cache_write),
+        "input": usd(rates.input),
+        "output": usd(rates.output),
+        "cached": usd(rates.cached),
+        "cache_write": usd(rates.cache_write),
     }
 
 
@@ -290,10 +288,6 @@ def _percentiles(times: Percentiles | None) -> dict[str, float] | None:
 
 def _contests(contests: Contests) -> dict[str, int]:
     return {"won": contests.won, "lost": contests.lost}
-
-
-def _decimal(amount: Decimal | None) -> str | None:
-    return None if amount is None else format(amount.normalize(), "f")
 
 
 def _ms(seconds: float | None) -> int | None:

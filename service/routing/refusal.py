@@ -9,10 +9,11 @@ is never shown as the caller's own 429.
 
 from collections.abc import Mapping, Sequence
 
+from adapters.catalog.price import usd
 from adapters.errors import RequestError, make
 from adapters.events import Error, ErrorCode, Phase
 from service.routing.plan import FOR_THE_MOMENT, Reason, Skipped
-from service.routing.shown import usd, words
+from service.routing.shown import words
 from service.routing.sieve import Sieve
 
 _WHY: Mapping[Reason, str] = {

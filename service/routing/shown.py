@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from adapters.catalog.price import usd
 from adapters.events import Candidate, Passed, RoutePlan, Substitution
 from adapters.request import Strategy, Tier
 from service.routing.plan import Choice, Plan, Reason, Skipped
@@ -105,13 +106,6 @@ def run(plan: Plan) -> Run:
 def words(skip: Skipped) -> str:
     """Why somebody was passed over, fit for a client; without their name."""
     return skip.detail or WORDS[skip.reason]
-
-
-def usd(amount: float | None) -> str | None:
-    """US dollars as a decimal string, to the billionth and without an exponent."""
-    if amount is None:
-        return None
-    return f"{amount:.9f}".rstrip("0").rstrip(".")
 
 
 def substitution(choice: Choice) -> Substitution | None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
 
+from adapters.catalog.price import usd
 from adapters.contract import Endpoint, Model
 from adapters.events import ErrorCode
 from adapters.request import ChatRequest, Tier
@@ -19,7 +20,6 @@ from service.routing import estimate
 from service.routing.health import Standing, State
 from service.routing.plan import FOR_THE_MOMENT, Reason, Skipped
 from service.routing.roster import Offer
-from service.routing.shown import usd
 from service.routing.view import View
 
 

@@ -13,7 +13,7 @@ from adapters.registry import COMPATIBLE, FIFTEEN, PROVIDERS
 from adapters.request import ChatRequest, Complexity, Latency, Strategy, Tier, UseCase
 from service.endpoints import resolve
 from service.routing.plan import Choice, Kinship, Plan, Reason, Skipped, Substitute
-from service.routing.shown import WORDS, document, route_plan, run, usd, use_cases, words
+from service.routing.shown import WORDS, document, route_plan, run, use_cases, words
 from service.routing.table import Preference, Table, UseCaseRow
 from service.settings import Settings
 
@@ -254,19 +254,3 @@ def test_every_reason_has_words() -> None:
     assert set(WORDS) == set(Reason)
     assert words(KEYLESS) == "no key is set"
     assert words(replace(KEYLESS, detail="set QWEN_API_KEY")) == "set QWEN_API_KEY"
-
-
-@pytest.mark.parametrize(
-    ("amount", "written"),
-    [
-        (None, None),
-        (0.0, "0"),
-        (1.0, "1"),
-        (10.0, "10"),
-        (0.05, "0.05"),
-        (1e-7, "0.0000001"),
-        (0.1 + 0.2, "0.3"),
-    ],
-)
-def test_dollars_are_written_without_an_exponent(amount: float | None, written: str | None) -> None:
-    assert usd(amount) == written
