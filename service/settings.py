@@ -312,13 +312,25 @@ class UseCaseSettings(Section):
 
 
 class Tiers(Section):
-    """`[tiers]`: the most that a request may be estimated to cost, US dollars."""
+    """`[tiers]`: the most that a request may be estimated to cost, US dollars.
+
+    Each is at least the one before.
+    """
 
     ultra_economy: Dollars
     economy: Dollars
     standard: Dollars
     premium: Dollars
     enterprise: Dollars
+
+    @field_validator("economy", "standard", "premium", "enterprise")
+    @classmethod
+    def _not_below_the_one_before(cls, cap: float, info: ValidationInfo) -> float:
+        # What is wrong itself is told already, and not in `data`.
+        before, least = next(reversed(info.data.items()), ("", 0.0))
+        if cap < least:
+            raise ValueError(f"at least tiers.{before}, {least:g}")
+        return cap
 
 
 class Hedging(Section):

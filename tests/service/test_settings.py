@@ -99,6 +99,14 @@ def test_settings_are_not_changed_after_loading() -> None:
         ("[providers.a]\nmodels = []", "providers.a.models in {}: [] is not allowed"),
         ("[server\n", "{}: not TOML: "),
         ("[tiers]\npremium = -1", "tiers.premium in {}: -1 is not allowed; must be greater than 0"),
+        (
+            "[tiers]\neconomy = 5\nstandard = 0.01",
+            "tiers.standard in {}: 0.01 is not allowed; must be at least tiers.economy, 5",
+        ),
+        (
+            "[tiers]\npremium = 2",
+            "tiers.enterprise in default: 1.0 is not allowed; must be at least tiers.premium, 2",
+        ),
         ("[tiers]\ngold = 1", "tiers.gold in {}: unknown key; known are ultra_economy, economy,"),
         (
             "[use_cases.poetry]\nprefer = ['groq']",
@@ -223,6 +231,11 @@ def test_the_longest_delay_of_a_hedge_is_no_shorter_than_the_shortest() -> None:
         load(None, environ)
     assert "hedging.most_delay_s" in str(refused.value)
     assert "at least hedging.least_delay_s, 3" in str(refused.value)
+
+
+def test_tiers_may_allow_the_same() -> None:
+    environ = {"TAILRACE_TIERS__STANDARD": "0.2", "TAILRACE_TIERS__PREMIUM": "0.2"}
+    assert load(None, environ).tiers.standard == 0.2
 
 
 # --- The packaged table -----------------------------------------------------------------------
