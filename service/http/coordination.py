@@ -380,8 +380,7 @@ def _worded(error: Error, known: Known) -> Error:
 
 def _failed(error: Error) -> web.Response:
     response = _json({"success": False, "error": error.message}, status=error.http)
-    if error.retry_after_ms is not None:
-        response.headers["Retry-After"] = str(-(-error.retry_after_ms // 1000))
+    response.headers.update(problems.retry_after(error))
     return response
 
 

@@ -33,6 +33,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 def body(error: Error) -> dict[str, Any]:
     """The public form of an error, without its `error` wrapper."""
     shown = {name: getattr(error, name) for name in _SHOWN if getattr(error, name) is not None}
+    if not error.retryable:
+        shown.pop("retry_after_ms", None)
     if error.causes:
         shown["causes"] = [body(cause) for cause in error.causes]
     return shown
@@ -46,9 +48,18 @@ def response(error: Error, *, headers: dict[str, str] | None = None) -> web.Resp
         content_type="application/json",
         headers=headers,
     )
-    if error.retry_after_ms is not None:
-        answer.headers["Retry-After"] = str(-(-error.retry_after_ms // 1000))
+    answer.headers.update(retry_after(error))
     return answer
+
+
+def retry_after(error: Error) -> dict[str, str]:
+    """The header that says when to come back, in seconds; none where that would not help.
+
+    A provider may well say when it is there again with an error that will be the same then.
+    """
+    if error.retry_after_ms is None or not error.retryable:
+        return {}
+    return {"Retry-After": str(-(-error.retry_after_ms // 1000))}
 
 
 @web.middleware

@@ -39,6 +39,12 @@ def test_retry_after_is_in_whole_seconds_and_never_too_early(
     assert problems.response(error).headers["Retry-After"] == seconds
 
 
+def test_who_would_fail_again_is_not_told_when_to_come_back() -> None:
+    error = make(ErrorCode.QUOTA_PROVIDER, "no credit", retry_after_ms=1_000)
+    assert "Retry-After" not in problems.response(error).headers
+    assert "retry_after_ms" not in problems.body(error)
+
+
 SAID = {"role": "user", "content": "x"}
 
 
