@@ -167,9 +167,25 @@ def test_the_page_on_routing_has_the_packaged_presets() -> None:
     assert {own.latency for own in presets.values()} == {Strategy.NORMAL}
 
 
-@pytest.mark.parametrize("settings", TOML.findall(ROUTING.read_text(encoding="utf-8")))
-def test_the_settings_on_the_page_on_routing_are_taken(settings: str, tmp_path: Path) -> None:
-    file = tmp_path / "tailrace.toml"
-    file.write_text(settings, encoding="utf-8")
+# --- Settings on the pages ------------------------------------------------------------------
+
+
+def examples(*pages: str) -> list[tuple[str, str]]:
+    """Each example of settings, with the page it is on."""
+    return [
+        (page, example)
+        for page in pages
+        for example in TOML.findall((ROOT / "docs" / page).read_text(encoding="utf-8"))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("page", "example"), examples("routing.md", "catalog.md", "providers-admin.md")
+)
+def test_each_example_of_settings_on_a_page_is_taken_as_it_stands(
+    page: str, example: str, tmp_path: Path
+) -> None:
+    file = tmp_path / page
+    file.write_text(example, encoding="utf-8")
     loaded = load(file, {})
     table.build(loaded, endpoints.resolve(PROVIDERS, COMPATIBLE, loaded, {}))
