@@ -389,13 +389,14 @@ def _width(ables: Sequence[Able], request: ChatRequest, cap: float | None) -> in
 def _max_attempts(request: ChatRequest, width: int, candidates: int) -> int:
     """Attempts of the whole request: what is asked for, as far as it can come to that.
 
-    Each candidate is asked once; a hedged request may ask one that was only silent again.
+    Each candidate is asked once; where several run at once, one that was only slower may be asked
+    again.
     """
     strategy = request.latency.strategy
     if strategy is Strategy.NORMAL and not request.fallback:
         return 1
     asked = request.latency.max_attempts or max(width, MOST_ATTEMPTS)
-    return min(asked, candidates * (2 if strategy is Strategy.HEDGE else 1))
+    return min(asked, candidates * (1 if strategy is Strategy.NORMAL else 2))
 
 
 # --- Names ----------------------------------------------------------------------------------
