@@ -111,9 +111,7 @@ class Relay:
         decided = self._decide(ask.request, deployment, shift=True)
         plan = self.shared.explored(decided, clock.monotonic())
         stream = self._stream(ask, plan)
-        self.store.add(stream, key=ask.idempotency_key, fingerprint=fingerprint)
         retracts = ask.dialect in _RETRACTING
-        stream.log.append(self._prologue(ask, plan, retracts=retracts), clock.now_ms())
         runner = Runner(
             stream,
             plan,
@@ -124,6 +122,9 @@ class Relay:
             arrived=ask.arrived,
             on_end=lambda: self.store.ended(stream, clock.monotonic()),
         )
+        # From here on nothing fails without an end in the log.
+        self.store.add(stream, key=ask.idempotency_key, fingerprint=fingerprint)
+        stream.log.append(self._prologue(ask, plan, retracts=retracts), clock.now_ms())
         runner.begin()
         # As decided: that somebody else was asked first, to get to know them, is no substitution.
         return stream, decided
