@@ -2,8 +2,9 @@
 
 `ChatRequest` is the body of `POST /v1/streams`, field by field as the public interface fixes it.
 It is strict (no "5" for 5), refuses unknown fields by name and is frozen; everything behind it
-trusts it. Limits that protect the service (2,000 messages, string lengths) sit here; the body's
-size is bounded before it is parsed.
+trusts it. A validator's message says what is allowed and nothing else: the field and its value are
+told around it (`service.complaints`). Limits that protect the service (2,000 messages, string
+lengths) sit here; the body's size is bounded before it is parsed.
 """
 
 import base64
@@ -108,12 +109,12 @@ class ImageUrl(_Model):
             return url
         match = _DATA_URL.match(url)
         if match is None:
-            message = "must be http(s) or a base64 data URL of a png, jpeg, gif or webp image"
+            message = "an http(s) address or a base64 data URL of a png, jpeg, gif or webp image"
             raise ValueError(message)
         try:
             base64.b64decode(url[match.end() :], validate=True)
         except binascii.Error:
-            message = "the data URL's payload is not base64"
+            message = "a data URL whose payload is base64"
             raise ValueError(message) from None
         return url
 
@@ -194,7 +195,7 @@ class AssistantMessage(_Model):
     @model_validator(mode="after")
     def _says_something(self) -> Self:
         if self.content is None and not self.tool_calls and self.refusal is None:
-            message = "needs content, refusal or tool_calls"
+            message = "a message with content, refusal or tool_calls"
             raise ValueError(message)
         return self
 
@@ -379,7 +380,7 @@ class ChatRequest(_Model):
     @classmethod
     def _one_line(cls, model: str) -> str:
         if not model.isprintable():
-            message = "must be one line of printable characters"
+            message = "one line of printable characters"
             raise ValueError(message)
         return model
 
@@ -388,8 +389,7 @@ class ChatRequest(_Model):
     def _strategy_alone(cls, value: object) -> object:
         if isinstance(value, str):
             if value not in set(Strategy):
-                allowed = ", ".join(Strategy)
-                message = f"{value[:64]!r} is not one of {allowed}"
+                message = f"one of {', '.join(Strategy)}, or an object"
                 raise ValueError(message)
             return {"strategy": value}
         return value
@@ -403,7 +403,7 @@ class ChatRequest(_Model):
     @classmethod
     def _known_policy(cls, value: str | None) -> str | None:
         if value is not None and _ON_DISCONNECT.fullmatch(value) is None:
-            message = f"{value[:64]!r} is neither continue nor cancel_after:<seconds>"
+            message = "continue or cancel_after:<seconds>"
             raise ValueError(message)
         return value
 

@@ -18,7 +18,6 @@ this module: which variable belongs to which provider is the registry's knowledg
 
 import ipaddress
 import re
-import reprlib
 import tomllib
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -43,6 +42,8 @@ from pydantic_core import ErrorDetails
 
 from adapters.dialects.prefill import GO_ON
 from adapters.request import Complexity, Strategy, Tier, UseCase
+from service import complaints
+from service.complaints import LONGEST
 
 PREFIX = "TAILRACE_"
 KIB = 1024
@@ -514,11 +515,17 @@ def _put(table: dict[str, Any], path: list[str], value: object) -> None:
 
 def _explain(errors: list[ErrorDetails], origins: Mapping[str, str]) -> str:
     """The first error in one line, and how many more there are."""
-    first = errors[0]
-    path = [part for part in first["loc"] if part != "[key]"]
-    key = ".".join(map(str, path))
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{key} in {_origin(key, origins)}: {_complaint(first, path)}{more}"
+    told = complaints.innermost(error["loc"] for error in errors)
+    first, *others = (error for error in errors if error["loc"] in told)
+    path = [part for part in first["loc"] if part != _KEY]
+    origin = _origin(".".join(map(str, path)), origins)
+    key = ".".join(str(part)[:LONGEST] for part in path)
+    more = f" (and {len(others)} more)" if others else ""
+    return f"{key} in {origin}: {_complaint(first, path)}{more}"
+
+
+_KEY = "[key]"
+"""pydantic's mark on the path of a name that is no good itself."""
 
 
 def _origin(key: str, origins: Mapping[str, str]) -> str:
@@ -532,7 +539,8 @@ def _origin(key: str, origins: Mapping[str, str]) -> str:
 
 
 def _complaint(error: ErrorDetails, path: list[int | str]) -> str:
-    value, allowed = _shown(error["input"], path), error["msg"]
+    hidden = error["loc"][-1] != _KEY and _is_private(path)
+    value = complaints.shown(error["input"], hidden=hidden, table="table")
     match error["type"]:
         case "extra_forbidden":
             return f"unknown key; known are {', '.join(_section(path[:-1]).model_fields)}"
@@ -540,24 +548,20 @@ def _complaint(error: ErrorDetails, path: list[int | str]) -> str:
             return "missing"
         case "string_pattern_mismatch":
             return f"{value} is not a name; small letters, digits and single underscores are"
-        case "value_error":
-            allowed = str(error["ctx"]["error"])
         case _:
-            allowed = allowed.removeprefix("Input should be ")
-    return f"{value} is not allowed; must be {allowed}"
+            return f"{value} is not allowed; must be {complaints.allowed(error, table='a table')}"
 
 
-def _shown(value: object, path: list[int | str]) -> str:
-    """A value as it may be printed: a key is not, nor what stands where a table should be."""
-    section, name = _section(path[:-1]), path[-1]
-    if name == "key" or name not in section.model_fields or isinstance(value, dict):
-        return f"that {type(value).__name__}"
-    return reprlib.repr(value)
+def _is_private(path: list[int | str]) -> bool:
+    """Whether a value may not be printed: a key, or what stands where a table should be."""
+    while isinstance(path[-1], int):
+        path = path[:-1]
+    return path[-1] == "key" or path[-1] not in _section(path[:-1]).model_fields
 
 
 def _section(path: list[int | str]) -> type[Section]:
     """The model of the table at a path."""
-    return _SECTIONS.get((str(path[0]), len(path)), Settings) if path else Settings
+    return _SECTIONS.get((str(path[0]), len(path)), Section) if path else Settings
 
 
 _SECTIONS: Mapping[tuple[str, int], type[Section]] = {

@@ -294,7 +294,7 @@ async def test_an_idempotency_key_attaches_and_a_different_body_conflicts() -> N
         ({"use_case": "poetry"}, "use_case"),
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
-        ({"messages": [{"role": "king", "content": "x"}]}, "messages[0]"),
+        ({"messages": [{"role": "king", "content": "x"}]}, "messages[0].role"),
         ({"messages": [{"role": "user", "content": "x"}] * 10_000}, "messages"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"model": "openai/x\r\nSet-Cookie: y"}, "model"),

@@ -263,7 +263,7 @@ async def test_enabling_a_provider_again_forgives_a_refused_key(tmp_path: Path) 
         ({"requests_per_minute": 0}, "requests_per_minute", "0 is not allowed; must be a whole"),
         ({"rpm": 5}, "rpm", "rpm: no such field; known are enabled, requests_per_minute"),
         ([], "body", "[] is not allowed; must be an object"),
-        (b"{", None, "Invalid JSON"),
+        (b"{", None, "the body: not JSON"),
     ],
 )
 async def test_a_bad_change_is_refused_by_name_and_changes_nothing(
