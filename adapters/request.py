@@ -387,17 +387,22 @@ class ChatRequest(_Model):
     @field_validator("latency", mode="before")
     @classmethod
     def _strategy_alone(cls, value: object) -> object:
-        if isinstance(value, str):
-            if value not in set(Strategy):
-                message = f"one of {', '.join(Strategy)}, or an object"
-                raise ValueError(message)
-            return {"strategy": value}
-        return value
+        if isinstance(value, dict | Latency):
+            return value
+        if not isinstance(value, str) or value not in set(Strategy):
+            message = f"one of {', '.join(Strategy)}, or an object"
+            raise ValueError(message)
+        return {"strategy": value}
 
     @field_validator("stop", mode="before")
     @classmethod
     def _stop_alone(cls, value: object) -> object:
-        return [value] if isinstance(value, str) else value
+        if value is None or isinstance(value, list):
+            return value
+        if not isinstance(value, str):
+            message = "a string or an array of strings"
+            raise ValueError(message)  # noqa: TRY004 - pydantic lets a TypeError through
+        return [value]
 
     @field_validator("on_disconnect")
     @classmethod

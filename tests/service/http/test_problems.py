@@ -93,6 +93,11 @@ def told(**fields: object) -> str:
             "latency: 'fast' is not allowed; must be one of normal, hedge, race, or an object",
         ),
         (
+            {"latency": 5},
+            "latency: 5 is not allowed; must be one of normal, hedge, race, or an object",
+        ),
+        ({"stop": 5}, "stop: 5 is not allowed; must be a string or an array of strings"),
+        (
             {"after_commit": "retry"},
             "after_commit: 'retry' is not allowed; must be 'restart', 'continue' or 'fail'",
         ),
