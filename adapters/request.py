@@ -23,6 +23,9 @@ from pydantic import (
 )
 
 MAX_MESSAGES = 2_000
+MAX_PARTS = 2_000
+"""Of one message: what is wrong with each of 300,000 would take seconds to say."""
+
 MAX_TOOLS = 256
 MAX_STOP = 16
 
@@ -131,6 +134,7 @@ class ImagePart(_Model):
     image_url: ImageUrl
 
 
+Texts = Annotated[list[TextPart], Field(max_length=MAX_PARTS)]
 Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
 
 
@@ -170,7 +174,7 @@ class SystemMessage(_Model):
     """Instructions."""
 
     role: Literal["system", "developer"]
-    content: str | list[TextPart]
+    content: str | Texts
     name: str | None = None
 
 
@@ -178,7 +182,7 @@ class UserMessage(_Model):
     """What the user said or showed."""
 
     role: Literal["user"]
-    content: str | Annotated[list[Part], Field(min_length=1)]
+    content: str | Annotated[list[Part], Field(min_length=1, max_length=MAX_PARTS)]
     name: str | None = None
 
 
@@ -186,7 +190,7 @@ class AssistantMessage(_Model):
     """What the assistant answered before."""
 
     role: Literal["assistant"]
-    content: str | list[TextPart] | None = None
+    content: str | Texts | None = None
     refusal: str | None = None
     reasoning: list[Reasoning] | None = None
     tool_calls: list[ToolCall] | None = None
@@ -205,7 +209,7 @@ class ToolMessage(_Model):
 
     role: Literal["tool"]
     tool_call_id: str = Field(min_length=1, max_length=256)
-    content: str | list[TextPart]
+    content: str | Texts
     name: str | None = None
 
 
