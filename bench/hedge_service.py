@@ -16,7 +16,7 @@ import uvloop
 from aiohttp import web
 
 from service import tasks
-from service.app import Service
+from service.app import Service, spare_the_collector
 from service.settings import Settings
 
 
@@ -28,6 +28,7 @@ def files() -> int:
 async def _serve() -> None:
     service = Service(Settings(), os.environ)
     await service.start()
+    spare_the_collector()
 
     async def census(_: web.Request) -> web.Response:
         count = {

@@ -7,6 +7,7 @@ while running streams keep the clients they started with.
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -286,6 +287,7 @@ async def _serve(settings: Settings, reload: Callable[[], Settings]) -> int:
     _make_folder(settings.server.data)
     service = Service(settings, os.environ)
     await service.start()
+    spare_the_collector()
     runner = Runner(
         service.application(),
         handler_cancellation=True,  # a client that leaves ends its handler, and so detaches
@@ -309,6 +311,16 @@ async def _serve(settings: Settings, reload: Callable[[], Settings]) -> int:
         await runner.cleanup()
         await service.close()
     return 0
+
+
+def spare_the_collector() -> None:
+    """Take what lives as long as the process out of the garbage collector's sight.
+
+    The SDKs' modules are 310,000 objects. To look through all of them took 200 ms, in which no
+    token flowed, and it happened whenever as many as a quarter of them had come anew.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _make_folder(data: Path) -> None:
