@@ -43,6 +43,13 @@ class Post(Protocol):
         """Send, and wait for the headers of the response."""
 
 
+class Placeholder(Protocol):
+    """What an SDK is given for a response; the real one does not go through it."""
+
+    stream: Any
+    """What would hold the body."""
+
+
 class Exchange:
     """One request on its way, and what came of it: an answer, an error, or nothing was sent.
 
@@ -50,7 +57,7 @@ class Exchange:
     as it is pooled: it lets go of the body once that is sent, of the answer once that is taken.
     """
 
-    __slots__ = ("_answer", "_body", "_connect_timeout", "_provider", "error")
+    __slots__ = ("_answer", "_body", "_connect_timeout", "_placeholder", "_provider", "error")
 
     def __init__(self, provider: Provider, body: bytes, connect_timeout: float) -> None:
         """`connect_timeout` in seconds."""
@@ -59,6 +66,7 @@ class Exchange:
         self._connect_timeout = connect_timeout
         self._answer: RawUpstream | None = None
         self.error: UpstreamError | None = None
+        self._placeholder: Placeholder | None = None
 
     async def perform(self, post: Post, url: str, headers: Mapping[str, str]) -> int:
         """Send the request, keep what came of it, and tell the status.
@@ -87,10 +95,21 @@ class Exchange:
             raise self.error or _unsent(self._provider)
         return answer
 
+    def untie(self, placeholder: Placeholder) -> None:
+        """Remember what the SDK was given for a response, whose cycle `close` will cut.
+
+        httpx 0.28 makes a response and its stream know each other. Left to the garbage collector
+        they and what they hold pile up by the thousand (service.hedging.runner).
+        """
+        self._placeholder = placeholder
+
     def close(self) -> None:
         """Close the answer that nobody took."""
         if self._answer is not None:
             self._answer.close()
+        if self._placeholder is not None:
+            self._placeholder.stream = None
+            self._placeholder = None
 
 
 _current: ContextVar[Exchange] = ContextVar("exchange")

@@ -660,6 +660,9 @@ class Runner:
             if not entrant.task.done():
                 _log.warning("%s did not close in %g s", entrant.task.get_name(), CLOSING)
                 entrant.task.cancel()
+        # The attempts know this runner. Left to the garbage collector, what a request leaves is
+        # found thousands of requests later, all at once: 200 ms at 200 requests a second.
+        self._entrants.clear()
 
 
 def _summary(entrant: _Entrant) -> AttemptSummary:
