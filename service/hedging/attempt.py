@@ -145,16 +145,6 @@ class Attempt:
         """Its number in the stream, from 1."""
         return self.call.attempt
 
-    @property
-    def provider(self) -> str:
-        """Who is asked."""
-        return self.call.provider.name
-
-    @property
-    def held(self) -> int:
-        """Characters of output that are held back."""
-        return _characters(self._buffer)
-
     # --- From outside ---
 
     def own(self, task: asyncio.Task[None]) -> None:

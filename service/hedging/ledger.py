@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import msgspec
 
+from adapters.catalog.price import usd
 from adapters.errors import Reached
 from adapters.events import Ending, Error, ErrorCode, Finish, Outcome, Timing, Usage
 from adapters.tokens import UNKNOWN, total
@@ -64,7 +65,7 @@ def total_of(attempts: Iterable[tuple[Usage, Reached]]) -> Usage:
     known = [Decimal(cost) for cost in costs if cost is not None]
     if not known or len(known) < len(costs):
         return summed
-    return msgspec.structs.replace(summed, cost_usd=f"{sum(known, Decimal()):f}")
+    return msgspec.structs.replace(summed, cost_usd=usd(sum(known, Decimal())))
 
 
 def timing(

@@ -27,32 +27,28 @@ from adapters.errors import RequestError, make
 from adapters.events import (
     STATUS_OF_FINISH,
     AttemptCommit,
-    AttemptEnd,
     AttemptEvent,
     AttemptStart,
-    AttemptSummary,
     Ending,
     Error,
     ErrorCode,
     Event,
     Failover,
-    Outcome,
     Phase,
     Role,
     StreamEnd,
-    Usage,
     WarningEvent,
 )
 from adapters.ratelimits import RateLimits
 from adapters.request import AfterCommit, ChatRequest, Strategy
-from adapters.tokens import UNKNOWN
 from service import clock, tasks
-from service.hedging import account, continuation, ledger
+from service.hedging import continuation, ledger
 from service.hedging.attempt import Attempt
 from service.hedging.caches import Prompt
 from service.hedging.continuation import OVERLAP_CHARS, Recovery, Splice
 from service.hedging.deadlines import Deadlines
 from service.hedging.delay import size_of
+from service.hedging.entrant import Entrant
 from service.hedging.race import Cancel, Command, Commit, Options, Race, Start
 from service.hedging.race import Finish as FinishRace
 from service.hedging.shared import Shared, target_of
@@ -61,7 +57,6 @@ from service.routing import shown
 from service.routing.plan import Choice, Plan
 from service.streams.fold import Fold
 from service.streams.stream import Stream
-from service.telemetry.attempts import AttemptFacts
 
 CLOSING = 1.0  # seconds
 """How long an attempt may take to close its connection; measured: 0.4 ms (bench/README.md)."""
@@ -72,29 +67,10 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class _Entrant:
-    """An attempt in the race, and what its record needs."""
-
-    entry: int
-    """Its number in the race, which counts those that could not be sent, too."""
-    attempt: Attempt
-    choice: Choice
-    start: AttemptStart
-    reservation: Reservation
-    splice: Splice | None
-    """Where it goes on with another one's answer."""
-    task: asyncio.Task[None]
-    before: int = 0
-    """Bytes that the log had of the answer when this one began to write."""
-    outcome: Outcome | None = None
-    usage: Usage = UNKNOWN
-
-
-@dataclass(slots=True)
 class _Broken:
     """A committed answer that broke, while somebody is sought to take it over."""
 
-    entrant: _Entrant
+    entrant: Entrant
     recovery: Recovery
     error: Error
     fold: Fold
@@ -167,7 +143,7 @@ class Runner:
             now=now,
         )
         self._race = Race(self._options(rounds), self._watch)
-        self._entrants: dict[int, _Entrant] = {}
+        self._entrants: dict[int, Entrant] = {}
         """By their number in the race."""
         self._entries: list[int] = []
         """The race's number of each attempt that was sent; the stream's are 1, 2, ..."""
@@ -219,17 +195,17 @@ class Runner:
         """Listener: an attempt is over by itself."""
         self._guarded(lambda: self._ended(self._entrant(attempt), ending, closing))
 
-    def _entrant(self, attempt: Attempt) -> _Entrant:
+    def _entrant(self, attempt: Attempt) -> Entrant:
         return self._entrants[self._entries[attempt.number - 1]]
 
-    def _content(self, entrant: _Entrant) -> None:
+    def _content(self, entrant: Entrant) -> None:
         self._shared.look()
         commands = self._race.content(entrant.entry)
         if self._race.winner == entrant.entry:
             self._watch.content(entrant.entry, clock.monotonic())
         self._execute(commands)
 
-    def _ended(self, entrant: _Entrant, ending: Ending, closing: Sequence[AttemptEvent]) -> None:
+    def _ended(self, entrant: Entrant, ending: Ending, closing: Sequence[AttemptEvent]) -> None:
         entry, now, error = entrant.entry, clock.monotonic(), ending.error
         self._watch.ended(entry, error, now)
         if error is not None and error.code is ErrorCode.AUTH_PROVIDER:
@@ -251,7 +227,7 @@ class Runner:
         self._record(entrant)
         self._execute(commands)
 
-    def _blamed(self, entrant: _Entrant, error: Error | None) -> Error | None:
+    def _blamed(self, entrant: Entrant, error: Error | None) -> Error | None:
         """The error as the race is to see it.
 
         A model that answers 400 to the beginning of its own answer, which was our idea and not the
@@ -377,8 +353,15 @@ class Runner:
         task = tasks.spawn(attempt.run(), name=f"{self._stream.id} attempt {number}")
         attempt.own(task)
         self._entries.append(command.attempt)
-        self._entrants[command.attempt] = _Entrant(
-            command.attempt, attempt, choice, start, reservation, splice, task
+        self._entrants[command.attempt] = Entrant(
+            command.attempt,
+            attempt,
+            choice,
+            start,
+            clock.now_ms() / 1000,
+            reservation,
+            splice,
+            task,
         )
 
     def _refused(self, command: Start, choice: Choice, error: Error, now: float) -> None:
@@ -438,7 +421,7 @@ class Runner:
         # One append, so that the first token is one write.
         self._append([*self._take_over(entrant), commit, *self._released(entrant)])
 
-    def _released(self, entrant: _Entrant) -> Sequence[AttemptEvent]:
+    def _released(self, entrant: Entrant) -> Sequence[AttemptEvent]:
         """What the winner held back; from here on it writes by itself."""
         append, splice = self._stream.log.append, entrant.splice
         if splice is None:
@@ -461,7 +444,7 @@ class Runner:
             self._close(entrant, complete=False)
         self._record(entrant)
 
-    def _close(self, entrant: _Entrant, *, complete: bool) -> None:
+    def _close(self, entrant: Entrant, *, complete: bool) -> None:
         """End the block that this attempt went on with, where it has not done so itself."""
         if entrant.splice is not None and self._committed == entrant.entry:
             self._append(entrant.splice.close(complete=complete))
@@ -475,7 +458,7 @@ class Runner:
 
     # --- An answer that broke ---
 
-    def _break(self, entrant: _Entrant, error: Error, closing: Sequence[AttemptEvent]) -> Recovery:
+    def _break(self, entrant: Entrant, error: Error, closing: Sequence[AttemptEvent]) -> Recovery:
         """The committed answer broke: how it may be recovered, and what that leaves open."""
         if entrant.splice is not None:
             closing = entrant.splice.translate(closing)
@@ -505,7 +488,7 @@ class Runner:
             self._append(kept)
             self._close(self._broken.entrant, complete=False)
 
-    def _take_over(self, entrant: _Entrant) -> list[Event]:
+    def _take_over(self, entrant: Entrant) -> list[Event]:
         """What is said before an attempt that takes a broken answer over."""
         broken = self._broken
         if broken is None:
@@ -534,83 +517,37 @@ class Runner:
         if events:
             self._stream.log.append(events, clock.now_ms())
 
-    def _record(self, entrant: _Entrant) -> None:
+    def _record(self, entrant: Entrant) -> None:
         """Note an attempt's end, once: it is written with what follows from it."""
-        attempt = entrant.attempt
-        ending = attempt.ending
+        ending, shared = entrant.attempt.ending, self._shared
         if entrant.outcome is not None or ending is None:
             return
-        entrant.outcome = ledger.outcome_of(ending)
-        entrant.usage = self._used(entrant, ending)
-        now = clock.monotonic()
-        self._settle(entrant, now)
-        self._pending.append(
-            AttemptEnd(
-                attempt=attempt.number,
-                outcome=entrant.outcome,
-                error=ending.error,
-                usage=entrant.usage,
-                finish_raw=ending.finish_raw,
-            )
-        )
-        self._shared.tell(self._facts(entrant, now))
-
-    def _settle(self, entrant: _Entrant, now: float) -> None:
-        """Give back what the attempt did not take of its provider's limits."""
-        limits, reservation = self._shared.limits, entrant.reservation
-        match entrant.attempt.reached:
-            case "unsent":
-                limits.release(reservation, now)
-            case "refused":
-                limits.settle(reservation, 0, now)
-            case "taken":
-                limits.settle(reservation, entrant.usage.total, now)
-
-    def _used(self, entrant: _Entrant, ending: Ending) -> Usage:
-        """What the attempt used and cost: told, or estimated and marked so."""
-        attempt = entrant.attempt
         told = ending.usage is not None and ending.usage.output is not None
-        usage = account.usage_of(
+        end = entrant.close(
             ending,
-            reached=attempt.reached,
             input_tokens=self._plan.input_tokens,
             said=0 if told else self._said(entrant),
+            costs=shared.prices.cost,
         )
-        if usage.cost_usd is not None:
-            return usage
-        provider, model = attempt.call.provider, attempt.call.model
-        cost = self._shared.prices.cost(provider, model, usage, clock.now_ms() / 1000)
-        return usage if cost is None else msgspec.structs.replace(usage, cost_usd=f"{cost:f}")
-
-    def _said(self, entrant: _Entrant) -> int:
-        """Bytes of output that came, shown or held back."""
-        if self._committed != entrant.entry:
-            return entrant.attempt.held
-        return self._stream.log.written() - entrant.before
-
-    def _facts(self, entrant: _Entrant, now: float) -> AttemptFacts:
-        attempt, plan = entrant.attempt, self._plan
-        first, ending = attempt.first_content, attempt.ending
+        now = clock.monotonic()
+        entrant.give_back(shared.limits, now)
+        self._pending.append(end)
         roles = {other.start.role for other in self._entrants.values()}
-        return AttemptFacts(
-            stream=self._stream.id,
-            attempt=attempt.number,
-            provider=entrant.start.provider,
-            model=entrant.start.model,
-            role=entrant.start.role,
-            outcome=entrant.outcome or Outcome.CANCELLED,
-            error=ending.error if ending is not None else None,
-            usage=ledger.plain(entrant.usage),
-            committed=self._committed == entrant.entry,
-            hedged=bool(roles & {Role.HEDGE, Role.RACE}),
-            started=attempt.started,
-            ttft=None if first is None else first - attempt.started,
-            duration=now - attempt.started,
-            use_case=plan.use_case,
-            tier=plan.tier,
-            substitute=entrant.choice.substitute is not None,
-            charged=attempt.reached == "taken",
+        shared.tell(
+            entrant.facts(
+                self._stream.id,
+                self._plan,
+                committed=self._committed == entrant.entry,
+                hedged=bool(roles & {Role.HEDGE, Role.RACE}),
+                now=now,
+            )
         )
+
+    def _said(self, entrant: Entrant) -> int:
+        """Bytes of output that came: none of one that was not committed, as content commits."""
+        if self._committed != entrant.entry:
+            return 0
+        return self._stream.log.written() - entrant.before
 
     def _stream_end(self, command: FinishRace) -> StreamEnd:
         winner = self._entrants.get(command.winner) if command.winner is not None else None
@@ -640,7 +577,7 @@ class Runner:
                 output=usage.output,
                 now=clock.monotonic(),
             ),
-            attempts=[_summary(entrant) for entrant in self._entrants.values()],
+            attempts=[entrant.summary() for entrant in self._entrants.values()],
         )
 
     def _placed(self, error: Error | None) -> Error | None:
@@ -663,15 +600,3 @@ class Runner:
         # The attempts know this runner. Left to the garbage collector, what a request leaves is
         # found thousands of requests later, all at once: 200 ms at 200 requests a second.
         self._entrants.clear()
-
-
-def _summary(entrant: _Entrant) -> AttemptSummary:
-    ending = entrant.attempt.ending
-    return AttemptSummary(
-        attempt=entrant.attempt.number,
-        provider=entrant.start.provider,
-        model=entrant.start.model,
-        outcome=entrant.outcome or Outcome.CANCELLED,
-        usage=ledger.plain(entrant.usage),
-        error=ending.error if ending is not None else None,
-    )

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import TypeVar
 
 import pytest
 from typing_extensions import override
 
-from adapters.contract import Call, Encoded, Endpoint, Provider
+from adapters.catalog.prices import Prices
+from adapters.contract import Call, Encoded, Endpoint, Model, Provider
 from adapters.dialects.openai_chat import OpenAIChat
 from adapters.errors import Reached, UpstreamError, make
 from adapters.events import (
@@ -24,6 +26,7 @@ from adapters.events import (
     Role,
     Status,
     StreamEnd,
+    Usage,
     UsageSource,
     WarningEvent,
 )
@@ -263,6 +266,34 @@ async def test_a_loser_is_in_the_account_as_estimated() -> None:
     assert told.end.usage_total.input == 12 + 3
     assert told.end.usage_total.source is UsageSource.ESTIMATED
     assert told.end.usage.source is UsageSource.PROVIDER
+
+
+class Asked(Prices):
+    """The catalog, and the moments whose price it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.moments: list[float] = []
+
+    @override
+    def cost(self, provider: Provider, model: Model, usage: Usage, at: float) -> Decimal | None:
+        self.moments.append(at)
+        return super().cost(provider, model, usage, at)
+
+
+async def test_an_attempt_costs_what_held_when_it_was_sent_however_long_it_took() -> None:
+    prices, held = Asked(), Gate()
+    run = Run({"a": Scripted(*chat("hel", held, "lo"))})
+    run.shared = replace(Shared.fresh(), prices=prices)
+    begun = run.begin()
+    await held.reached()
+    later = clock.now_ms()
+    while clock.now_ms() == later:
+        pass  # a millisecond, which is what the clock tells
+    held.open()
+    await over(begun, run.clients)
+    [moment] = prices.moments
+    assert moment <= later / 1000
 
 
 async def test_a_race_starts_several_at_once_and_closes_the_losers() -> None:
