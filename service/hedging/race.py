@@ -316,6 +316,8 @@ class Race:
         return self._finish(None, next(own, None) or _nobody(self._causes))
 
     def _nobody_left(self) -> str:
+        if self._callers_own():
+            return "another one would refuse the request, too"
         if self._unused:
             return f"all {self._options.max_attempts} attempts of the request are spent"
         return "no candidate is left"

@@ -531,3 +531,12 @@ def test_whatever_happens_each_attempt_has_one_end_and_so_has_the_request(
     record.carry_out(race.stop(GONE))
     assert len(record.finished) == 1
     assert race.next_timer() is None
+
+
+def test_a_takeover_that_the_caller_is_at_fault_for_ends_with_candidates_left() -> None:
+    race = answering(AfterCommit.RESTART, ABC)
+    race.ended(1, BROKEN)
+    (finish,) = race.ended(2, WRONG)
+    assert isinstance(finish, Finish)
+    assert finish.error is not None
+    assert finish.error.message.endswith("taken over: another one would refuse the request, too")
