@@ -21,10 +21,9 @@ from typing import Any, Final, Protocol
 
 import aiohttp
 import msgspec
-import orjson
 
 from adapters.classify import classify
-from adapters.clients.upstream import RawUpstream, read_bounded
+from adapters.clients.upstream import RawUpstream, parsed, read_bounded
 from adapters.contract import Encoded, Failure, Provider
 from adapters.errors import Reached, UpstreamError, make
 from adapters.events import ErrorCode
@@ -104,7 +103,7 @@ class Exchange:
         self._placeholder = placeholder
 
     def close(self) -> None:
-        """Close the answer that nobody took."""
+        """Close the answer that nobody took, and cut what the SDK was given for a response."""
         if self._answer is not None:
             self._answer.close()
         if self._placeholder is not None:
@@ -170,7 +169,7 @@ def _media_type(response: aiohttp.ClientResponse) -> str:
 def _refused(
     response: aiohttp.ClientResponse, content_type: str, body: bytes, provider: Provider
 ) -> UpstreamError:
-    status, said = response.status, _parsed(body)
+    status, said = response.status, parsed(body)
     failure = Failure(status=status, body=said, headers=response.headers)
     if status >= _FIRST_ERROR_STATUS or (status == _OK and _tells_of_failure(said)):
         return UpstreamError(classify(failure, provider), reached="refused")
@@ -178,13 +177,6 @@ def _refused(
     message = f"The provider answered with {what}, not with an event stream."
     malformed = make(ErrorCode.UPSTREAM_MALFORMED, message, provider=provider.name)
     return UpstreamError(malformed, reached="taken" if status == _OK else "refused")
-
-
-def _parsed(body: bytes) -> Any:  # noqa: ANN401 - any JSON value
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return body.decode(errors="replace")
 
 
 def _tells_of_failure(said: object) -> bool:

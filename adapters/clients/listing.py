@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import aiohttp
-import orjson
 from yarl import URL
 
 from adapters.classify import classify
+from adapters.clients.upstream import parsed
 from adapters.contract import Endpoint, Failure
 from adapters.errors import UpstreamError, make
 from adapters.events import ErrorCode
@@ -76,7 +76,7 @@ async def _page(
 ) -> Any:  # noqa: ANN401 - any JSON value that can be a list
     url = URL(f"{endpoint.base_url}{endpoint.provider.list_path}").update_query(query)
     async with session.get(url, headers=_headers(endpoint), allow_redirects=False) as response:
-        said = _parsed(await _whole(endpoint, response))
+        said = parsed(await _whole(endpoint, response))
         if response.status != _OK:
             failure = Failure(status=response.status, body=said, headers=response.headers)
             raise UpstreamError(classify(failure, endpoint.provider))
@@ -120,13 +120,6 @@ _CREDENTIALS: Final[Mapping[str, Callable[[Endpoint], dict[str, str]]]] = {
 
 
 # --- Reading --------------------------------------------------------------------------------
-
-
-def _parsed(body: bytes) -> Any:  # noqa: ANN401 - any JSON value
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return body.decode(errors="replace")
 
 
 def _ids(page: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON value
