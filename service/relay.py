@@ -7,7 +7,7 @@ becomes of the connection that asked for it.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from adapters.contract import Client
 from adapters.errors import RequestError, make
@@ -17,12 +17,10 @@ from service import clock, ids
 from service.hedging.runner import Runner
 from service.hedging.shared import Learned, Shared
 from service.routing import policy, shown
-from service.routing import table as routing_table
 from service.routing.plan import Plan
 from service.routing.roster import Known
 from service.routing.table import Table
 from service.routing.view import View
-from service.settings import Settings
 from service.streams.log import MAX_BYTES, MAX_EVENTS, StreamLog
 from service.streams.store import Store
 from service.streams.stream import Stream
@@ -49,8 +47,8 @@ class Deployment:
     known: Known
     clients: Mapping[str, Client]
     """By provider name; one for every active provider."""
-    table: Table = field(default_factory=lambda: routing_table.build(Settings(), {}))
-    """What routing goes by; the packaged one unless told otherwise."""
+    table: Table
+    """What routing goes by; built for those who are known."""
 
 
 class Relay:

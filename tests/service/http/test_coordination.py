@@ -19,7 +19,7 @@ from service.hedging.shared import Shared
 from service.http.coordination import Coordination
 from service.http.native import Native
 from service.overrides import Change, Overrides
-from service.relay import Deployment, Relay
+from service.relay import Relay
 from service.routing.health import Target
 from service.routing.plan import Reason
 from service.routing.shown import WORDS
@@ -28,7 +28,7 @@ from service.streams.store import Store
 from service.telemetry.spending import Spending
 from tests.double.steps import Gate
 from tests.service.http.serving import becomes, parsed, served
-from tests.service.scripted import DONE, Piece, Scripted, chat, delta
+from tests.service.scripted import DONE, Piece, Scripted, chat, delta, deployed
 
 KEYS = {"GROQ_API_KEY": "test-key-groq", "OPENAI_API_KEY": "test-key-openai"}
 
@@ -70,7 +70,7 @@ async def bench(
     client = Scripted(*pieces)
     active = [name for name, entry in known.items() if isinstance(entry, Endpoint)]
     spending = Spending()
-    everybody = Deployment(known, {name: (others or {}).get(name, client) for name in active})
+    everybody = deployed(known, {name: (others or {}).get(name, client) for name in active})
     relay = Relay(Store(ttl=600), everybody, Shared.fresh(spending))
     native = Native(relay, Streams())
     overrides = Overrides(Path("providers.json"), switched or {})

@@ -12,12 +12,12 @@ from service import clock
 from service.endpoints import Inactive, resolve
 from service.http.native import Native
 from service.http.plan import Plans
-from service.relay import Deployment, Relay
+from service.relay import Relay
 from service.routing.health import Target
 from service.settings import Settings, Streams
 from service.streams.store import Store
 from tests.service.http.serving import Bench, body, parsed, served
-from tests.service.scripted import Scripted, chat, deployment, provider
+from tests.service.scripted import Scripted, chat, deployed, deployment, provider
 
 
 @asynccontextmanager
@@ -98,7 +98,7 @@ async def test_nobody_under_the_cap_and_nobody_at_the_moment_are_told_apart(
     client = Scripted(*chat("Hi"))
     keys = {"GROQ_API_KEY": "test-key-groq", "OPENAI_API_KEY": "test-key-openai"}
     known = resolve(PROVIDERS, COMPATIBLE, Settings(), keys)
-    relay = Relay(Store(ttl=600), Deployment(known, {"openai": client, "groq": client}))
+    relay = Relay(Store(ttl=600), deployed(known, {"openai": client, "groq": client}))
     for model in PROVIDERS["groq"].models:
         relay.shared.health.cool(Target("groq", model.id), 60, clock.monotonic())
     async with served(*Plans(relay).routes()) as url, aiohttp.ClientSession() as session:
