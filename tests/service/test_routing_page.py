@@ -8,13 +8,10 @@ Its keys are those that the page exports.
 import re
 import shlex
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
-import orjson
 import pytest
-from typing_extensions import override
 
 from adapters.catalog.prices import Prices
 from adapters.registry import COMPATIBLE, PROVIDERS
@@ -29,6 +26,7 @@ from service.routing.health import Health
 from service.routing.view import View
 from service.settings import Settings
 from tests.house.tree import ROOT
+from tests.service.threaded import answering
 
 PRINTED = datetime(2026, 11, 23, 8, 15, tzinfo=UTC).timestamp()
 PLAN = re.compile(r"```sh\n\.venv/bin/(tailrace plan .*?)\n```\n+```\n(.*?\n)```", re.DOTALL)
@@ -45,45 +43,27 @@ def plans() -> list[tuple[str, str]]:
     ]
 
 
-class Planner(BaseHTTPRequestHandler):
-    """Answers `POST /v1/plan` as the service does with those keys at that hour."""
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        settings, health = Settings(), Health()
-        known = endpoints.resolve(PROVIDERS, COMPATIBLE, settings, KEYS)
-        view = View(Prices(), health, Learned(Hedger(health)), Limits())
-        decided = policy.plan(
-            ChatRequest.model_validate_json(body),
-            table.build(settings, known),
-            known,
-            view,
-            now=0.0,
-            at=PRINTED,
-            shift=False,
-        )
-        answer = orjson.dumps(shown.document(decided))
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    @override
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+def decided(_path: str, body: bytes) -> dict[str, Any]:
+    """What `POST /v1/plan` answers with those keys at that hour."""
+    settings, health = Settings(), Health()
+    known = endpoints.resolve(PROVIDERS, COMPATIBLE, settings, KEYS)
+    plan = policy.plan(
+        ChatRequest.model_validate_json(body),
+        table.build(settings, known),
+        known,
+        View(Prices(), health, Learned(Hedger(health)), Limits()),
+        now=0.0,
+        at=PRINTED,
+        shift=False,
+    )
+    return shown.document(plan)
 
 
 @pytest.fixture
 def service() -> Iterator[str]:
     """The planner's address."""
-    with (
-        HTTPServer(("127.0.0.1", 0), Planner) as server,
-        ThreadPoolExecutor() as thread,
-    ):
-        running = thread.submit(server.serve_forever)
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        running.result()
+    with answering(decided) as url:
+        yield url
 
 
 def test_the_page_prints_three_plans_for_six_keys_and_the_readme_one() -> None:
