@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from adapters.catalog.price import Price, Rates, usd
+from adapters.catalog.price import Price, usd
 from adapters.catalog.prices import Prices
 from adapters.contract import Endpoint, Model, Provider
 from service.discovery import Discovery, marked
@@ -167,19 +167,10 @@ def _fields(row: Row) -> dict[str, object]:
 
 def _price(price: Price) -> dict[str, object]:
     return {
-        **_rates(price.base),
-        "tiers": [{"above": tier.above, **_rates(tier.rates)} for tier in price.tiers],
+        **price.base.shown(),
+        "tiers": [{"above": tier.above, **tier.rates.shown()} for tier in price.tiers],
         "search": usd(price.search),
         "request": usd(price.request),
         "source": price.source,
         "dated": price.dated,
-    }
-
-
-def _rates(rates: Rates) -> dict[str, str | None]:
-    return {
-        "input": usd(rates.input),
-        "cached": usd(rates.cached),
-        "cache_write": usd(rates.cache_write),
-        "output": usd(rates.output),
     }

@@ -124,6 +124,10 @@ class Overrides:
         """What is changed of a provider."""
         return self._changes.get(provider, _NOTHING)
 
+    def switched_off(self, provider: str) -> bool:
+        """Whether it was disabled here, and not in the configuration."""
+        return not self.of(provider).enabled
+
     def apply(self, settings: Settings, known: Container[str]) -> Settings:
         """The settings with the changes over them, and this file as their origin.
 

@@ -41,6 +41,15 @@ class Rates:
             + output * self.output
         ) / MILLION
 
+    def shown(self) -> dict[str, str | None]:
+        """By name, as decimal strings; what is not stated as None."""
+        return {
+            "input": usd(self.input),
+            "output": usd(self.output),
+            "cached": usd(self.cached),
+            "cache_write": usd(self.cache_write),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Tier:

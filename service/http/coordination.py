@@ -213,9 +213,8 @@ class Coordination:
 
     def _listed(self, entry: Endpoint | Inactive, now: float) -> dict[str, Any]:
         provider = entry.provider
-        switched = self._overrides.of(provider.name).given().get("enabled")
-        health = self._relay.shared.health
-        status, why = status_of(entry, health, now, over_api=switched is False)
+        health, over_api = self._relay.shared.health, self._overrides.switched_off(provider.name)
+        status, why = status_of(entry, health, now, over_api=over_api)
         listed: dict[str, Any] = {"name": provider.name, "status": status}
         if isinstance(entry, Inactive):
             missing = entry.reason == "no_key"

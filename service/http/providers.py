@@ -18,7 +18,7 @@ import orjson
 from aiohttp import web
 from pydantic import RootModel
 
-from adapters.catalog.price import Price, Rates, usd
+from adapters.catalog.price import Price, usd
 from adapters.contract import Endpoint, Model, Provider
 from adapters.errors import RequestError, make
 from adapters.events import ErrorCode, Outcome, Phase
@@ -150,8 +150,8 @@ class Providers:
 
     def _state(self, entry: Endpoint | Inactive, now: float) -> tuple[str, str | None]:
         """Its status, and in words why it is not active."""
-        switched = self._overrides.of(entry.provider.name).given().get("enabled")
-        return status_of(entry, self._health, now, over_api=switched is False)
+        over_api = self._overrides.switched_off(entry.provider.name)
+        return status_of(entry, self._health, now, over_api=over_api)
 
     def _model(self, entry: Endpoint | Inactive, model: Model, now: float) -> dict[str, Any]:
         provider, target = entry.provider, Target(entry.provider.name, model.id)
@@ -198,24 +198,15 @@ def _refused(code: ErrorCode, message: str, *, param: str | None = None) -> Requ
 
 def _price(price: Price) -> dict[str, Any]:
     return {
-        "usd_per_million": _rates(price.base),
+        "usd_per_million": price.base.shown(),
         "tiers": [
-            {"above_input_tokens": tier.above, "usd_per_million": _rates(tier.rates)}
+            {"above_input_tokens": tier.above, "usd_per_million": tier.rates.shown()}
             for tier in price.tiers
         ],
         "usd_per_thousand_searches": usd(price.search),
         "usd_per_thousand_requests": usd(price.request),
         "source": price.source,
         "dated": price.dated,
-    }
-
-
-def _rates(rates: Rates) -> dict[str, str | None]:
-    return {
-        "input": usd(rates.input),
-        "output": usd(rates.output),
-        "cached": usd(rates.cached),
-        "cache_write": usd(rates.cache_write),
     }
 
 

@@ -48,7 +48,7 @@ async def test_who_cannot_be_asked_is_told_in_a_line_and_the_others_go_on(double
     assert mistral.startswith("mistral      failed: ")
     assert openai.startswith("openai       1 listed, 0 new, 3 gone: ")
     assert glm == "glm          not asked: it has no list that tells what it serves"
-    assert qwen == "qwen         not asked: it has no key"
+    assert qwen == "qwen         not asked: no key: set QWEN_API_KEY or DASHSCOPE_API_KEY"
 
 
 async def test_a_fault_with_one_provider_does_not_stop_the_others(double: Double) -> None:
