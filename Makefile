@@ -16,19 +16,19 @@ ARGS :=
 # contract's. For everything together fail_under in pyproject.toml counts.
 DECIDING := adapters/catalog/* adapters/classify.py adapters/contract.py adapters/dialects/* adapters/errors.py \
     adapters/events.py adapters/ratelimits.py adapters/request.py adapters/schema.py \
-    adapters/sse.py adapters/tokens.py service/hedging/budget.py \
+    adapters/sse.py adapters/tokens.py service/hedging/account.py service/hedging/budget.py service/hedging/caches.py \
     service/hedging/continuation.py service/hedging/deadlines.py \
-    service/hedging/delay.py service/hedging/exclusions.py service/hedging/hedger.py \
+    service/hedging/delay.py service/hedging/exclusions.py service/hedging/hedger.py service/hedging/ledger.py \
     service/hedging/loser_cost.py service/hedging/overload.py service/hedging/race.py \
     service/http/ws_delivery.py service/http/ws_messages.py service/http/ws_protocol.py \
     service/limits/provider_limits.py \
     service/routing/* service/streams/fold.py service/streams/log.py \
-    service/telemetry/stats.py service/usage/backoff.py service/usage/cost.py \
+    service/telemetry/spending.py service/telemetry/stats.py service/usage/backoff.py service/usage/cost.py \
     service/usage/record.py service/usage/report.py service/usage/tally.py
 empty :=
 comma := ,
 
-.PHONY: help setup run test check lint format types imports dead bench-relay bench-hedge image-steps lock clean
+.PHONY: help setup run test check lint format types imports dead bench-relay bench-routing bench-hedge bench-hedge-sockets image-steps lock clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/  make \1	\2/p' Makefile
@@ -68,8 +68,14 @@ dead: setup
 bench-relay: setup ## CPU per chunk, added latency and memory, against a bare relay
 	@$(BIN)/python -m bench.relay $(ARGS)
 
+bench-routing: setup ## how long a routing decision takes
+	@$(BIN)/python -m bench.routing $(ARGS)
+
 bench-hedge: setup ## hedging against the best fixed policy, on a virtual clock; draws docs/hedging.svg
 	@$(BIN)/python -m bench.hedge $(ARGS)
+
+bench-hedge-sockets: setup ## hedging over real sockets, beside the same luck on the virtual clock: 3 minutes
+	@$(BIN)/python -m bench.hedge_sockets $(ARGS)
 
 image-steps: ## the Dockerfile's build stage without a container engine
 	@rm -rf build/image && mkdir -p build

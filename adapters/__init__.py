@@ -9,6 +9,7 @@ The rooms, each one sentence, lowest first:
 * `contract`   the seams: Provider (data), Dialect (encode and decode), Client (send).
 * `sse`        bytes to server-sent events, incrementally and bounded.
 * `dialects`   one file per wire format, without I/O and without provider names.
+* `catalog`    what models cost: a packaged price list, our own table, the operator's word.
 * `providers`  one small file per provider: address, keys, dialect, quirks as data.
 * `clients`    one file per SDK: it sends, and hands back the response's raw bytes.
 * `registry`   name -> Provider.

@@ -32,6 +32,10 @@ from adapters.contract import Failure, Provider
 from adapters.events import Error, ErrorCode
 
 MAX_MESSAGE = 500  # characters
+MOST_WAIT = 3_600.0
+"""The longest wait that is passed on, seconds: a provider's slip (1000000000) would keep clients
+away for years, while routing asks it again after this time (`HealthSettings.most_cool_down`)."""
+
 _MAX_READ = 2_000  # characters of one message that are looked at
 _MAX_DEPTH = 8  # an error, in an error, in a gateway's error, each with a list around it
 
@@ -419,7 +423,7 @@ _WAIT_PHRASE = re.compile(r"(?:try again|retry) in ([\dhmsµun.]{1,32})", re.IGN
 def _retry_after_ms(headers: Mapping[str, str], evidence: _Evidence) -> int | None:
     for seconds in _waits(headers, evidence, ratelimits.response_time(headers)):
         if seconds is not None:
-            return round(seconds * 1000)
+            return round(min(seconds, MOST_WAIT) * 1000)
     return None
 
 

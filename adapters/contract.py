@@ -60,6 +60,8 @@ class Model:
     """Goes on with a trailing assistant message instead of answering it."""
     listed: bool = True
     """Whether its provider's list of models names it; a preset, for one, is in none."""
+    gone: bool = False
+    """Whether that list no longer named it when it was last asked for."""
     price_input: Decimal | None = None
     """US dollars per million input tokens, stated here or by the operator; None: the catalog's."""
     price_output: Decimal | None = None

@@ -7,6 +7,7 @@ sent, whether the caller may resend the same request, whose fault it is, and wha
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from adapters.events import Error, ErrorCode, Phase, Scope
 
@@ -121,14 +122,15 @@ class RequestError(TailraceError):
     """The caller's request cannot be served as it stands."""
 
 
+Reached = Literal["unsent", "refused", "taken"]
+"""How far a request came: there was no connection to send it on; it was answered with an error
+status; or the provider has it, and may be at work on it."""
+
+
 class UpstreamError(TailraceError):
-    """An attempt failed before or while its answer was read.
+    """An attempt failed before or while its answer was read; `reached` says how far it had come."""
 
-    `transport` is true where the request died on its connection before any response byte: the only
-    case in which the same attempt may be sent once more.
-    """
-
-    def __init__(self, error: Error, *, transport: bool = False) -> None:
+    def __init__(self, error: Error, *, reached: Reached = "taken") -> None:
         """Wrap what happened to an attempt."""
         super().__init__(error)
-        self.transport = transport
+        self.reached = reached

@@ -2,8 +2,9 @@
 
 `ChatRequest` is the body of `POST /v1/streams`, field by field as the public interface fixes it.
 It is strict (no "5" for 5), refuses unknown fields by name and is frozen; everything behind it
-trusts it. Limits that protect the service (2,000 messages, string lengths) sit here; the body's
-size is bounded before it is parsed.
+trusts it. A validator's message says what is allowed and nothing else: the field and its value are
+told around it (`service.complaints`). Limits that protect the service (2,000 messages, string
+lengths) sit here; the body's size is bounded before it is parsed.
 """
 
 import base64
@@ -22,6 +23,9 @@ from pydantic import (
 )
 
 MAX_MESSAGES = 2_000
+MAX_PARTS = 2_000
+"""Of one message: what is wrong with each of 300,000 would take seconds to say."""
+
 MAX_TOOLS = 256
 MAX_STOP = 16
 
@@ -108,12 +112,12 @@ class ImageUrl(_Model):
             return url
         match = _DATA_URL.match(url)
         if match is None:
-            message = "must be http(s) or a base64 data URL of a png, jpeg, gif or webp image"
+            message = "an http(s) address or a base64 data URL of a png, jpeg, gif or webp image"
             raise ValueError(message)
         try:
             base64.b64decode(url[match.end() :], validate=True)
         except binascii.Error:
-            message = "the data URL's payload is not base64"
+            message = "a data URL whose payload is base64"
             raise ValueError(message) from None
         return url
 
@@ -130,6 +134,7 @@ class ImagePart(_Model):
     image_url: ImageUrl
 
 
+Texts = Annotated[list[TextPart], Field(max_length=MAX_PARTS)]
 Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
 
 
@@ -169,7 +174,7 @@ class SystemMessage(_Model):
     """Instructions."""
 
     role: Literal["system", "developer"]
-    content: str | list[TextPart]
+    content: str | Texts
     name: str | None = None
 
 
@@ -177,7 +182,7 @@ class UserMessage(_Model):
     """What the user said or showed."""
 
     role: Literal["user"]
-    content: str | Annotated[list[Part], Field(min_length=1)]
+    content: str | Annotated[list[Part], Field(min_length=1, max_length=MAX_PARTS)]
     name: str | None = None
 
 
@@ -185,7 +190,7 @@ class AssistantMessage(_Model):
     """What the assistant answered before."""
 
     role: Literal["assistant"]
-    content: str | list[TextPart] | None = None
+    content: str | Texts | None = None
     refusal: str | None = None
     reasoning: list[Reasoning] | None = None
     tool_calls: list[ToolCall] | None = None
@@ -194,7 +199,7 @@ class AssistantMessage(_Model):
     @model_validator(mode="after")
     def _says_something(self) -> Self:
         if self.content is None and not self.tool_calls and self.refusal is None:
-            message = "needs content, refusal or tool_calls"
+            message = "a message with content, refusal or tool_calls"
             raise ValueError(message)
         return self
 
@@ -204,7 +209,7 @@ class ToolMessage(_Model):
 
     role: Literal["tool"]
     tool_call_id: str = Field(min_length=1, max_length=256)
-    content: str | list[TextPart]
+    content: str | Texts
     name: str | None = None
 
 
@@ -379,31 +384,35 @@ class ChatRequest(_Model):
     @classmethod
     def _one_line(cls, model: str) -> str:
         if not model.isprintable():
-            message = "must be one line of printable characters"
+            message = "one line of printable characters"
             raise ValueError(message)
         return model
 
     @field_validator("latency", mode="before")
     @classmethod
     def _strategy_alone(cls, value: object) -> object:
-        if isinstance(value, str):
-            if value not in set(Strategy):
-                allowed = ", ".join(Strategy)
-                message = f"{value[:64]!r} is not one of {allowed}"
-                raise ValueError(message)
-            return {"strategy": value}
-        return value
+        if isinstance(value, dict | Latency):
+            return value
+        if not isinstance(value, str) or value not in set(Strategy):
+            message = f"one of {', '.join(Strategy)}, or an object"
+            raise ValueError(message)
+        return {"strategy": value}
 
     @field_validator("stop", mode="before")
     @classmethod
     def _stop_alone(cls, value: object) -> object:
-        return [value] if isinstance(value, str) else value
+        if value is None or isinstance(value, list):
+            return value
+        if not isinstance(value, str):
+            message = "a string or an array of strings"
+            raise ValueError(message)  # noqa: TRY004 - pydantic lets a TypeError through
+        return [value]
 
     @field_validator("on_disconnect")
     @classmethod
     def _known_policy(cls, value: str | None) -> str | None:
         if value is not None and _ON_DISCONNECT.fullmatch(value) is None:
-            message = f"{value[:64]!r} is neither continue nor cancel_after:<seconds>"
+            message = "continue or cancel_after:<seconds>"
             raise ValueError(message)
         return value
 
@@ -415,9 +424,13 @@ class ChatRequest(_Model):
         return None if seconds is None else float(seconds)
 
     @property
+    def thinks(self) -> bool:
+        """Whether the model is asked to reason, if it may or may not."""
+        return self.reasoning is not None and self.reasoning.effort != "none"
+
+    @property
     def first_content_ms(self) -> int:
         """The first-content deadline, its default depending on whether the model may think."""
         if self.deadlines.first_content_ms is not None:
             return self.deadlines.first_content_ms
-        thinks = self.reasoning is not None and self.reasoning.effort != "none"
-        return 180_000 if thinks else 60_000
+        return 180_000 if self.thinks else 60_000

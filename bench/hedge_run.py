@@ -226,6 +226,7 @@ class Request:
         run.account.first_tokens[self._number] = now - self._arrived
         commands = self._race.content(attempt)
         self._watch.content(attempt, now)
+        self._watch.ended(attempt, None, now)
         self._execute(commands)
 
     def _timer(self, armed: float) -> None:

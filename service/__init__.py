@@ -3,11 +3,14 @@
 The rooms, lowest first:
 
 * `settings`, `clock`, `ids`, `tasks`  configuration, time, names, owned background work.
-* `endpoints`  settings and environment -> which providers are active, where, with which key.
+* `endpoints`  settings and environment -> which providers are active, where, with which key;
+  `overrides` puts what the admin API changed on top.
+* `limits`     how much each provider may be asked: reserved before an attempt, settled after it.
+* `telemetry`  the facts of attempts that are over, and who counts them.
 * `streams`    the stream log: sequence numbers, replay, resume, cancel.
-* `routing`    a request -> the candidates that may answer it, and why others may not.
+* `routing`    a request -> the candidates that may answer it, and why others may not; their health.
 * `hedging`    the race between attempts: the decision (no I/O) and the shell that runs it.
 * `relay`      one request's whole story.
-* `http`       routes, SSE, WebSocket, the coordination API.
+* `http`       routes, SSE, WebSocket, the coordination API, metrics.
 * `app`, `cli` the composition root and the commands.
 """

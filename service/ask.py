@@ -248,7 +248,8 @@ def _name(start: AttemptStart | None) -> str:
     if start.substitutes is None:
         return name
     original = f"{start.substitutes.provider}/{start.substitutes.model}"
-    return f"{name} instead of {original} ({_spoken(start.substitutes.kinship)})"
+    kinship = _spoken(start.substitutes.kinship)
+    return f"{name} instead of {original}" + ("" if kinship == "other" else f" ({kinship})")
 
 
 def _planned(plan: RoutePlan) -> Iterator[str]:

@@ -23,6 +23,7 @@ from adapters.registry import COMPATIBLE, PROVIDERS
 from adapters.request import AfterCommit, Complexity, Strategy, Tier, UseCase
 from service import ask, clock, discovery, preview, remote
 from service.endpoints import Inactive, resolve
+from service.routing import table
 from service.settings import Settings, SettingsError, load
 
 DEFAULT_CONFIG = Path("tailrace.toml")
@@ -69,7 +70,7 @@ def _serve(options: argparse.Namespace) -> int:
 def _check_config(options: argparse.Namespace) -> int:
     _read_env_file(options.env_file)
     settings = _settings(options)
-    _ = resolve(PROVIDERS, COMPATIBLE, settings, os.environ)
+    _ = table.build(settings, resolve(PROVIDERS, COMPATIBLE, settings, os.environ))
     for line in settings.lines():
         print(line)
     return 0
@@ -260,7 +261,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_question(question)
     question.add_argument(
         "--after-commit",
-        choices=[*AfterCommit],
+        choices=_names(AfterCommit),
         metavar="NAME",
         help=f"when an answer breaks off: {_one_of(AfterCommit)}",
     )
@@ -305,10 +306,12 @@ def _parser() -> argparse.ArgumentParser:
 def _add_question(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("text", help="the question; - reads it from standard input")
     parser.add_argument("--model", default="auto", help="as in the API (default auto)")
-    parser.add_argument("--use-case", choices=[*UseCase], metavar="NAME", help=_one_of(UseCase))
-    parser.add_argument("--tier", choices=[*Tier], metavar="NAME", help=_one_of(Tier))
     parser.add_argument(
-        "--complexity", choices=[*Complexity], metavar="NAME", help=_one_of(Complexity)
+        "--use-case", choices=_names(UseCase), metavar="NAME", help=_one_of(UseCase)
+    )
+    parser.add_argument("--tier", choices=_names(Tier), metavar="NAME", help=_one_of(Tier))
+    parser.add_argument(
+        "--complexity", choices=_names(Complexity), metavar="NAME", help=_one_of(Complexity)
     )
     parser.add_argument(
         "--latency",
@@ -353,6 +356,11 @@ def _add_configuration(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--env-file", type=Path, metavar="FILE", help="variables, for what the environment lacks"
     )
+
+
+def _names(words: type[StrEnum]) -> list[str]:
+    """Plain strings: argparse shows a member of an enum as Python would."""
+    return [word.value for word in words]
 
 
 def _one_of(words: type[StrEnum]) -> str:

@@ -8,12 +8,13 @@ nothing known of it but its name.
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from adapters.contract import Model
+from adapters.contract import Model, Provider
 
 FILE: Final = "catalog.json"
 
@@ -44,11 +45,6 @@ class Discovery(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
     providers: dict[str, Found] = {}
 
-    def gone(self, provider: str, model: str) -> bool:
-        """Whether the provider's list was asked for and did not name the model, by its id."""
-        found = self.providers.get(provider)
-        return found is not None and model in found.gone
-
     def new(self, provider: str) -> tuple[str, ...]:
         """The ids that the provider's list names and ours does not."""
         found = self.providers.get(provider)
@@ -68,6 +64,18 @@ def compare(models: Iterable[Model], ids: tuple[str, ...], at: str) -> Found:
         new=tuple(each for each in ids if _plain(each, ours) not in ours),
         gone=tuple(m.id for name, m in ours.items() if m.listed and name not in named),
     )
+
+
+def marked(provider: Provider, discovery: Discovery) -> Provider:
+    """The provider with the models marked that its own list no longer names.
+
+    They stay listed: whoever asks for one by its name means it, and the provider may still know it.
+    """
+    found = discovery.providers.get(provider.name)
+    if found is None or not found.gone:
+        return provider
+    models = tuple(replace(model, gone=model.id in found.gone) for model in provider.models)
+    return replace(provider, models=models)
 
 
 def _plain(listed: str, ours: Iterable[str]) -> str:

@@ -12,10 +12,10 @@ from typing import Final, Literal
 
 import msgspec
 
-from adapters.catalog.price import Price, Rates
+from adapters.catalog.price import Price, usd
 from adapters.catalog.prices import Prices
 from adapters.contract import Endpoint, Model, Provider
-from service.discovery import Discovery
+from service.discovery import Discovery, marked
 from service.endpoints import Inactive
 
 UNKNOWN: Final = "-"
@@ -23,6 +23,7 @@ RISES: Final = "+"
 """After a price that is higher for larger requests."""
 
 Status = Literal["listed", "gone", "unlisted"]
+UNLISTED: Final[Status] = "unlisted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,23 +51,16 @@ def _rows(
 ) -> Iterator[Row]:
     prices = Prices()
     for name, endpoint in endpoints.items():
-        provider, active = endpoint.provider, isinstance(endpoint, Endpoint)
-        new = (Model(id=each) for each in discovery.new(name))
-        for model, listed in (
-            *((model, True) for model in provider.models),
-            *((model, False) for model in new),
-        ):
-            yield Row(
-                provider=provider,
-                active=active,
-                model=model,
-                status=_status(discovery, name, model) if listed else "unlisted",
-                price=prices.price(provider, model, at),
-            )
+        provider, active = marked(endpoint.provider, discovery), isinstance(endpoint, Endpoint)
+        listed = ((model, _status(model)) for model in provider.models)
+        new = ((Model(id=each), UNLISTED) for each in discovery.new(name))
+        for model, status in (*listed, *new):
+            price = prices.price(provider, model, at)
+            yield Row(provider=provider, active=active, model=model, status=status, price=price)
 
 
-def _status(discovery: Discovery, provider: str, model: Model) -> Status:
-    return "gone" if discovery.gone(provider, model.id) else "listed"
+def _status(model: Model) -> Status:
+    return "gone" if model.gone else "listed"
 
 
 # --- For a person ---------------------------------------------------------------------------
@@ -112,7 +106,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         row.provider.name,
         model.alias or UNKNOWN,
         model.id,
-        *(_facts(model) if row.status != "unlisted" else (UNKNOWN,) * 6),
+        *(_facts(model) if row.status != UNLISTED else (UNKNOWN,) * 6),
         *(_dollars(rate, rises) for rate in rates),
         price.source if price is not None else UNKNOWN,
         row.status if row.status != "listed" else "",
@@ -135,7 +129,7 @@ def _yes(claim: bool) -> str:  # noqa: FBT001 - what it prints
 
 
 def _dollars(rate: Decimal | None, rises: str) -> str:
-    return UNKNOWN if rate is None else f"{rate.normalize():f}{rises}"
+    return UNKNOWN if rate is None else f"{usd(rate)}{rises}"
 
 
 # --- For a program --------------------------------------------------------------------------
@@ -166,26 +160,17 @@ def _fields(row: Row) -> dict[str, object]:
         "alias": model.alias,
         "id": model.id,
         "status": row.status,
-        **(facts if row.status != "unlisted" else dict.fromkeys(facts)),
+        **(facts if row.status != UNLISTED else dict.fromkeys(facts)),
         "price": _price(row.price) if row.price is not None else None,
     }
 
 
 def _price(price: Price) -> dict[str, object]:
     return {
-        **_rates(price.base),
-        "tiers": [{"above": tier.above, **_rates(tier.rates)} for tier in price.tiers],
-        "search": price.search,
-        "request": price.request,
+        **price.base.shown(),
+        "tiers": [{"above": tier.above, **tier.rates.shown()} for tier in price.tiers],
+        "search": usd(price.search),
+        "request": usd(price.request),
         "source": price.source,
         "dated": price.dated,
-    }
-
-
-def _rates(rates: Rates) -> dict[str, Decimal | None]:
-    return {
-        "input": rates.input,
-        "cached": rates.cached,
-        "cache_write": rates.cache_write,
-        "output": rates.output,
     }

@@ -124,6 +124,10 @@ class Overrides:
         """What is changed of a provider."""
         return self._changes.get(provider, _NOTHING)
 
+    def switched_off(self, provider: str) -> bool:
+        """Whether it was disabled here, and not in the configuration."""
+        return not self.of(provider).enabled
+
     def apply(self, settings: Settings, known: Container[str]) -> Settings:
         """The settings with the changes over them, and this file as their origin.
 
@@ -146,8 +150,8 @@ class Overrides:
         """Put a change into force and keep it, or do neither.
 
         `heed` makes what `apply` gives the truth; it may be called again to take that back. Raises
-        SettingsError where `heed` does, OSError where the file cannot be written. It goes on where
-        the caller is cancelled.
+        what `heed` does, which is SettingsError for settings that cannot stand, and OSError where
+        the file cannot be written. It goes on where the caller is cancelled.
         """
         doing = tasks.spawn(self._change(provider, change, heed), name=f"change {provider}")
         refusal = await asyncio.shield(doing)
@@ -156,17 +160,18 @@ class Overrides:
 
     async def _change(
         self, provider: str, change: Change, heed: Callable[[], None]
-    ) -> OSError | SettingsError | None:
+    ) -> Exception | None:
         """Returned, not raised: a task that raises is reported as one that died."""
         async with self._turn:
             before = dict(self._changes)
             self._changes[provider] = change.over(self.of(provider))
             try:
                 heed()
-                await asyncio.to_thread(_write, self._path, _encoded(self._changes))
-            except SettingsError as refusal:
+            except Exception as refusal:  # noqa: BLE001 - any: what stayed, the next change would keep
                 self._changes = before
                 return refusal
+            try:
+                await asyncio.to_thread(_write, self._path, _encoded(self._changes))
             except OSError as failure:
                 self._changes = before
                 heed()

@@ -16,7 +16,7 @@ Fields = Mapping[str, Any]
 def lines(plan: Fields) -> Iterator[str]:
     """The answer of `POST /v1/plan` for a person, line by line."""
     yield _rule(plan)
-    yield _latency(plan["latency"])
+    yield _latency(plan)
     yield f"about {plan['input_tokens']} tokens in and {plan['output_tokens']} out"
     if (preferred := plan.get("preferred")) is not None:
         yield f"first choice: {_name(preferred)}: {_why(preferred)}"
@@ -33,7 +33,8 @@ def _rule(plan: Fields) -> str:
     return f"{plan['policy']}: {plan['use_case']}, {plan['budget_tier']}, {cap}"
 
 
-def _latency(latency: Fields) -> str:
+def _latency(plan: Fields) -> str:
+    latency = plan["latency"]
     most = latency["max_attempts"]
     attempts = f"{most} attempt{'' if most == 1 else 's'} at most"
     if latency["width"] > 1:
@@ -41,7 +42,18 @@ def _latency(latency: Fields) -> str:
     if latency["hedge_after_ms"] is not None:
         silence = f"another one after {latency['hedge_after_ms']} ms of silence"
         return f"{latency['strategy']}: {silence}, {attempts}"
+    if latency["strategy"] == "race":
+        return f"race: {_why_alone(plan)}, {attempts}"
     return f"{latency['strategy']}: {attempts}"
+
+
+def _why_alone(plan: Fields) -> str:
+    """What keeps a race to one."""
+    if len(plan["candidates"]) == 1:
+        return "there is only one candidate"
+    if plan["latency"]["max_attempts"] == 1:
+        return "one attempt starts no other"
+    return "the cap holds only one at once"
 
 
 def _row(place: int, candidate: Fields) -> tuple[str, ...]:
@@ -58,7 +70,8 @@ def _row(place: int, candidate: Fields) -> tuple[str, ...]:
 def _stands_in(original: Fields | None) -> str:
     if original is None:
         return ""
-    return f"instead of {_name(original)} ({original['kinship'].replace('_', ' ')})"
+    kinship = original["kinship"].replace("_", " ")
+    return f"instead of {_name(original)}" + ("" if kinship == "other" else f" ({kinship})")
 
 
 def _skip(entry: Fields) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from adapters.contract import Endpoint
 from adapters.errors import UpstreamError
 from service.discovery import Discovery, Found, compare
 from service.endpoints import Inactive
+from service.routing.status import why_inactive
 
 WAIT: Final = 30.0
 """Seconds for a provider's whole list; OpenRouter's, of 900 models, takes two or three."""
@@ -78,22 +79,17 @@ def run(
 
 async def _ask(endpoint: Endpoint | Inactive, at: str, wait: float) -> Answer:
     if isinstance(endpoint, Inactive):
-        return f"not asked: {_INACTIVE[endpoint.reason]}"
+        return f"not asked: {why_inactive(endpoint)}"
     if endpoint.provider.list_path is None:
         return "not asked: it has no list that tells what it serves"
     try:
         ids = await list_models(endpoint, wait=wait)
     except UpstreamError as error:
         return f"failed: {error.error.message}"
+    except Exception as fault:  # noqa: BLE001 - one address or list that we stumble over is one line
+        # Without its text, which may hold what the provider sent, or the key.
+        return f"failed: its list cannot be asked for ({type(fault).__name__})"
     return compare(endpoint.provider.models, ids, at)
-
-
-_INACTIVE: Final = {
-    "no_key": "it has no key",
-    "no_address": "it has no address",
-    "disabled": "it is disabled",
-    "retired": "it is retired",
-}
 
 
 def _told(answer: Answer) -> str:

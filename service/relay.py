@@ -7,7 +7,7 @@ becomes of the connection that asked for it.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from adapters.contract import Client
 from adapters.errors import RequestError, make
@@ -17,12 +17,10 @@ from service import clock, ids
 from service.hedging.runner import Runner
 from service.hedging.shared import Learned, Shared
 from service.routing import policy, shown
-from service.routing import table as routing_table
 from service.routing.plan import Plan
 from service.routing.roster import Known
 from service.routing.table import Table
 from service.routing.view import View
-from service.settings import Settings
 from service.streams.log import MAX_BYTES, MAX_EVENTS, StreamLog
 from service.streams.store import Store
 from service.streams.stream import Stream
@@ -49,8 +47,8 @@ class Deployment:
     known: Known
     clients: Mapping[str, Client]
     """By provider name; one for every active provider."""
-    table: Table = field(default_factory=lambda: routing_table.build(Settings(), {}))
-    """What routing goes by; the packaged one unless told otherwise."""
+    table: Table
+    """What routing goes by; built for those who are known."""
 
 
 class Relay:
@@ -108,11 +106,10 @@ class Relay:
                 )
             )
         deployment = self.deployment
-        plan = self._decide(ask.request, deployment, shift=True)
+        decided = self._decide(ask.request, deployment, shift=True)
+        plan = self.shared.explored(decided, clock.monotonic())
         stream = self._stream(ask, plan)
-        self.store.add(stream, key=ask.idempotency_key, fingerprint=fingerprint)
         retracts = ask.dialect in _RETRACTING
-        stream.log.append(self._prologue(ask, plan, retracts=retracts), clock.now_ms())
         runner = Runner(
             stream,
             plan,
@@ -123,8 +120,12 @@ class Relay:
             arrived=ask.arrived,
             on_end=lambda: self.store.ended(stream, clock.monotonic()),
         )
+        # From here on nothing fails without an end in the log.
+        self.store.add(stream, key=ask.idempotency_key, fingerprint=fingerprint)
+        stream.log.append(self._prologue(ask, plan, retracts=retracts), clock.now_ms())
         runner.begin()
-        return stream, plan
+        # As decided: that somebody else was asked first, to get to know them, is no substitution.
+        return stream, decided
 
     def _decide(self, request: ChatRequest, deployment: Deployment, *, shift: bool) -> Plan:
         now = clock.monotonic()

@@ -18,7 +18,6 @@ this module: which variable belongs to which provider is the registry's knowledg
 
 import ipaddress
 import re
-import reprlib
 import tomllib
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -41,7 +40,10 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from adapters.dialects.prefill import GO_ON
 from adapters.request import Complexity, Strategy, Tier, UseCase
+from service import complaints
+from service.complaints import LONGEST
 
 PREFIX = "TAILRACE_"
 KIB = 1024
@@ -309,20 +311,62 @@ class UseCaseSettings(Section):
     premium: Row | None = None
     enterprise: Row | None = None
 
-    def preferred(self, tier: Tier) -> tuple[str, ...]:
-        """The names for a tier: its own, else the row's."""
-        own: Row | None = getattr(self, tier.value)
-        return self.prefer if own is None else own.prefer
-
 
 class Tiers(Section):
-    """`[tiers]`: the most that a request may be estimated to cost, US dollars."""
+    """`[tiers]`: the most that a request may be estimated to cost, US dollars.
+
+    Each is at least the one before.
+    """
 
     ultra_economy: Dollars
     economy: Dollars
     standard: Dollars
     premium: Dollars
     enterprise: Dollars
+
+    @field_validator("economy", "standard", "premium", "enterprise")
+    @classmethod
+    def _not_below_the_one_before(cls, cap: float, info: ValidationInfo) -> float:
+        # What is wrong itself is told already, and not in `data`.
+        before, least = next(reversed(info.data.items()), ("", 0.0))
+        if cap < least:
+            raise ValueError(f"at least tiers.{before}, {least:g}")
+        return cap
+
+
+class Hedging(Section):
+    """`[hedging]`: what a hedged request may wait and cost. Read at the start only."""
+
+    request_share: float = Field(default=0.05, gt=0, le=1, allow_inf_nan=False)
+    """Extra requests that hedging may send, of those that may be hedged."""
+
+    cost_share: float | None = Field(default=None, gt=0, le=1, allow_inf_nan=False)
+    """Extra cost that it may cause, of what those requests cost. Default 0.05 where a provider
+    stops its bill with the connection, 0.06 where it does not."""
+
+    least_delay_s: Seconds = 0.15
+    """Least silence after which anybody is hedged, seconds."""
+
+    most_delay_s: Seconds = 8
+    """Most, for short prompts; up to four times as much for long ones."""
+
+    cold_delay_s: Seconds = 2
+    """The same while too little is known of a model."""
+
+    most_input_tokens: Count = 32_000
+    """Longer prompts are not hedged."""
+
+    continue_prompt: Annotated[str, StringConstraints(min_length=1, max_length=2_000)] = GO_ON
+    """What a model is told that is to go on with another one's answer and cannot be given its
+    beginning."""
+
+    @field_validator("most_delay_s")
+    @classmethod
+    def _not_below_the_least(cls, most: float, info: ValidationInfo) -> float:
+        least = info.data.get("least_delay_s", 0.0)
+        if most < least:
+            raise ValueError(f"at least hedging.least_delay_s, {least:g}")
+        return most
 
 
 class PresetSettings(Section):
@@ -344,6 +388,7 @@ class Settings(Section):
     streams: Streams = Streams()
     websocket: Websocket = Websocket()
     providers: dict[ProviderName, ProviderSettings] = Field(default_factory=dict)
+    hedging: Hedging = Hedging()
     tiers: Tiers = Field(default_factory=lambda: _packaged("tiers"), validate_default=True)
     use_cases: dict[UseCase, UseCaseSettings] = Field(
         default_factory=lambda: _packaged("use_cases"), validate_default=True
@@ -470,11 +515,17 @@ def _put(table: dict[str, Any], path: list[str], value: object) -> None:
 
 def _explain(errors: list[ErrorDetails], origins: Mapping[str, str]) -> str:
     """The first error in one line, and how many more there are."""
-    first = errors[0]
-    path = [part for part in first["loc"] if part != "[key]"]
-    key = ".".join(map(str, path))
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{key} in {_origin(key, origins)}: {_complaint(first, path)}{more}"
+    told = complaints.innermost(error["loc"] for error in errors)
+    first, *others = (error for error in errors if error["loc"] in told)
+    path = [part for part in first["loc"] if part != _KEY]
+    origin = _origin(".".join(map(str, path)), origins)
+    key = ".".join(str(part)[:LONGEST] for part in path)
+    more = f" (and {len(others)} more)" if others else ""
+    return f"{key} in {origin}: {_complaint(first, path)}{more}"
+
+
+_KEY = "[key]"
+"""pydantic's mark on the path of a name that is no good itself."""
 
 
 def _origin(key: str, origins: Mapping[str, str]) -> str:
@@ -488,7 +539,8 @@ def _origin(key: str, origins: Mapping[str, str]) -> str:
 
 
 def _complaint(error: ErrorDetails, path: list[int | str]) -> str:
-    value, allowed = _shown(error["input"], path), error["msg"]
+    hidden = error["loc"][-1] != _KEY and _is_private(path)
+    value = complaints.shown(error["input"], hidden=hidden, table="table")
     match error["type"]:
         case "extra_forbidden":
             return f"unknown key; known are {', '.join(_section(path[:-1]).model_fields)}"
@@ -496,30 +548,27 @@ def _complaint(error: ErrorDetails, path: list[int | str]) -> str:
             return "missing"
         case "string_pattern_mismatch":
             return f"{value} is not a name; small letters, digits and single underscores are"
-        case "value_error":
-            allowed = str(error["ctx"]["error"])
         case _:
-            allowed = allowed.removeprefix("Input should be ")
-    return f"{value} is not allowed; must be {allowed}"
+            return f"{value} is not allowed; must be {complaints.allowed(error, table='a table')}"
 
 
-def _shown(value: object, path: list[int | str]) -> str:
-    """A value as it may be printed: a key is not, nor what stands where a table should be."""
-    section, name = _section(path[:-1]), path[-1]
-    if name == "key" or name not in section.model_fields or isinstance(value, dict):
-        return f"that {type(value).__name__}"
-    return reprlib.repr(value)
+def _is_private(path: list[int | str]) -> bool:
+    """Whether a value may not be printed: a key, or what stands where a table should be."""
+    while isinstance(path[-1], int):
+        path = path[:-1]
+    return path[-1] == "key" or path[-1] not in _section(path[:-1]).model_fields
 
 
 def _section(path: list[int | str]) -> type[Section]:
     """The model of the table at a path."""
-    return _SECTIONS.get((str(path[0]), len(path)), Settings) if path else Settings
+    return _SECTIONS.get((str(path[0]), len(path)), Section) if path else Settings
 
 
 _SECTIONS: Mapping[tuple[str, int], type[Section]] = {
     ("server", 1): Server,
     ("streams", 1): Streams,
     ("websocket", 1): Websocket,
+    ("hedging", 1): Hedging,
     ("tiers", 1): Tiers,
     ("use_cases", 2): UseCaseSettings,
     ("use_cases", 3): Row,

@@ -1,11 +1,20 @@
-"""Fixtures that any test may ask for: the provider double, started on a free port and closed."""
+"""What holds for every test, and the fixtures that any may ask for.
+
+The fixtures are the provider double, started on a free port and closed.
+"""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import pytest
+from hypothesis import settings
 
 from tests.double.server import Double
+
+# No deadline per example: a loaded machine would fail tests that are right, and no property is
+# about time. No database: a failure that was found is written down as a test of its own.
+settings.register_profile("tailrace", deadline=None, database=None)
+settings.load_profile("tailrace")
 
 StartDouble = Callable[[str | None], Awaitable[Double]]
 

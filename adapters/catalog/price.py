@@ -12,7 +12,7 @@ minutes.
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Final
+from typing import Final, overload
 
 MILLION: Final = 1_000_000
 THOUSAND: Final = 1_000
@@ -40,6 +40,15 @@ class Rates:
             + cache_write * _or(self.cache_write, self.input)
             + output * self.output
         ) / MILLION
+
+    def shown(self) -> dict[str, str | None]:
+        """By name, as decimal strings; what is not stated as None."""
+        return {
+            "input": usd(self.input),
+            "output": usd(self.output),
+            "cached": usd(self.cached),
+            "cache_write": usd(self.cache_write),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +84,21 @@ class Price:
     def per_request(self, searches: int) -> Decimal:
         """What a request with so many searches costs beside its tokens, US dollars."""
         return (_or(self.request, Decimal(0)) + searches * _or(self.search, Decimal(0))) / THOUSAND
+
+
+@overload
+def usd(amount: Decimal | float) -> str: ...
+@overload
+def usd(amount: None) -> None: ...
+def usd(amount: Decimal | float | None) -> str | None:
+    """US dollars as a decimal string, without an exponent or trailing zeros; None stays None.
+
+    A float, which is an estimate, to the billionth; a Decimal to its last digit.
+    """
+    if amount is None:
+        return None
+    text = f"{amount:f}" if isinstance(amount, Decimal) else f"{amount:.9f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _or(rate: Decimal | None, otherwise: Decimal) -> Decimal:

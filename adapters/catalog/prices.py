@@ -6,8 +6,9 @@ for a provider that the list knows to sell at the maker's price. What a provider
 attempt's cost beats them all. Where nobody says anything the price is None: unknown, never 0.
 
 A price is resolved once per model and kept for the period in which it holds, which ends where a
-condition of it turns (a start date, a peak hour). One instance serves a process. It is not bound to
-the settings: what the operator states comes with the `Model`.
+condition of it turns (a start date, a peak hour). That nobody knows a model is kept as well:
+not to find it takes the list 0.5 to 0.7 ms. One instance serves a process. It is not bound to the
+settings: what the operator states comes with the `Model`.
 """
 
 from collections.abc import Iterator
@@ -24,6 +25,11 @@ from adapters.events import Usage
 
 STATED: Final = "stated"
 """`Price.source` of a price that the operator, or a provider's own file, states."""
+
+MOST_MODELS: Final = 2_000
+"""Models remembered, the one resolved first forgotten: clients may name any model. By use it would
+be kinder to those that are asked for, and dearer for each estimate than to resolve them again after
+two thousand strangers."""
 
 
 class Prices:
@@ -79,6 +85,8 @@ class Prices:
         key = (provider.name, model.id)
         period = self._periods.get(key)
         if period is None or not period.since <= at < period.until:
+            if period is None and len(self._periods) >= MOST_MODELS:
+                del self._periods[next(iter(self._periods))]
             period = self._periods[key] = _resolve(provider, model.id, at)
         return period
 

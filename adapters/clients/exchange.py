@@ -21,12 +21,11 @@ from typing import Any, Final, Protocol
 
 import aiohttp
 import msgspec
-import orjson
 
 from adapters.classify import classify
-from adapters.clients.upstream import RawUpstream, read_bounded
+from adapters.clients.upstream import RawUpstream, parsed, read_bounded
 from adapters.contract import Encoded, Failure, Provider
-from adapters.errors import UpstreamError, make
+from adapters.errors import Reached, UpstreamError, make
 from adapters.events import ErrorCode
 
 _OK = 200
@@ -43,6 +42,13 @@ class Post(Protocol):
         """Send, and wait for the headers of the response."""
 
 
+class Placeholder(Protocol):
+    """What an SDK is given for a response; the real one does not go through it."""
+
+    stream: Any
+    """What would hold the body."""
+
+
 class Exchange:
     """One request on its way, and what came of it: an answer, an error, or nothing was sent.
 
@@ -50,7 +56,7 @@ class Exchange:
     as it is pooled: it lets go of the body once that is sent, of the answer once that is taken.
     """
 
-    __slots__ = ("_answer", "_body", "_connect_timeout", "_provider", "error")
+    __slots__ = ("_answer", "_body", "_connect_timeout", "_placeholder", "_provider", "error")
 
     def __init__(self, provider: Provider, body: bytes, connect_timeout: float) -> None:
         """`connect_timeout` in seconds."""
@@ -59,6 +65,7 @@ class Exchange:
         self._connect_timeout = connect_timeout
         self._answer: RawUpstream | None = None
         self.error: UpstreamError | None = None
+        self._placeholder: Placeholder | None = None
 
     async def perform(self, post: Post, url: str, headers: Mapping[str, str]) -> int:
         """Send the request, keep what came of it, and tell the status.
@@ -87,10 +94,21 @@ class Exchange:
             raise self.error or _unsent(self._provider)
         return answer
 
+    def untie(self, placeholder: Placeholder) -> None:
+        """Remember what the SDK was given for a response, whose cycle `close` will cut.
+
+        httpx 0.28 makes a response and its stream know each other. Left to the garbage collector
+        they and what they hold pile up by the thousand (service.hedging.runner).
+        """
+        self._placeholder = placeholder
+
     def close(self) -> None:
-        """Close the answer that nobody took."""
+        """Close the answer that nobody took, and cut what the SDK was given for a response."""
         if self._answer is not None:
             self._answer.close()
+        if self._placeholder is not None:
+            self._placeholder.stream = None
+            self._placeholder = None
 
 
 _current: ContextVar[Exchange] = ContextVar("exchange")
@@ -151,20 +169,14 @@ def _media_type(response: aiohttp.ClientResponse) -> str:
 def _refused(
     response: aiohttp.ClientResponse, content_type: str, body: bytes, provider: Provider
 ) -> UpstreamError:
-    status, said = response.status, _parsed(body)
+    status, said = response.status, parsed(body)
     failure = Failure(status=status, body=said, headers=response.headers)
     if status >= _FIRST_ERROR_STATUS or (status == _OK and _tells_of_failure(said)):
-        return UpstreamError(classify(failure, provider))
+        return UpstreamError(classify(failure, provider), reached="refused")
     what = f"status {status}" if status != _OK else f"{content_type[:100] or 'an empty type'}"
     message = f"The provider answered with {what}, not with an event stream."
-    return UpstreamError(make(ErrorCode.UPSTREAM_MALFORMED, message, provider=provider.name))
-
-
-def _parsed(body: bytes) -> Any:  # noqa: ANN401 - any JSON value
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return body.decode(errors="replace")
+    malformed = make(ErrorCode.UPSTREAM_MALFORMED, message, provider=provider.name)
+    return UpstreamError(malformed, reached="taken" if status == _OK else "refused")
 
 
 def _tells_of_failure(said: object) -> bool:
@@ -211,10 +223,13 @@ _CLOSED = "The provider closed the connection before it answered."
 def _unanswered(silence: Exception, provider: Provider) -> UpstreamError:
     for kind, code, message in _SILENCES:
         if isinstance(silence, kind):
-            return UpstreamError(make(code, message, provider=provider.name))
+            reached: Reached = "unsent" if code is ErrorCode.UPSTREAM_CONNECT else "taken"
+            return UpstreamError(make(code, message, provider=provider.name), reached=reached)
+    # It broke after the request had gone out: nobody knows what the provider made of it.
     return UpstreamError(make(ErrorCode.UPSTREAM_CONNECT, _CLOSED, provider=provider.name))
 
 
 def _unsent(provider: Provider) -> UpstreamError:
     message = "The provider's SDK refused to send the request."
-    return UpstreamError(make(ErrorCode.INTERNAL, message, provider=provider.name))
+    failure = make(ErrorCode.INTERNAL, message, provider=provider.name)
+    return UpstreamError(failure, reached="unsent")

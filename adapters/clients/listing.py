@@ -18,17 +18,20 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import aiohttp
-import orjson
 from yarl import URL
 
 from adapters.classify import classify
+from adapters.clients.upstream import parsed
 from adapters.contract import Endpoint, Failure
 from adapters.errors import UpstreamError, make
 from adapters.events import ErrorCode
 
 MAX_PAGES: Final = 50  # of 20 models at Anthropic, of 50 at Google
+MAX_BYTES: Final = 8 * 1024 * 1024
+"""Of one page, unpacked; the longest that is known has 900 models (OpenRouter's)."""
 _OK: Final = 200
 _NO_LIST: Final = "The provider answered with something that is no list of models."
+_TOO_LONG: Final = f"The provider's list of models is larger than {MAX_BYTES:,} bytes."
 
 
 async def list_models(endpoint: Endpoint, *, wait: float) -> tuple[str, ...]:
@@ -73,13 +76,23 @@ async def _page(
 ) -> Any:  # noqa: ANN401 - any JSON value that can be a list
     url = URL(f"{endpoint.base_url}{endpoint.provider.list_path}").update_query(query)
     async with session.get(url, headers=_headers(endpoint), allow_redirects=False) as response:
-        said = _parsed(await response.read())
+        said = parsed(await _whole(endpoint, response))
         if response.status != _OK:
             failure = Failure(status=response.status, body=said, headers=response.headers)
             raise UpstreamError(classify(failure, endpoint.provider))
     if not isinstance(said, list | dict):
         raise _failure(endpoint, ErrorCode.UPSTREAM_MALFORMED, _NO_LIST)
     return said
+
+
+async def _whole(endpoint: Endpoint, response: aiohttp.ClientResponse) -> bytes:
+    """The body, as long as it is no longer than a list can be."""
+    body = bytearray()
+    async for piece in response.content.iter_any():
+        body += piece
+        if len(body) > MAX_BYTES:
+            raise _failure(endpoint, ErrorCode.UPSTREAM_MALFORMED, _TOO_LONG)
+    return bytes(body)
 
 
 def _session() -> aiohttp.ClientSession:
@@ -107,13 +120,6 @@ _CREDENTIALS: Final[Mapping[str, Callable[[Endpoint], dict[str, str]]]] = {
 
 
 # --- Reading --------------------------------------------------------------------------------
-
-
-def _parsed(body: bytes) -> Any:  # noqa: ANN401 - any JSON value
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return body.decode(errors="replace")
 
 
 def _ids(page: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON value

@@ -159,4 +159,6 @@ class _HttpxTransport(httpx.AsyncBaseTransport):
             status = await exchange.current().perform(self._post, str(request.url), request.headers)
         except (aiohttp.ClientError, OSError) as silence:
             raise httpx.NetworkError("no answer", request=request) from silence
-        return httpx.Response(status, json={})
+        response = httpx.Response(status, json={})
+        exchange.current().untie(response)
+        return response

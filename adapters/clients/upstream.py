@@ -12,9 +12,10 @@ come at any time, also in the middle of a cancelled read.
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from typing import Self
+from typing import Any, Self
 
 import aiohttp
+import orjson
 
 from adapters.clients.line import Sink, tap
 from adapters.errors import UpstreamError, make
@@ -140,3 +141,11 @@ async def read_bounded(response: aiohttp.ClientResponse, *, wait: float = MAX_ER
     finally:
         response.close()
     return bytes(body[:MAX_ERROR_BODY])
+
+
+def parsed(body: bytes) -> Any:  # noqa: ANN401 - any JSON value
+    """What a body says: its JSON, or its text where it is none."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return body.decode(errors="replace")

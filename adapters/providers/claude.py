@@ -7,6 +7,7 @@ profiles/anthropic.py, which tried the thinking types and forced tools live; win
 
 from dataclasses import replace
 
+from adapters.catalog.kin import KIN
 from adapters.contract import Model, Provider
 from adapters.dialects.anthropic_messages import AnthropicMessages, AnthropicQuirks
 
@@ -51,25 +52,19 @@ PROVIDER = Provider(
             id="claude-opus-5-5",
             alias="opus",
             reasoning="always",
-            quality=4,
-            family="claude",
-            same_as="claude-opus-5-5",
+            **KIN["claude-opus-5-5"],
         ),
         replace(
             _CLAUDE,
             id="claude-sonnet-5-5",
             alias="sonnet",
-            quality=3,
-            family="claude",
-            same_as="claude-sonnet-5-5",
+            **KIN["claude-sonnet-5-5"],
         ),
         replace(
             _CLAUDE,
             id="claude-haiku-5-5",
             alias="haiku",
-            quality=1,
-            family="claude",
-            same_as="claude-haiku-5-5",
+            **KIN["claude-haiku-5-5"],
         ),
         # Without an alias: existing callers of the coordination API know exactly the three above.
         replace(_CLAUDE, id="claude-fable-5-2", reasoning="always", quality=4, family="claude"),

@@ -17,6 +17,7 @@ apart; a window here is their sum where OpenAI's is too.
 
 from dataclasses import replace
 
+from adapters.catalog.kin import KIN
 from adapters.contract import Model, Provider
 from adapters.dialects.openai_chat import OpenAIChat
 from adapters.dialects.openai_chat_quirks import ChatQuirks
@@ -70,31 +71,23 @@ PROVIDER = Provider(
             _GPT,
             id="gpt-6.1-terra",
             alias="terra",
-            quality=3,
-            family="gpt",
-            same_as="gpt-6.1-terra",
+            **KIN["gpt-6.1-terra"],
         ),
-        replace(
-            _GPT, id="gpt-6.1-sol", alias="sol", quality=4, family="gpt", same_as="gpt-6.1-sol"
-        ),
+        replace(_GPT, id="gpt-6.1-sol", alias="sol", **KIN["gpt-6.1-sol"]),
         replace(
             _GPT,
             id="gpt-6-luna",
             alias="luna",
             reasoning="optional",
             efforts=("none", "low", "medium", "high", "xhigh", "max"),
-            quality=1,
-            family="gpt",
-            same_as="gpt-6-luna",
+            **KIN["gpt-6-luna"],
         ),
         replace(
             _GPT,
             id="gpt-6-astra",
             alias="astra",
             efforts=("low", "medium", "high", "xhigh"),
-            quality=4,
-            family="gpt",
-            same_as="gpt-6-astra",
+            **KIN["gpt-6-astra"],
         ),
         Model(
             id="deepseek-v4-pro",
@@ -102,20 +95,16 @@ PROVIDER = Provider(
             context=1_000_000,
             max_output=384_000,
             reasoning="optional",
-            quality=3,
-            family="deepseek",
-            same_as="deepseek-v4-pro",
-            open_weights=True,
+            **KIN["deepseek-v4-pro"],
         ),
+        # DeepSeek itself takes images; whether Azure does, no source says.
         Model(
             id="deepseek-v4.1-flash",
             alias="deepseek-v4.1-flash",
             context=1_000_000,
             max_output=384_000,
             reasoning="optional",
-            family="deepseek",
-            same_as="deepseek-v4.1-flash",
-            open_weights=True,
+            **KIN["deepseek-v4.1-flash"],
         ),
         Model(
             id="FW-Kimi-K3",
@@ -125,10 +114,7 @@ PROVIDER = Provider(
             images=True,
             reasoning="always",
             efforts=("low", "high", "max"),
-            quality=4,
-            family="kimi",
-            same_as="kimi-k3",
-            open_weights=True,
+            **KIN["kimi-k3"],
         ),
         Model(
             id="kimi-k2.7-code",
@@ -136,10 +122,7 @@ PROVIDER = Provider(
             context=262_144,
             images=True,
             reasoning="always",
-            quality=3,
-            family="kimi",
-            same_as="kimi-k2.7-code",
-            open_weights=True,
+            **KIN["kimi-k2.7-code"],
         ),
         Model(
             id="kimi-k2.6",
@@ -147,9 +130,7 @@ PROVIDER = Provider(
             context=262_144,
             images=True,
             reasoning="optional",
-            family="kimi",
-            same_as="kimi-k2.6",
-            open_weights=True,
+            **KIN["kimi-k2.6"],
         ),
         Model(
             id="FW-GLM-5.3",
@@ -157,10 +138,7 @@ PROVIDER = Provider(
             context=1_048_576,
             max_output=131_072,
             reasoning="always",
-            quality=3,
-            family="glm",
-            same_as="glm-5.3",
-            open_weights=True,
+            **KIN["glm-5.3"],
         ),
         Model(
             id="FW-GLM-5.3-Flash",
@@ -169,10 +147,7 @@ PROVIDER = Provider(
             max_output=131_072,
             images=True,
             reasoning="always",
-            quality=1,
-            family="glm",
-            same_as="glm-5.3-flash",
-            open_weights=True,
+            **KIN["glm-5.3-flash"],
         ),
         Model(
             id="grok-4.7",
@@ -181,9 +156,7 @@ PROVIDER = Provider(
             images=True,
             reasoning="always",
             stop=False,
-            quality=4,
-            family="grok",
-            same_as="grok-4.7",
+            **KIN["grok-4.7"],
         ),
         Model(
             id="gpt-oss-120b",
@@ -191,19 +164,14 @@ PROVIDER = Provider(
             context=131_072,
             reasoning="always",
             efforts=("low", "medium", "high"),
-            family="gpt-oss",
-            same_as="gpt-oss-120b",
-            open_weights=True,
+            **KIN["gpt-oss-120b"],
         ),
         Model(
             id="Llama-3.3-70B-Instruct",
             alias="llama-3.3-70b",
             context=128_000,
             max_output=8_192,
-            quality=1,
-            family="llama",
-            same_as="llama-3.3-70b",
-            open_weights=True,
+            **KIN["llama-3.3-70b"],
         ),
         Model(
             id="Llama-4-Maverick-17B-128E-Instruct-FP8",

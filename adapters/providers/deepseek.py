@@ -5,6 +5,7 @@ providers/deepseek.py; [recording] deepseek-tool-call.json; windows [genai-price
 [litellm]. The names deepseek-chat and deepseek-reasoner ended on 2026-07-24 [docs].
 """
 
+from adapters.catalog.kin import KIN
 from adapters.contract import Model, Provider
 from adapters.dialects.openai_chat import OpenAIChat
 from adapters.dialects.openai_chat_quirks import ChatQuirks
@@ -42,9 +43,7 @@ PROVIDER = Provider(
             max_output=393_216,
             images=True,
             reasoning="optional",
-            family="deepseek",
-            same_as="deepseek-v4.1-flash",
-            open_weights=True,
+            **KIN["deepseek-v4.1-flash"],
             prefill=True,
         ),
         Model(
@@ -53,10 +52,7 @@ PROVIDER = Provider(
             context=1_000_000,
             max_output=393_216,
             reasoning="optional",
-            quality=3,
-            family="deepseek",
-            same_as="deepseek-v4-pro",
-            open_weights=True,
+            **KIN["deepseek-v4-pro"],
             prefill=True,
         ),
     ),

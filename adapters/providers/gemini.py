@@ -9,6 +9,7 @@ profiles/google.py and providers/openrouter.py (thinking levels, where thinking 
 windows [genai-prices], outputs and sampling [litellm].
 """
 
+from adapters.catalog.kin import KIN
 from adapters.contract import Model, Provider
 from adapters.dialects.gemini import Gemini, GeminiQuirks
 
@@ -38,8 +39,7 @@ PROVIDER = Provider(
             reasoning="always",
             efforts=("low", "medium", "high"),
             sampling=False,
-            family="gemini",
-            same_as="gemini-3.8-flash",
+            **KIN["gemini-3.8-flash"],
         ),
         Model(
             id="gemini-4-argon",
@@ -50,9 +50,7 @@ PROVIDER = Provider(
             images=True,
             reasoning="always",
             efforts=("low", "medium", "high"),
-            quality=4,
-            family="gemini",
-            same_as="gemini-4-argon",
+            **KIN["gemini-4-argon"],
         ),
         Model(
             id="gemini-3.1-flash-lite",

@@ -7,6 +7,7 @@ Sources: [docs] docs.z.ai/api-reference/llm/chat-completion and docs.bigmodel.cn
 windows [genai-prices], outputs [litellm]. It documents no list of models.
 """
 
+from adapters.catalog.kin import KIN
 from adapters.contract import Model, Provider
 from adapters.dialects.openai_chat import OpenAIChat
 from adapters.dialects.openai_chat_quirks import ChatQuirks
@@ -46,10 +47,7 @@ PROVIDER = Provider(
             context=1_000_000,
             max_output=128_000,
             reasoning="always",
-            quality=3,
-            family="glm",
-            same_as="glm-5.3",
-            open_weights=True,
+            **KIN["glm-5.3"],
         ),
         Model(id="glm-5.3-flashx", alias="flashx", reasoning="always", quality=1, family="glm"),
         Model(
@@ -59,10 +57,7 @@ PROVIDER = Provider(
             max_output=128_000,
             images=True,
             reasoning="always",
-            quality=1,
-            family="glm",
-            same_as="glm-5.3-flash",
-            open_weights=True,
+            **KIN["glm-5.3-flash"],
         ),
     ),
     unlisted=Model(id="", images=True, reasoning="optional"),

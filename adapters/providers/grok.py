@@ -10,6 +10,7 @@ no output limit of its own.
 
 from decimal import Decimal
 
+from adapters.catalog.kin import KIN
 from adapters.contract import Model, Provider
 from adapters.dialects.openai_chat import OpenAIChat
 from adapters.dialects.openai_chat_quirks import ChatQuirks
@@ -54,9 +55,7 @@ PROVIDER = Provider(
             reasoning="optional",
             efforts=("none", "low", "medium", "high"),
             stop=False,
-            quality=3,
-            family="grok",
-            same_as="grok-4.3",
+            **KIN["grok-4.3"],
         ),
         Model(
             id="grok-4.7",
@@ -66,9 +65,7 @@ PROVIDER = Provider(
             reasoning="always",
             efforts=("low", "medium", "high", "xhigh"),
             stop=False,
-            quality=4,
-            family="grok",
-            same_as="grok-4.7",
+            **KIN["grok-4.7"],
         ),
         Model(
             id="grok-build-0.1",

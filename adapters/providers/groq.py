@@ -6,6 +6,7 @@ console.groq.com/docs/reasoning and docs/model/qwen/qwen3.8-27b; windows [genai-
 on 2026-08-16 except for enterprises (groq/groq-changelog#20).
 """
 
+from adapters.catalog.kin import KIN
 from adapters.contract import Model, Provider
 from adapters.dialects.openai_chat import OpenAIChat
 from adapters.dialects.openai_chat_quirks import ChatQuirks
@@ -41,9 +42,7 @@ PROVIDER = Provider(
             max_output=65_536,
             reasoning="always",
             efforts=("low", "medium", "high"),
-            family="gpt-oss",
-            same_as="gpt-oss-120b",
-            open_weights=True,
+            **KIN["gpt-oss-120b"],
         ),
         Model(
             id=_QWEN,
@@ -53,9 +52,7 @@ PROVIDER = Provider(
             images=True,
             reasoning="optional",
             efforts=("none", "low", "medium", "high"),
-            family="qwen",
-            same_as="qwen3.8-27b",
-            open_weights=True,
+            **KIN["qwen3.8-27b"],
             prefill=True,
         ),
         Model(
@@ -65,10 +62,7 @@ PROVIDER = Provider(
             max_output=65_536,
             reasoning="always",
             efforts=("low", "medium", "high"),
-            quality=1,
-            family="gpt-oss",
-            same_as="gpt-oss-20b",
-            open_weights=True,
+            **KIN["gpt-oss-20b"],
         ),
     ),
     unlisted=Model(id="", images=True, reasoning="none"),

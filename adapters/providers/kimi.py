@@ -8,6 +8,7 @@ Sources: [docs] platform.kimi.ai/docs (models-overview, use-reasoning-effort, us
 [pydantic-ai] providers/moonshotai.py; [recording] moonshotai-*.json; windows [genai-prices].
 """
 
+from adapters.catalog.kin import KIN
 from adapters.contract import Model, Provider
 from adapters.dialects.openai_chat import OpenAIChat
 from adapters.dialects.openai_chat_quirks import ChatQuirks
@@ -49,9 +50,7 @@ PROVIDER = Provider(
             images=True,
             reasoning="always",
             temperature=1.0,  # [recording: moonshotai-kimi-k3-temperature-rejection.json],
-            quality=4,
-            family="kimi",
-            same_as="kimi-k3.1-pro",
+            **KIN["kimi-k3.1-pro"],
         ),
         Model(
             id="kimi-k3",
@@ -60,10 +59,7 @@ PROVIDER = Provider(
             images=True,
             reasoning="always",
             temperature=1.0,
-            quality=4,
-            family="kimi",
-            same_as="kimi-k3",
-            open_weights=True,
+            **KIN["kimi-k3"],
         ),
         Model(
             id="kimi-k2.7-code",
@@ -73,10 +69,7 @@ PROVIDER = Provider(
             reasoning="always",
             efforts=(),
             temperature=1.0,
-            quality=3,
-            family="kimi",
-            same_as="kimi-k2.7-code",
-            open_weights=True,
+            **KIN["kimi-k2.7-code"],
         ),
         Model(
             id="kimi-k2.6",
@@ -86,9 +79,7 @@ PROVIDER = Provider(
             reasoning="optional",
             efforts=(),
             temperature=1.0,
-            family="kimi",
-            same_as="kimi-k2.6",
-            open_weights=True,
+            **KIN["kimi-k2.6"],
             prefill=True,
         ),
     ),

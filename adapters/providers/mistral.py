@@ -5,6 +5,7 @@ docs.mistral.ai/capabilities/reasoning/adjustable and the model cards; [recordin
 windows [genai-prices] and [litellm]. What its requests may hold is the dialect's knowledge.
 """
 
+from adapters.catalog.kin import KIN
 from adapters.contract import Model, Provider
 from adapters.dialects.mistral_chat import MistralChat
 
@@ -68,10 +69,7 @@ PROVIDER = Provider(
             max_output=131_072,
             reasoning="always",
             efforts=("low", "high", "max"),
-            quality=3,
-            family="glm",
-            same_as="glm-5.3",
-            open_weights=True,
+            **KIN["glm-5.3"],
         ),
         Model(
             id="zai-glm-5-3-flash",
@@ -81,20 +79,16 @@ PROVIDER = Provider(
             images=True,
             reasoning="always",
             efforts=("low", "high", "max"),
-            quality=1,
-            family="glm",
-            same_as="glm-5.3-flash",
-            open_weights=True,
+            **KIN["glm-5.3-flash"],
         ),
+        # DeepSeek itself takes images; whether Mistral does, no source says.
         Model(
             id="deepseek-v4-1-flash-1017",
             alias="deepseek-v4.1-flash",
             context=1_048_576,
             max_output=131_072,
             reasoning="optional",
-            family="deepseek",
-            same_as="deepseek-v4.1-flash",
-            open_weights=True,
+            **KIN["deepseek-v4.1-flash"],
         ),
     ),
     # The open and the older models do not reason, and the field would be a 400.

@@ -8,6 +8,7 @@ and 128,000 out.
 
 from dataclasses import replace
 
+from adapters.catalog.kin import KIN
 from adapters.contract import Model, Provider
 from adapters.dialects.openai_chat import OpenAIChat
 from adapters.dialects.openai_chat_quirks import ChatQuirks
@@ -63,26 +64,18 @@ PROVIDER = Provider(
             alias="terra",
             reasoning="optional",
             efforts=_WITH_NONE,
-            quality=3,
-            family="gpt",
-            same_as="gpt-6.1-terra",
+            **KIN["gpt-6.1-terra"],
         ),
-        replace(
-            _GPT, id="gpt-6.1-sol", alias="sol", quality=4, family="gpt", same_as="gpt-6.1-sol"
-        ),
+        replace(_GPT, id="gpt-6.1-sol", alias="sol", **KIN["gpt-6.1-sol"]),
         replace(
             _GPT,
             id="gpt-6-luna",
             alias="luna",
             reasoning="optional",
             efforts=_WITH_NONE,
-            quality=1,
-            family="gpt",
-            same_as="gpt-6-luna",
+            **KIN["gpt-6-luna"],
         ),
-        replace(
-            _GPT, id="gpt-6-astra", alias="astra", quality=4, family="gpt", same_as="gpt-6-astra"
-        ),
+        replace(_GPT, id="gpt-6-astra", alias="astra", **KIN["gpt-6-astra"]),
     ),
     # An unknown model is taken for a newer one: those reason and refuse sampling parameters, while
     # the last that do neither (gpt-4o, gpt-4.1) go on 2027-01-14 [sdk, chat_model.py].

@@ -14,6 +14,7 @@ Sources: [docs] docs.perplexity.ai/docs/agent-api and Perplexity's own migration
 and, of others' models, [litellm]. Windows are not stated anywhere.
 """
 
+from adapters.catalog.kin import KIN
 from adapters.contract import Model, Provider
 from adapters.dialects.openai_responses import OpenAIResponses
 from adapters.dialects.openai_responses_quirks import ResponsesQuirks
@@ -55,38 +56,27 @@ PROVIDER = Provider(
             id="perplexity/glm-5.3",
             alias="glm-5.3",
             reasoning="always",
-            quality=3,
-            family="glm",
-            same_as="glm-5.3",
-            open_weights=True,
+            **KIN["glm-5.3"],
         ),
+        # Z.ai itself takes images; whether Perplexity does, no source says.
         Model(
             id="perplexity/glm-5.3-flash",
             alias="glm-5.3-flash",
             reasoning="always",
-            quality=1,
-            family="glm",
-            same_as="glm-5.3-flash",
-            open_weights=True,
+            **KIN["glm-5.3-flash"],
         ),
         Model(
             id="perplexity/kimi-k3",
             alias="kimi-k3",
             images=True,
             reasoning="always",
-            quality=4,
-            family="kimi",
-            same_as="kimi-k3",
-            open_weights=True,
+            **KIN["kimi-k3"],
         ),
         Model(
             id="perplexity/deepseek-v4-pro-0813",
             alias="deepseek-v4-pro",
             reasoning="optional",
-            quality=3,
-            family="deepseek",
-            same_as="deepseek-v4-pro",
-            open_weights=True,
+            **KIN["deepseek-v4-pro"],
         ),
         Model(
             id="openai/gpt-6.1-sol",
@@ -94,9 +84,7 @@ PROVIDER = Provider(
             images=True,
             reasoning="always",
             sampling=False,
-            quality=4,
-            family="gpt",
-            same_as="gpt-6.1-sol",
+            **KIN["gpt-6.1-sol"],
         ),
         Model(
             id="openai/gpt-6-luna",
@@ -104,9 +92,7 @@ PROVIDER = Provider(
             images=True,
             reasoning="optional",
             sampling=False,
-            quality=1,
-            family="gpt",
-            same_as="gpt-6-luna",
+            **KIN["gpt-6-luna"],
         ),
         Model(
             id="google/gemini-3.8-flash",
@@ -114,17 +100,14 @@ PROVIDER = Provider(
             images=True,
             reasoning="always",
             sampling=False,
-            family="gemini",
-            same_as="gemini-3.8-flash",
+            **KIN["gemini-3.8-flash"],
         ),
         Model(
             id="xai/grok-4.7",
             alias="grok-4.7",
             images=True,
             reasoning="always",
-            quality=4,
-            family="grok",
-            same_as="grok-4.7",
+            **KIN["grok-4.7"],
         ),
         *(
             Model(id=preset, images=True, reasoning="optional", quality=quality, listed=False)

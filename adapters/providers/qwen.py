@@ -8,6 +8,7 @@ for ids, windows and outputs (its `max_input_tokens` are 991,808 where the windo
 github.com/cloudwego/eino/issues/994 for the forced tools.
 """
 
+from adapters.catalog.kin import KIN
 from adapters.contract import Model, Provider
 from adapters.dialects.openai_chat import OpenAIChat
 from adapters.dialects.openai_chat_quirks import ChatQuirks
@@ -45,9 +46,7 @@ PROVIDER = Provider(
             max_output=65_536,
             images=True,
             reasoning="optional",
-            quality=3,
-            family="qwen",
-            same_as="qwen3.7-plus",
+            **KIN["qwen3.7-plus"],
             prefill=True,
         ),
         Model(
@@ -57,9 +56,7 @@ PROVIDER = Provider(
             max_output=131_072,
             images=True,
             reasoning="optional",
-            quality=4,
-            family="qwen",
-            same_as="qwen3.8-max",
+            **KIN["qwen3.8-max"],
             prefill=True,
         ),
         Model(
@@ -69,9 +66,7 @@ PROVIDER = Provider(
             max_output=131_072,
             images=True,
             reasoning="optional",
-            quality=1,
-            family="qwen",
-            same_as="qwen3.8-flash",
+            **KIN["qwen3.8-flash"],
             prefill=True,
         ),
         Model(
@@ -80,10 +75,7 @@ PROVIDER = Provider(
             context=1_000_000,
             max_output=393_216,
             reasoning="optional",
-            quality=3,
-            family="deepseek",
-            same_as="deepseek-v4-pro",
-            open_weights=True,
+            **KIN["deepseek-v4-pro"],
         ),
         Model(
             id="deepseek-v4-flash",
@@ -112,10 +104,7 @@ PROVIDER = Provider(
             reasoning="always",
             efforts=(),
             temperature=1.0,
-            quality=3,
-            family="kimi",
-            same_as="kimi-k2.7-code",
-            open_weights=True,
+            **KIN["kimi-k2.7-code"],
         ),
     ),
     unlisted=Model(id="", images=True, reasoning="optional"),

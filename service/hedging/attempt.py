@@ -21,7 +21,7 @@ import msgspec
 
 from adapters import ratelimits
 from adapters.contract import Call, Client, Decoder, Encoded, Upstream
-from adapters.errors import UpstreamError, make
+from adapters.errors import Reached, UpstreamError, make
 from adapters.events import (
     CONTENT,
     AttemptEvent,
@@ -92,17 +92,18 @@ class Attempt:
         "_encoded",
         "_listener",
         "_read",
+        "_secret",
         "_task",
         "_timer",
-        "accepted",
         "call",
         "decoder",
         "ending",
         "first_content",
+        "reached",
         "started",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one keyword for each thing an attempt needs
         self,
         call: Call,
         encoded: Encoded,
@@ -112,21 +113,26 @@ class Attempt:
         connect_timeout: float,
         deadlines: Deadlines,
         listener: Listener,
+        secret: str = "",
     ) -> None:
-        """`connect_timeout` in seconds; `deadlines` started when this was made."""
+        """`connect_timeout` in seconds; `deadlines` started when this was made.
+
+        `secret`: the key that is sent, which no error may repeat, whatever it looks like.
+        """
         self.call = call
         self.started = monotonic()
         self.first_content: float | None = None
         self.ending: Ending | None = None
         """How it ended, once it has."""
         self.decoder = decoder
-        self.accepted = False
-        """Whether the provider has answered with a stream."""
+        self.reached: Reached = "taken"
+        """How far its request came; known better once it has failed."""
         self._encoded = encoded
         self._client = client
         self._connect_timeout = connect_timeout
         self._deadlines = deadlines
         self._listener = listener
+        self._secret = secret
         self._buffer: list[AttemptEvent] = list(encoded.warnings)
         self._buffered = 0  # bytes of body behind the buffer
         self._read = 0  # bytes of body in all
@@ -138,16 +144,6 @@ class Attempt:
     def number(self) -> int:
         """Its number in the stream, from 1."""
         return self.call.attempt
-
-    @property
-    def provider(self) -> str:
-        """Who is asked."""
-        return self.call.provider.name
-
-    @property
-    def held(self) -> int:
-        """Characters of output that are held back."""
-        return _characters(self._buffer)
 
     # --- From outside ---
 
@@ -189,6 +185,7 @@ class Attempt:
             finally:
                 upstream.close()
         except UpstreamError as failure:
+            self.reached = failure.reached
             self._broken(failure.error)
         except Exception:  # noqa: BLE001 - a fault of ours must not leave a stream without an end
             _log.exception("attempt %d at %s died", self.number, self.call.provider.name)
@@ -200,7 +197,6 @@ class Attempt:
         # What is asked is not kept while the answer streams: it may be a megabyte.
         encoded, self._encoded = self._encoded, _NOTHING
         upstream = await self._client.send(encoded, connect_timeout=self._connect_timeout)
-        self.accepted = True
         limits = ratelimits.read(upstream.headers, now_ms() / 1000)
         if limits != _NO_LIMITS:
             self._buffer.append(Meta(key="rate_limits", value=msgspec.to_builtins(limits)))
@@ -298,18 +294,12 @@ class Attempt:
         self._over(ending)
 
     def _fail(self, ending: Ending, events: list[AttemptEvent]) -> None:
-        """It ends with an error: an answer that has begun is told as far as it came.
-
-        One that has not begun does not begin with its error: content that comes in the same read
-        as the error would win the race for an attempt that is broken already.
-        """
-        if self._emit is None:
-            self._over(ending)
-            return
+        """It ends with an error; what was said before it counts, in whatever reads it came."""
         said = [event for event in events if not _cut_off(event)]
         if said:
             self._take(said, 0)
-        self._over(ending, [event for event in events if _cut_off(event)])
+        closing = [event for event in events if _cut_off(event)] if self._emit else ()
+        self._over(ending, closing)
 
     def _over(self, ending: Ending, closing: Sequence[AttemptEvent] = ()) -> None:
         if self.ending is None:
@@ -322,6 +312,7 @@ class Attempt:
             committed = self._emit is not None
             error = msgspec.structs.replace(
                 ending.error,
+                message=self._masked(ending.error.message),
                 attempt=self.number,
                 provider=ending.error.provider or self.call.provider.name,
                 phase=Phase.MID_STREAM if committed else Phase.BEFORE_COMMIT,
@@ -330,6 +321,9 @@ class Attempt:
             ending = msgspec.structs.replace(ending, error=error)
         self.ending = ending
         return ending
+
+    def _masked(self, message: str) -> str:
+        return message.replace(self._secret, "[redacted]") if self._secret else message
 
     def _drain(self) -> None:
         """Let the body end by itself, but not for long."""

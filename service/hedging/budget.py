@@ -160,6 +160,12 @@ class Budget:
         self._burst.repeat(now)
         return None
 
+    def give_back(self, cost: float | None) -> None:
+        """A hedge that was spent was not sent after all. `cost`: as it was withdrawn."""
+        self._requests.withdraw(-1.0)
+        if cost is not None and self._cost is not None:
+            self._cost.withdraw(-cost)
+
     def settle(self, estimated: float, actual: float) -> None:
         """A hedge is over: correct what was withdrawn for its loser."""
         if self._cost is not None:

@@ -26,6 +26,7 @@ Left out: choosing who goes on (the race), writing the log (the runner), and an 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
@@ -71,6 +72,31 @@ lines are alike, is a host that took the text for a finished message. White spac
 # --- Whether --------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What may be done about a broken answer."""
+
+    mode: AfterCommit | None
+    """FAIL: nothing. None: whatever the request asks for."""
+    why: str = ""
+    """What is in the way, in words for the caller."""
+
+
+def recovery(fold: Fold, request: ChatRequest, wanted: AfterCommit, *, retracts: bool) -> Recovery:
+    """What may be done about an answer that came so far and broke.
+
+    `retracts`: whether its readers can be told to forget what they were shown.
+    """
+    mode = possible(fold, request) if wanted is AfterCommit.CONTINUE else wanted
+    if not retractable(fold):
+        return Recovery(AfterCommit.FAIL, "a tool call was already complete")
+    if mode is AfterCommit.FAIL:
+        return Recovery(AfterCommit.FAIL, "it was a refusal, which nobody is asked to continue")
+    if mode is AfterCommit.RESTART and not retracts:
+        return Recovery(AfterCommit.FAIL, "its reader cannot be told to forget what it was shown")
+    return Recovery(mode)
+
+
 def possible(fold: Fold, request: ChatRequest) -> AfterCommit:
     """What may be done about a broken answer whose request says `continue`.
 
@@ -110,8 +136,7 @@ def way(request: ChatRequest, model: Model) -> Way:
     A prefill is for plain text only: with tools or a schema a model may want to begin with
     something else than text, and one that thinks has to think first.
     """
-    asked = request.reasoning
-    thinks = model.reasoning == "always" or (asked is not None and asked.effort != "none")
+    thinks = model.reasoning == "always" or request.thinks
     plain = not (request.tools or _wants_json(request) or thinks)
     return "prefill" if model.prefill and plain else "user_turn"
 
@@ -224,6 +249,7 @@ class Splice:
         "_tail",
         "_target",
         "_theirs",
+        "way",
     )
 
     def __init__(self, fold: Fold, way: Way) -> None:
@@ -233,6 +259,7 @@ class Splice:
         self._tail = text[-OVERLAP_CHARS:]
         self._gap = self._tail[len(self._tail.rstrip()) :]
         self._least = LEAST_OVERLAP[way]
+        self.way = way
         self._index = len(fold.blocks)
         self._ours = None if block is None else block.start.block
         """The block that stayed open, until it ends."""

@@ -7,8 +7,9 @@ also the name under which the metrics count it; `Denied` holds those of the budg
 overload too, so that "why was this not hedged" has one vocabulary.
 
 What is safe and therefore not asked: tools that the client runs itself (nothing runs before an
-answer is committed) and any temperature (only one answer is ever shown). docs/hedging.md, when not
-to hedge.
+answer is committed) and any temperature (only one answer is ever shown). What a request here cannot
+ask for is not asked either: tools that a provider runs and that have effects, answers that continue
+what is stored there, several answers at once. docs/hedging.md, when not to hedge.
 """
 
 from dataclasses import dataclass
@@ -19,17 +20,11 @@ class Denied(StrEnum):
     """Why a hedge was not started."""
 
     NOT_BUDGETED = "not_budgeted"
-    """The request's tier gives nothing for it."""
+    """The tier's cap does not hold the first candidate and another one together."""
     INPUT_TOO_LONG = "input_too_long"
     """Sending so many input tokens twice costs more than the time is worth."""
     UPLOADS = "uploads"
     """Images or files would travel twice."""
-    SERVER_TOOLS = "server_tools"
-    """The provider runs tools itself, and they may have effects."""
-    STATEFUL = "stateful"
-    """Something is stored at the provider, or continued from there."""
-    SEVERAL_ANSWERS = "several_answers"
-    """A batch, or several answers to one prompt: already a multiple of the cost."""
     NO_CANDIDATE = "no_candidate"
     """Nobody else may answer this request."""
     ATTEMPTS_SPENT = "attempts_spent"
@@ -73,9 +68,6 @@ class RequestFacts:
     """Estimated."""
     budgeted: bool = True
     uploads: bool = False
-    server_tools: bool = False
-    stateful: bool = False
-    answers: int = 1
     candidates: int = 2
     max_attempts: int = 2
 
@@ -104,9 +96,6 @@ def of_request(facts: RequestFacts, *, most_input: float = MOST_INPUT) -> Denied
         (not facts.budgeted, Denied.NOT_BUDGETED),
         (facts.input_tokens > most_input, Denied.INPUT_TOO_LONG),
         (facts.uploads, Denied.UPLOADS),
-        (facts.server_tools, Denied.SERVER_TOOLS),
-        (facts.stateful, Denied.STATEFUL),
-        (facts.answers > 1, Denied.SEVERAL_ANSWERS),
         (facts.candidates < 2, Denied.NO_CANDIDATE),  # noqa: PLR2004 - a hedge needs a second one
         (facts.max_attempts < 2, Denied.ATTEMPTS_SPENT),  # noqa: PLR2004 - and a second attempt
     )

@@ -28,7 +28,7 @@ from adapters.contract import CancelBilling
 from adapters.events import Error, ErrorCode, Role
 from service.hedging import exclusions
 from service.hedging.budget import Budget, BudgetSettings
-from service.hedging.delay import SCALES, Delays, DelaySettings, Key
+from service.hedging.delay import MOST_KEYS, SCALES, Delays, DelaySettings, Key
 from service.hedging.exclusions import CandidateFacts, Denied, RequestFacts
 from service.hedging.loser_cost import Price, attempt_cost, loser_cost
 from service.hedging.overload import Overload, OverloadSettings
@@ -53,6 +53,11 @@ class HedgeSettings:
     hopeless: float = 0.85
     """Lateness from which a slow target is no use as a hedge. In a bad episode about 60 % are
     late, in an outage all."""
+    trial_share: float = 0.005
+    """Of the hedged requests: how many go first to a candidate of whom too little is known, so that
+    a hedge there is not sent in the dark. They are nobody's extra requests."""
+    trial_candidates: int = 3
+    """Behind the first, how many are got to know."""
     failover_share: float = 1 / 3
     """Of the limit for the first content: when all have been silent for so long, one more is asked,
     so that three attempts fit into it."""
@@ -109,6 +114,8 @@ class Hedger:
         self.denials: Counter[Denied] = Counter()
         self.headroom = headroom or _ample
         self._budgets: dict[str, Budget] = {}
+        self._trials: dict[Key, float] = {}
+        """Of a request, saved up by those that did not go to this candidate."""
 
     def watch(self, request: Watched, contenders: Sequence[Contender], now: float) -> "Watch":
         """Open the view of one request; the contenders in the plan's order."""
@@ -120,6 +127,22 @@ class Hedger:
         if budget is None:
             budget = self._budgets[route] = Budget(self.settings.budget)
         return budget
+
+    def first(self, keys: Sequence[Key], now: float) -> int:
+        """Which candidate a hedged request asks first: the plan's first, or seldom an unknown one.
+
+        `keys`: of the candidates, in the plan's order.
+        """
+        for index, key in enumerate(keys[1 : 1 + self.settings.trial_candidates], start=1):
+            if self.delays.estimate(key, now).learned:
+                continue
+            saved = self._trials.pop(key, 0.0) + self.settings.trial_share
+            if len(self._trials) >= MOST_KEYS:
+                del self._trials[next(iter(self._trials))]
+            self._trials[key] = saved % 1.0
+            if saved >= 1.0:
+                return index
+        return 0
 
     def saved(self) -> dict[str, float]:
         """How many hedges each route has saved up."""
@@ -153,6 +176,8 @@ class _Attempt:
     expectation: Expectation
     waiting: bool = True
     """Whether neither content nor an end has come."""
+    answering: bool = False
+    """Whether content has come and no end."""
 
 
 class Watch:
@@ -288,15 +313,21 @@ class Watch:
         if role is Role.HEDGE:
             self._hedge = attempt
 
+    def refused(self, role: Role) -> None:
+        """An attempt that was to be started was not sent."""
+        if role is Role.HEDGE:
+            self._budget.give_back(self._estimated)
+            self._estimated = None
+
     def content(self, attempt: int, now: float) -> None:
         """An attempt has its first content: it wins, and the others are given up."""
         hedger, winner = self._hedger, self._attempts[attempt]
-        winner.waiting = False
+        winner.waiting, winner.answering = False, True
         winner.expectation.heard = now
         self._settle()
-        self.stopped(now)
+        self._give_up_waiting(now)
         hedger.overload.attempt(now, limited=False)
-        hedger.health.succeeded(winner.contender.target, now)
+        hedger.health.answered(winner.contender.target, now)
         if not hedger.overload.lagging(now):
             hedger.delays.answered(winner.contender.key, now - winner.started, now)
         if self._hedge is not None:
@@ -306,15 +337,27 @@ class Watch:
     def ended(self, attempt: int, error: Error | None, now: float) -> None:
         """An attempt is over by itself, before its first content or after it."""
         hedger, over = self._hedger, self._attempts[attempt]
-        if over.waiting:
+        if over.waiting and error is None:
+            self.content(attempt, now)  # an answer without any content is one, too
+        elif over.waiting:
             self._give_up(over, now)
-        if error is not None:
+        over.answering = False
+        if error is None:
+            hedger.health.succeeded(over.contender.target, now)
+        else:
             hedger.health.failed(over.contender.target, error, now)
             if error.code is ErrorCode.RATE_LIMIT_PROVIDER:
                 hedger.overload.attempt(now, limited=True)
 
     def stopped(self, now: float) -> None:
         """Nobody is waited for any more: what has not answered is given up."""
+        self._give_up_waiting(now)
+        for attempt in self._attempts.values():
+            if attempt.answering:  # as far as it was let
+                attempt.answering = False
+                self._hedger.health.succeeded(attempt.contender.target, now)
+
+    def _give_up_waiting(self, now: float) -> None:
         for attempt in self._attempts.values():
             if attempt.waiting:
                 self._give_up(attempt, now)

@@ -35,7 +35,6 @@ def loser_cost(
     *,
     input_tokens: float,
     expected_output: float,
-    seen_output: float = 0,
 ) -> float | None:
     """What an attempt costs that was sent and then cancelled; None where the price is unknown.
 
@@ -43,9 +42,8 @@ def loser_cost(
         price: The attempt's model.
         billing: The attempt's provider.
         input_tokens: Of the prompt.
-        expected_output: What a whole answer has on average.
-        seen_output: What had come when it was cancelled: hardly ever anything.
+        expected_output: What a whole answer has on average. What had come when it was cancelled is
+            hardly ever anything.
     """
-    stops = billing == "stops"
-    output = seen_output if stops else max(expected_output, seen_output)
+    output = 0.0 if billing == "stops" else expected_output
     return attempt_cost(price, input_tokens=input_tokens, output_tokens=output)

@@ -16,8 +16,9 @@ Before an answer is committed:
 - A refused key or an empty account stops its provider for this request; the caller's own error
   ends the request, because nobody would answer otherwise.
 
-After it, a break of the answering attempt may be recovered: further candidates, one at a time,
-until one has content; its commit says `failover`. `max_attempts` counts every start there is.
+After it, a break of the answering attempt may be recovered: further candidates, until one has
+content; its commit says `failover`. They come one at a time, but that a hedged request adds one
+here, too, for each long silence. `max_attempts` counts every start there is.
 
 Left out: the attempts' own limits (`deadlines`), the hedge's permission and target (the gate),
 what becomes of the broken answer's text (the shell).
@@ -154,6 +155,14 @@ class Race:
         self._failover_at: float | None = None
         self._over = False
 
+    def recovers(self, error: Error) -> bool:
+        """Whether an answer that this error breaks is to be taken over, if it can be."""
+        options = self._options
+        # Where nobody else was ever to be asked the break is the whole story.
+        alone = len(options.providers) == options.rounds or options.max_attempts == 1
+        wanted = options.after_commit is not AfterCommit.FAIL and options.fallback
+        return wanted and not alone and RULES[error.code].action is not Action.NONE
+
     @property
     def winner(self) -> int | None:
         """The attempt that answers, once one does."""
@@ -189,11 +198,13 @@ class Race:
         now: float = 0.0,
         *,
         mode: AfterCommit | None = None,
+        why: str = "what it had said can neither be taken back nor continued",
     ) -> list[Command]:
         """An attempt is over: cleanly, or with the error that broke it.
 
-        `mode`: how this answer, begun and broken, may be recovered; FAIL where what it has already
-        said can neither be taken back nor continued. None: as the request asked.
+        `mode`: how this answer, begun and broken, may be recovered; None: as the request asked.
+        FAIL where what it has already said can neither be taken back nor continued; `why` then says
+        what is in the way.
         """
         if attempt not in self._live:
             return []
@@ -202,7 +213,7 @@ class Race:
             committed = () if self._winner == attempt else self._commit(attempt, "empty_end")
             return [*committed, *self._finish(attempt, None)]
         if self._winner == attempt:
-            return self._recover(attempt, error, now, mode)
+            return self._recover(attempt, error, now, mode, why)
         return self._failed(attempt, error, now)
 
     def timer(self, now: float) -> list[Command]:
@@ -249,7 +260,7 @@ class Race:
         return bool(self._unused) and len(self._started) < self._options.max_attempts
 
     def _fail_over(self, now: float) -> list[Command]:
-        if len(self._live) >= self._options.most_waiting:
+        if not self._may_start() or len(self._live) >= self._options.most_waiting:
             self._failover_at = None
             return []
         candidate = self._unused[0]
@@ -299,24 +310,31 @@ class Race:
         """Nobody is left: the error that says it best."""
         own = (cause for cause in self._causes if RULES[cause.code].action is Action.NONE)
         if self._broken is not None:
-            return self._finish(self._broken, _no_recovery(self._causes))
+            return self._finish(self._broken, _no_recovery(self._causes, self._nobody_left()))
         if len(self._causes) == 1:
             return self._finish(None, self._causes[0])
         return self._finish(None, next(own, None) or _nobody(self._causes))
 
+    def _nobody_left(self) -> str:
+        if self._callers_own():
+            return "another one would refuse the request, too"
+        if self._unused:
+            return f"all {self._options.max_attempts} attempts of the request are spent"
+        return "no candidate is left"
+
     def _recover(
-        self, attempt: int, error: Error, now: float, mode: AfterCommit | None
+        self, attempt: int, error: Error, now: float, mode: AfterCommit | None, why: str
     ) -> list[Command]:
         """The answering attempt broke: seek another, if the request and the answer allow it."""
-        options = self._options
-        hopeless = RULES[error.code].action is Action.NONE or not options.fallback
-        if options.after_commit is AfterCommit.FAIL or hopeless:
+        if not self.recovers(error):
             return self._finish(attempt, error)
         self._causes.clear()  # what others did before this answer began is no cause of its end
         self._note(attempt, error)
-        self._mode = mode or options.after_commit
-        if self._mode is AfterCommit.FAIL or not self._may_start():
-            return self._finish(attempt, _no_recovery(self._causes))
+        self._mode = mode or self._options.after_commit
+        if self._mode is AfterCommit.FAIL:
+            return self._finish(attempt, _no_recovery(self._causes, why))
+        if not self._may_start():
+            return self._finish(attempt, _no_recovery(self._causes, self._nobody_left()))
         self._winner, self._broken = None, attempt
         return self._next(now)
 
@@ -329,7 +347,17 @@ class Race:
         self._hedge_at = self._failover_at = None
         losers = sorted(self._live - {attempt})
         self._live &= {attempt}
+        self._let_back(losers)
         return [Commit(attempt, reason), *(Cancel(loser, None) for loser in losers)]
+
+    def _let_back(self, losers: Sequence[int]) -> None:
+        """Who only lost is well: it may be asked again, should the answer break."""
+        each = len(self._options.providers) // self._options.rounds
+        for loser in losers:
+            candidate = self._started[loser - 1]
+            if not any(other % each == candidate % each for other in self._unused):
+                self._unused.append(candidate)
+        self._unused.sort()
 
     def _finish(
         self, winner: int | None, error: Error | None, *, stopped: Error | None = None
@@ -353,11 +381,11 @@ def _nobody(causes: list[Error]) -> Error:
     )
 
 
-def _no_recovery(causes: list[Error]) -> Error:
+def _no_recovery(causes: list[Error], why: str) -> Error:
     """A committed answer broke and nobody could take it over."""
     return make(
         ErrorCode.FAILOVER_IMPOSSIBLE,
-        f"the answer broke and could not be taken over: {_named(causes)}",
+        f"the answer broke ({_named(causes)}) and could not be taken over: {why}",
         causes=list(causes),
     )
 

@@ -6,21 +6,29 @@ contenders and the watch that let it hedge, is made here from its plan.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Self
 
 from adapters.catalog.prices import Prices
 from adapters.contract import Model
-from adapters.dialects.prefill import GO_ON
-from adapters.request import ChatRequest, ImagePart, Strategy, UserMessage
-from service.hedging.delay import Key, size_of
+from adapters.request import ChatRequest, Strategy
+from service.hedging.budget import BudgetSettings
+from service.hedging.caches import Prompt, PromptCaches
+from service.hedging.delay import MOST_KEYS, DelaySettings, Key, size_of
 from service.hedging.exclusions import RequestFacts
-from service.hedging.hedger import Contender, Hedger, Watch, Watched
+from service.hedging.hedger import Contender, Hedger, HedgeSettings, Watch, Watched
 from service.hedging.loser_cost import Price
 from service.limits.provider_limits import Limits
+from service.routing import estimate
 from service.routing.health import Health, Target
 from service.routing.plan import Choice, Plan
+from service.settings import Hedging
 from service.telemetry.attempts import AttemptFacts, Witness
+
+MEDIAN_HOLDS = 10.0  # seconds
+"""A median moves slowly in a record of 900 s. To read it takes 0.2 ms where the estimate has to be
+made anew, as it has once a second, and a decision reads some fifteen of them."""
 
 
 class Learned:
@@ -29,14 +37,29 @@ class Learned:
     def __init__(self, hedger: Hedger) -> None:
         """Whose record."""
         self._hedger = hedger
+        self._medians: dict[Key, tuple[float, float | None]] = {}
+        """Each with the time until which it holds."""
 
     def usual(
         self, target: Target, input_tokens: int, now: float, *, reasoning: bool
     ) -> float | None:
         """Median time to the first token, seconds; None where too little is known."""
         key = Key(target.provider, target.model, size_of(input_tokens), reasoning)
+        until, median = self._medians.get(key, _NEVER)
+        if now < until:
+            return median
         estimate = self._hedger.delays.estimate(key, now)
-        return estimate.quantile(0.5) if estimate.learned else None
+        if not estimate.learned:
+            return None
+        if len(self._medians) >= MOST_KEYS:
+            self._medians.clear()
+        median = estimate.quantile(0.5)
+        self._medians[key] = now + MEDIAN_HOLDS, median
+        return median
+
+
+_NEVER = (-inf, None)
+_DEFAULTS = Hedging()
 
 
 def _nobody_looks() -> None:
@@ -51,8 +74,12 @@ class Shared:
     hedger: Hedger
     limits: Limits
     witnesses: tuple[Witness, ...] = ()
-    continue_prompt: str = GO_ON
+    continue_prompt: str = _DEFAULTS.continue_prompt
     """Asked of a model that cannot be given the beginning of its own answer."""
+    caches: PromptCaches = field(default_factory=PromptCaches)
+    """What was sent to whom lately."""
+    unfilled: set[Target] = field(default_factory=set)
+    """Models that are listed as going on with the beginning of an answer, and refused one."""
     look: Callable[[], None] = _nobody_looks
     """Called before a measured time is used: tells the hedger if this process itself is late."""
 
@@ -70,13 +97,14 @@ class Shared:
     def fresh(
         cls,
         *witnesses: Witness,
-        continue_prompt: str = GO_ON,
+        settings: Hedging = _DEFAULTS,
         look: Callable[[], None] = _nobody_looks,
     ) -> Self:
         """For a process that has just begun: nothing is learned, limited or spent."""
         limits = Limits()
         hedger = Hedger(
             Health(),
+            _policy(settings),
             headroom=lambda target, now: limits.headroom(target.provider, now, model=target.model),
         )
         return cls(
@@ -84,9 +112,27 @@ class Shared:
             hedger=hedger,
             limits=limits,
             witnesses=witnesses,
-            continue_prompt=continue_prompt,
+            continue_prompt=settings.continue_prompt,
             look=look,
         )
+
+    def filled(self, choice: Choice) -> Model:
+        """A candidate's model, as far as it has shown what is listed of it."""
+        if target_of(choice) in self.unfilled:
+            return replace(choice.model, prefill=False)
+        return choice.model
+
+    def explored(self, plan: Plan, now: float) -> Plan:
+        """The plan, or for a few hedged requests with a little known candidate in front."""
+        if plan.latency.strategy is not Strategy.HEDGE or plan.latency.providers is not None:
+            return plan
+        keys = [key_of(choice, plan, plan.request) for choice in plan.choices]
+        first = self.hedger.first(keys, now)
+        if first == 0:
+            return plan
+        rest = (choice for index, choice in enumerate(plan.choices) if index != first)
+        reordered = replace(plan, choices=(plan.choices[first], *rest))
+        return replace(reordered, hedge_after_s=self.delay(reordered, now))
 
     def delay(self, plan: Plan, now: float) -> float:
         """Silence after which the first candidate is hedged, seconds."""
@@ -100,6 +146,7 @@ class Shared:
         plan: Plan,
         candidates: Sequence[Choice],
         request: ChatRequest,
+        prompt: Prompt,
         *,
         arrived: float,
         at: float,
@@ -114,8 +161,9 @@ class Shared:
                 hedged=hedged,
                 facts=RequestFacts(
                     input_tokens=plan.input_tokens,
-                    uploads=_uploads(request),
-                    candidates=len({choice.endpoint.provider.name for choice in candidates}),
+                    budgeted=_holds_two(plan),
+                    uploads=estimate.has_images(request),
+                    candidates=len({_domain(choice, plan) for choice in candidates}),
                     max_attempts=plan.max_attempts,
                 ),
                 expected_output=plan.output_tokens,
@@ -127,9 +175,10 @@ class Shared:
                 Contender(
                     target=target_of(choice),
                     key=key_of(choice, plan, request),
-                    domain=choice.endpoint.provider.name,
+                    domain=_domain(choice, plan),
                     price=self._price(choice, plan, at) if hedged else None,
                     billing=choice.endpoint.provider.cancel_billing,
+                    cached=self.caches.share(target_of(choice), prompt, now) if hedged else 0.0,
                 )
                 for choice in candidates
             ],
@@ -147,6 +196,23 @@ class Shared:
         return Price(asked / sent, (whole - asked) / said)
 
 
+def _policy(settings: Hedging) -> HedgeSettings:
+    """The operator's words in the hedger's."""
+    usual = HedgeSettings()
+    share = settings.cost_share
+    return HedgeSettings(
+        delay=DelaySettings(
+            share=settings.request_share,
+            least=settings.least_delay_s,
+            most=settings.most_delay_s,
+            cold=settings.cold_delay_s,
+        ),
+        budget=BudgetSettings(request_share=settings.request_share),
+        cost_shares=usual.cost_shares if share is None else dict.fromkeys(usual.cost_shares, share),
+        most_input=settings.most_input_tokens,
+    )
+
+
 def target_of(choice: Choice) -> Target:
     """What of a candidate has a health."""
     return Target(choice.endpoint.provider.name, choice.model.id)
@@ -158,15 +224,19 @@ def key_of(choice: Choice, plan: Plan, request: ChatRequest) -> Key:
 
 
 def _reasons(model: Model, request: ChatRequest) -> bool:
-    if model.reasoning == "optional":
-        return request.reasoning is not None and request.reasoning.effort != "none"
-    return model.reasoning == "always"
+    return model.reasoning == "always" or (model.reasoning == "optional" and request.thinks)
 
 
-def _uploads(request: ChatRequest) -> bool:
-    return any(
-        isinstance(part, ImagePart)
-        for message in request.messages
-        if isinstance(message, UserMessage) and not isinstance(message.content, str)
-        for part in message.content
-    )
+def _domain(choice: Choice, plan: Plan) -> str:
+    """What fails together: a provider, unless the caller names several of its models."""
+    named = plan.latency.providers is not None
+    return "/".join(target_of(choice)) if named else choice.endpoint.provider.name
+
+
+def _holds_two(plan: Plan) -> bool:
+    """Whether the tier's cap holds the first candidate and the cheapest other one together."""
+    first, *others = (choice.cost_usd for choice in plan.choices)
+    known = [cost for cost in others if cost is not None]
+    if plan.cap_usd is None or first is None or not known:
+        return True
+    return first + min(known) <= plan.cap_usd

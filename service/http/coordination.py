@@ -22,7 +22,7 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from adapters.contract import Endpoint, Provider
+from adapters.contract import Endpoint
 from adapters.errors import RequestError, TailraceError, make
 from adapters.events import BlockKind, Error, ErrorCode, Outcome, Phase, Status, StreamEnd
 from adapters.registry import FIFTEEN
@@ -31,11 +31,12 @@ from service import clock
 from service.endpoints import Inactive
 from service.http import body, problems
 from service.http.native import Native
+from service.overrides import Overrides
 from service.relay import Ask, Relay
-from service.routing.health import Health, State, Target
-from service.routing.plan import Plan, Reason, Skipped
-from service.routing.policy import Known
-from service.routing.shown import WORDS, words
+from service.routing.plan import Plan, Skipped
+from service.routing.roster import Known
+from service.routing.shown import use_cases, words
+from service.routing.status import status_of, why_inactive
 from service.streams.stream import Stream
 from service.telemetry.spending import Spending
 
@@ -57,19 +58,6 @@ _PASSED_ON = (
 )
 
 ROOT = "/api/coordination"
-
-_STATUS_OF_REASON = {
-    "no_key": "inactive",
-    "no_address": "inactive",
-    "disabled": "disabled",
-    "retired": "retired",
-}
-_REASON_OF_STATE = {State.OPEN: Reason.BREAKER_OPEN, State.COOLING: Reason.COOLING_DOWN}
-_REASON_OF_CAUSE = {
-    ErrorCode.AUTH_PROVIDER: Reason.KEY_REFUSED,
-    ErrorCode.QUOTA_PROVIDER: Reason.QUOTA_SPENT,
-}
-"""Why a key is disabled."""
 
 _BROKEN = frozenset({Outcome.FAILED, Outcome.TIMEOUT, Outcome.SUPERSEDED})
 """Outcomes of attempts that could not, as opposed to those that were only slower."""
@@ -120,14 +108,21 @@ def _shaped(handler: Handler) -> Handler:
 class Coordination:
     """Routes under /api/coordination."""
 
-    def __init__(self, relay: Relay, native: Native, spending: Spending) -> None:
-        """`native` delivers where a caller asks for the event stream; `spending` hears of all."""
+    def __init__(
+        self, relay: Relay, native: Native, spending: Spending, overrides: Overrides
+    ) -> None:
+        """`native` delivers where a caller asks for the event stream; `spending` hears of all.
+
+        `overrides`: who knows which providers were switched off over the API.
+        """
         self._relay = relay
         self._native = native
         self._spending = spending
+        self._overrides = overrides
         self._served = [
             web.get(f"{ROOT}/health", self.health),
             web.get(f"{ROOT}/llm/providers", self.providers),
+            web.get(f"{ROOT}/llm/use-cases", self.use_cases),
             web.post(f"{ROOT}/llm/generate", self.generate),
             web.post(f"{ROOT}/llm/test", self.test),
         ]
@@ -157,10 +152,15 @@ class Coordination:
 
     async def providers(self, _request: web.Request) -> web.Response:
         """GET llm/providers: all fifteen, in their order."""
-        known, health = self._relay.deployment.known, self._relay.shared.health
-        now = clock.monotonic()
-        listed = [_listed(known[name], health, now) for name in FIFTEEN]
+        known, now = self._relay.deployment.known, clock.monotonic()
+        listed = [self._listed(known[name], now) for name in FIFTEEN]
         return _json({"success": True, "providers": listed})
+
+    async def use_cases(self, _request: web.Request) -> web.Response:
+        """GET llm/use-cases: the table, as it stands."""
+        deployment = self._relay.deployment
+        shown = use_cases(deployment.table, deployment.known)
+        return _json({"success": True, "use_cases": shown})
 
     @_shaped
     async def generate(self, request: web.Request) -> web.StreamResponse:
@@ -210,6 +210,18 @@ class Coordination:
         if failed is None:
             return _json(result)
         return _json(result | {"error": failed.message}, status=failed.http)
+
+    def _listed(self, entry: Endpoint | Inactive, now: float) -> dict[str, Any]:
+        provider = entry.provider
+        health, over_api = self._relay.shared.health, self._overrides.switched_off(provider.name)
+        status, why = status_of(entry, health, now, over_api=over_api)
+        listed: dict[str, Any] = {"name": provider.name, "status": status}
+        if isinstance(entry, Inactive):
+            missing = entry.reason == "no_key"
+            return listed | {"reason": _MISSING_KEY if missing else why}
+        aliases = [model.alias for model in provider.models if model.alias]
+        listed["models"] = aliases or [model.id for model in provider.models]
+        return listed if why is None else listed | {"reason": why}
 
     def _open(
         self, chat: ChatRequest, known: Known, arrived: float, dialect: str = "coordination"
@@ -317,36 +329,13 @@ def _why_not_first(plan: Plan, end: StreamEnd, known: Known) -> str | None:
     if asked == (end.provider, end.model):
         return None
     broken = (
-        attempt.error.message
+        f"{attempt.provider}: {attempt.error.message}"
         for attempt in end.attempts
         if (attempt.provider, attempt.model) == asked
         and attempt.error is not None
         and attempt.outcome in _BROKEN
     )
     return next(broken, None)
-
-
-def _listed(entry: Endpoint | Inactive, health: Health, now: float) -> dict[str, Any]:
-    provider = entry.provider
-    if isinstance(entry, Inactive):
-        status = _STATUS_OF_REASON[entry.reason]
-        return {"name": provider.name, "status": status, "reason": _reason(entry)}
-    aliases = [model.alias for model in provider.models if model.alias]
-    models = aliases or [model.id for model in provider.models]
-    listed = {"name": provider.name, "status": "active", "models": models}
-    return listed | _ailment(provider, health, now)
-
-
-def _ailment(provider: Provider, health: Health, now: float) -> dict[str, str]:
-    """The status and the reason of a provider of which a model is not well."""
-    for model in provider.models:
-        standing = health.standing(Target(provider.name, model.id), now)
-        if standing.cause in _REASON_OF_CAUSE and standing.state is State.DISABLED:
-            return {"status": "disabled", "reason": WORDS[_REASON_OF_CAUSE[standing.cause]]}
-        if standing.state in _REASON_OF_STATE:
-            why = WORDS[_REASON_OF_STATE[standing.state]]
-            return {"status": "degraded", "reason": f"{model.alias or model.id}: {why}"}
-    return {}
 
 
 def _alias(provider: str | None, model: str | None, known: Known) -> str | None:
@@ -364,25 +353,12 @@ def _model_of(end: StreamEnd) -> str | None:
 # --- Words ----------------------------------------------------------------------------------
 
 
-def _reason(entry: Inactive) -> str:
-    """Why a provider is not active, without its name."""
-    match entry.reason:
-        case "no_key":
-            return _MISSING_KEY
-        case "no_address":
-            return f"{entry.provider.address_var} is not set"
-        case "disabled":
-            return "disabled in the configuration"
-        case "retired":
-            return str(entry.provider.retired)
-
-
 def _words(entry: Inactive) -> str:
     """Why a provider cannot serve, with its name."""
     name = entry.provider.name
     if entry.reason == "no_key":
         return f"{_MISSING_KEY} pour {name}"
-    return f"{name}: {_reason(entry)}"
+    return f"{name}: {why_inactive(entry)}"
 
 
 def _words_of(skip: Skipped, known: Known) -> str:
@@ -403,8 +379,7 @@ def _worded(error: Error, known: Known) -> Error:
 
 def _failed(error: Error) -> web.Response:
     response = _json({"success": False, "error": error.message}, status=error.http)
-    if error.retry_after_ms is not None:
-        response.headers["Retry-After"] = str(-(-error.retry_after_ms // 1000))
+    response.headers.update(problems.retry_after(error))
     return response
 
 

@@ -11,15 +11,14 @@ since whoever reaches the service may use all of it (`service.http.origins`).
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from decimal import Decimal
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import orjson
 from aiohttp import web
 from pydantic import RootModel
 
-from adapters.catalog.price import Price, Rates
+from adapters.catalog.price import Price, usd
 from adapters.contract import Endpoint, Model, Provider
 from adapters.errors import RequestError, make
 from adapters.events import ErrorCode, Outcome, Phase
@@ -29,29 +28,12 @@ from service.http import body
 from service.limits.provider_limits import Left, Limits, Standing
 from service.overrides import Change, ChangeError, Overrides
 from service.relay import Relay
-from service.routing.health import Health, State, Target
-from service.routing.shown import usd
+from service.routing.health import Health, Target
+from service.routing.status import status_of
 from service.settings import SettingsError
 from service.telemetry.stats import Contests, Figures, Percentiles, Stats
 
 _log = logging.getLogger(__name__)
-
-_STATE_OF_REASON: Final = {
-    "no_key": "inactive",
-    "no_address": "inactive",
-    "disabled": "disabled",
-    "retired": "retired",
-}
-
-_AILMENTS: Final = {
-    State.SLOW: "slow",
-    State.OPEN: "failing",
-    State.COOLING: "cooling down",
-}
-_KEY_TROUBLE: Final = {
-    ErrorCode.AUTH_PROVIDER: "its key was refused; it is asked again once it is enabled anew",
-    ErrorCode.QUOTA_PROVIDER: "its quota is spent; it is tried again from time to time",
-}
 
 
 class Prices(Protocol):
@@ -167,32 +149,9 @@ class Providers:
         }
 
     def _state(self, entry: Endpoint | Inactive, now: float) -> tuple[str, str | None]:
-        """Its state, and in words why it is not active."""
-        if isinstance(entry, Inactive):
-            return _STATE_OF_REASON[entry.reason], self._why_inactive(entry)
-        ailments = list(self._ailments(entry.provider, now))
-        return ("degraded", "; ".join(ailments)) if ailments else ("active", None)
-
-    def _why_inactive(self, entry: Inactive) -> str:
-        provider = entry.provider
-        by_admin = self._overrides.of(provider.name).given().get("enabled") is False
-        reasons = {
-            "no_key": f"no key: set {' or '.join(provider.key_vars)}",
-            "no_address": f"no address: set {provider.address_var}",
-            "disabled": f"disabled {'over the API' if by_admin else 'in the configuration'}",
-            "retired": provider.retired or "retired",
-        }
-        return reasons[entry.reason]
-
-    def _ailments(self, provider: Provider, now: float) -> Iterator[str]:
-        """What is wrong with its key, or else with its listed models."""
-        for model in provider.models:
-            standing = self._health.standing(Target(provider.name, model.id), now)
-            if standing.state is State.DISABLED:
-                yield _KEY_TROUBLE[standing.cause or ErrorCode.AUTH_PROVIDER]
-                return
-            if standing.state in _AILMENTS:
-                yield f"{model.alias or model.id} is {_AILMENTS[standing.state]}"
+        """Its status, and in words why it is not active."""
+        over_api = self._overrides.switched_off(entry.provider.name)
+        return status_of(entry, self._health, now, over_api=over_api)
 
     def _model(self, entry: Endpoint | Inactive, model: Model, now: float) -> dict[str, Any]:
         provider, target = entry.provider, Target(entry.provider.name, model.id)
@@ -239,24 +198,15 @@ def _refused(code: ErrorCode, message: str, *, param: str | None = None) -> Requ
 
 def _price(price: Price) -> dict[str, Any]:
     return {
-        "usd_per_million": _rates(price.base),
+        "usd_per_million": price.base.shown(),
         "tiers": [
-            {"above_input_tokens": tier.above, "usd_per_million": _rates(tier.rates)}
+            {"above_input_tokens": tier.above, "usd_per_million": tier.rates.shown()}
             for tier in price.tiers
         ],
-        "usd_per_thousand_searches": _decimal(price.search),
-        "usd_per_thousand_requests": _decimal(price.request),
+        "usd_per_thousand_searches": usd(price.search),
+        "usd_per_thousand_requests": usd(price.request),
         "source": price.source,
         "dated": price.dated,
-    }
-
-
-def _rates(rates: Rates) -> dict[str, str | None]:
-    return {
-        "input": _decimal(rates.input),
-        "output": _decimal(rates.output),
-        "cached": _decimal(rates.cached),
-        "cache_write": _decimal(rates.cache_write),
     }
 
 
@@ -329,10 +279,6 @@ def _percentiles(times: Percentiles | None) -> dict[str, float] | None:
 
 def _contests(contests: Contests) -> dict[str, int]:
     return {"won": contests.won, "lost": contests.lost}
-
-
-def _decimal(amount: Decimal | None) -> str | None:
-    return None if amount is None else format(amount.normalize(), "f")
 
 
 def _ms(seconds: float | None) -> int | None:

@@ -135,8 +135,12 @@ class Health:
 
     # --- Facts ---
 
+    def answered(self, target: Target, now: float) -> None:
+        """An attempt has its first content: whatever becomes of it, its target is not mute."""
+        self._record(target).hear(now)
+
     def succeeded(self, target: Target, now: float) -> None:
-        """An attempt was answered."""
+        """An attempt is over, and was answered as far as anybody listened."""
         self._record(target).attempt(now, self.settings, failed=False)
 
     def failed(self, target: Target, error: Error, now: float) -> None:
@@ -386,6 +390,11 @@ class _Record:
         return _SLOW if self._slow else _WELL
 
     # --- Failures ---
+
+    def hear(self, now: float) -> None:
+        """There is content: it is not mute."""
+        self._told = now
+        self._mute = 0
 
     def attempt(self, now: float, settings: HealthSettings, *, failed: bool) -> None:
         """An attempt was answered or failed."""

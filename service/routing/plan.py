@@ -28,6 +28,8 @@ class Reason(StrEnum):
     """It said when to come back."""
     LIMIT_REACHED = "limit_reached"
     """Ours for it: requests or tokens a minute, or streams at once."""
+    OVER_LIMIT = "over_limit"
+    """Larger than what it may be sent in a whole minute: no waiting makes room."""
 
 
 FOR_THE_MOMENT = frozenset(

@@ -29,7 +29,7 @@ from service.routing.roster import DEMO, Known, Offer, Roster, distance
 from service.routing.sieve import Able, Sieve, needs
 from service.routing.substitution import closest_first, kinship, relatives
 from service.routing.table import QUALITY, Preference, Table
-from service.routing.target import Auto, Bare, Pinned, Preset, Wanted, parse
+from service.routing.target import Bare, Pinned, Wanted, misnamed, parse
 from service.routing.view import View
 
 MOST_ATTEMPTS = 6
@@ -124,7 +124,7 @@ def _decide(wanted: Wanted, case: _Case) -> _Verdict:
             return _pinned(provider, model, case)
         case Bare(model):
             return _bare(model, case)
-        case Auto() | Preset():
+        case _:
             return _auto(case)
 
 
@@ -256,7 +256,7 @@ def _bare(model: str, case: _Case) -> _Verdict:
             )
         )
     capped = _tier_given(case)
-    found = [case.sieve.first((offer,), capped=capped) for offer in offers]
+    found = [case.sieve.first((offer,), capped=capped, named=True) for offer in offers]
     ables = [able for able in found if able is not None]
     ables.sort(key=lambda able: (not case.roster.at_home(able.offer), able.merit()))
     return _Verdict("model", _in_live_order(ables, case), capped=capped)
@@ -286,7 +286,7 @@ def _named(provider: str, model: str | None, case: _Case) -> Able | None:
     """A provider that the caller names: its best for the request, or the model they name."""
     if model is not None:
         offer = case.roster.offer(provider, model)
-        return case.sieve.first((offer,), capped=_tier_given(case))
+        return case.sieve.first((offer,), capped=_tier_given(case), named=True)
     preferred = next((p.model for p in case.row if p.provider == provider), None)
     return case.sieve.first(_offers(provider, preferred, case))
 
@@ -369,7 +369,10 @@ def _preferred(verdict: _Verdict, sieve: Sieve) -> Skipped | None:
 
 
 def _width(ables: Sequence[Able], request: ChatRequest, cap: float | None) -> int:
-    """How many a race starts: the first ones, as many as the cap allows together."""
+    """How many a race starts: the first ones, as many as the cap allows together.
+
+    An unknown price is no more over the cap here than it is for a single one, and adds nothing.
+    """
     latency = request.latency
     if latency.strategy is not Strategy.RACE:
         return 1
@@ -384,27 +387,40 @@ def _width(ables: Sequence[Able], request: ChatRequest, cap: float | None) -> in
 
 
 def _max_attempts(request: ChatRequest, width: int, candidates: int) -> int:
-    """Attempts of the whole request: each candidate at most twice, as a silent one may be."""
+    """Attempts of the whole request: what is asked for, as far as it can come to that.
+
+    Each candidate is asked once; where several run at once, one that was only slower may be asked
+    again.
+    """
     strategy = request.latency.strategy
     if strategy is Strategy.NORMAL and not request.fallback:
         return 1
     asked = request.latency.max_attempts or max(width, MOST_ATTEMPTS)
-    return min(asked, 2 * candidates)
+    return min(asked, candidates * (1 if strategy is Strategy.NORMAL else 2))
 
 
 # --- Names ----------------------------------------------------------------------------------
 
 
 def _check_names(request: ChatRequest, known: Known) -> None:
-    """Refuse a provider name that does not exist, by the field it stands in."""
+    """Refuse a provider name that does not exist, by the field it stands in.
+
+    A filter takes names alone: `claude/opus` there could mean nobody, or all of Claude.
+    """
     for param, names in (
         ("providers.only", request.providers.only),
         ("providers.exclude", request.providers.exclude),
-        ("latency.providers", request.latency.providers or ()),
     ):
         for name in names:
-            if name.partition("/")[0] not in known:
+            if name not in known:
                 raise _refusal(f"{name[:64]!r} is not one of {', '.join(known)}", param)
+    for name in request.latency.providers or ():
+        provider, slash, model = name.partition("/")
+        if provider not in known:
+            raise _refusal(f"{name[:64]!r} is not one of {', '.join(known)}", "latency.providers")
+        fault = misnamed(provider, model) if slash else None
+        if fault is not None:
+            raise _refusal(fault, "latency.providers")
 
 
 def _contradiction(name: str, wanted: Pinned) -> RequestError:

@@ -3,15 +3,17 @@
 Three cases, told apart by the reasons that were noted. If any of them passes by itself, it is a 503
 that says when to come back: somebody could serve this request, only not now. Else, if the cap was
 the reason for any, it is `over_budget` naming the cheapest. Else something is missing that waiting
-does not bring: 422 with every reason. A provider's limit is never shown as the caller's own 429.
+does not bring, or the request is too large for everybody: 422 with every reason. A provider's limit
+is never shown as the caller's own 429.
 """
 
 from collections.abc import Mapping, Sequence
 
+from adapters.catalog.price import usd
 from adapters.errors import RequestError, make
 from adapters.events import Error, ErrorCode, Phase
 from service.routing.plan import FOR_THE_MOMENT, Reason, Skipped
-from service.routing.shown import usd, words
+from service.routing.shown import words
 from service.routing.sieve import Sieve
 
 _WHY: Mapping[Reason, str] = {

@@ -30,11 +30,6 @@ class Offer:
     place: int
     """The provider's, in the registry's order."""
 
-    @property
-    def provider(self) -> Provider:
-        """Whose it is."""
-        return self.entry.provider
-
 
 def distance(quality: int, wanted: int) -> tuple[int, bool]:
     """How far a class is from the wanted one; of two as far, the better one is nearer."""
@@ -69,6 +64,8 @@ class Roster:
         self._hosts = _grouped(everything, "same_as")
         self._families = _grouped(everything, "family")
         self._homes = self._find_homes()
+        self.kin: dict[Target, list[Offer]] = {}
+        """Each one's kin, closest first, once `substitution` has sorted them."""
 
     def listed(self, provider: str, model: str) -> Offer | None:
         """A provider's model by id or alias, where it lists one."""

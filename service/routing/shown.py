@@ -1,4 +1,4 @@
-"""A plan as others see it: the `route.plan` event, the answer of `POST /v1/plan`, a skip in words.
+"""Routing as others see it: a plan as event and as answer, a skip in words, the table of use cases.
 
 Event and answer are made from the same parts, so they cannot tell two stories. The event leaves out
 what is unknown, as events do; the answer writes it as null, because there the question was asked.
@@ -12,9 +12,12 @@ from typing import Any, Literal
 
 import msgspec
 
+from adapters.catalog.price import usd
 from adapters.events import Candidate, Passed, RoutePlan, Substitution
-from adapters.request import Strategy
+from adapters.request import Strategy, Tier
 from service.routing.plan import Choice, Plan, Reason, Skipped
+from service.routing.roster import Known, Roster
+from service.routing.table import QUALITY, Preference, Table, UseCaseRow
 
 PRESET = "preset:"
 """How `Plan.route` begins where a preset was asked for."""
@@ -34,6 +37,7 @@ WORDS: Mapping[Reason, str] = {
     Reason.BREAKER_OPEN: "it keeps failing, and is only tried now and then",
     Reason.COOLING_DOWN: "it asked to be left alone for a while",
     Reason.LIMIT_REACHED: "its rate limit here is reached",
+    Reason.OVER_LIMIT: "the request has more tokens than its limit allows in a minute",
 }
 """What a reason says where nothing more exact is known."""
 
@@ -79,10 +83,17 @@ def document(plan: Plan) -> dict[str, Any]:
     return answer
 
 
+def use_cases(table: Table, known: Known) -> dict[str, Any]:
+    """Whom each use case prefers at the usual tier, and who comes next."""
+    roster = table.roster(known)
+    return {use_case.value: _preferred(row, roster) for use_case, row in table.use_cases.items()}
+
+
 def run(plan: Plan) -> Run:
     """What may happen, which may be less than what was asked for.
 
-    A race of one is none, and who has nobody beside them is neither hedged nor followed.
+    A race of one is none, and a single candidate is neither hedged nor replaced, though it may be
+    asked again where it was only silent.
     """
     most = min(plan.max_attempts, len(plan.choices))
     if most < 2:  # noqa: PLR2004 - it takes two
@@ -97,13 +108,6 @@ def words(skip: Skipped) -> str:
     return skip.detail or WORDS[skip.reason]
 
 
-def usd(amount: float | None) -> str | None:
-    """US dollars as a decimal string, to the billionth and without an exponent."""
-    if amount is None:
-        return None
-    return f"{amount:.9f}".rstrip("0").rstrip(".")
-
-
 def substitution(choice: Choice) -> Substitution | None:
     """Whom a candidate stands in for, as events say it."""
     stands_for = choice.substitute
@@ -112,6 +116,25 @@ def substitution(choice: Choice) -> Substitution | None:
     return Substitution(
         provider=stands_for.provider, model=stands_for.model, kinship=stands_for.kinship.value
     )
+
+
+def _preferred(row: UseCaseRow, roster: Roster) -> dict[str, Any]:
+    first, second = [*row.prefer[Tier.STANDARD], None, None][:2]
+    wanted = QUALITY[row.complexity]
+    return {
+        "complexity": row.complexity.value,
+        "primary": _offered(first, roster, wanted),
+        "fallback": _offered(second, roster, wanted),
+    }
+
+
+def _offered(preference: Preference | None, roster: Roster, wanted: int) -> dict[str, str] | None:
+    """What a name in the table means, by the alias that a request would use; None: nobody."""
+    if preference is None:
+        return None
+    provider, name = preference.provider, preference.model
+    offer = roster.offer(provider, name) if name else roster.fitting(provider, wanted)[0]
+    return {"provider": provider, "model": offer.model.alias or offer.model.id}
 
 
 def _candidate(choice: Choice) -> Candidate:

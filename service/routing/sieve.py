@@ -1,8 +1,8 @@
 """Who can serve one request now, and for everybody else the reason.
 
 A sieve is made for one decision. It asks of an offer, the cheapest questions first: is the provider
-permitted, configured and within its limits; can the model take the request; does it fit under the
-cap; what does its health say. The first answer that speaks against it is the reason that is given.
+permitted and configured; can the model take the request; does it fit under the cap; what do its
+health and its limits say. The first answer that speaks against it is the reason that is given.
 A breaker that is open speaks against nobody here: whether such a target is tried depends on who
 else is left, which is the policy's to see.
 """
@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
 
+from adapters.catalog.price import usd
 from adapters.contract import Endpoint, Model
 from adapters.events import ErrorCode
 from adapters.request import ChatRequest, Tier
@@ -19,7 +20,6 @@ from service.routing import estimate
 from service.routing.health import Standing, State
 from service.routing.plan import FOR_THE_MOMENT, Reason, Skipped
 from service.routing.roster import Offer
-from service.routing.shown import usd
 from service.routing.view import View
 
 
@@ -56,9 +56,12 @@ def needs(request: ChatRequest, usual_output: int, cap: float) -> Needs:
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Able:
-    """An offer that can serve the request."""
+    """An offer that can serve the request.
+
+    Not frozen: a decision makes some fifteen, and freezing costs 1 us each.
+    """
 
     offer: Offer
     endpoint: Endpoint
@@ -80,6 +83,10 @@ class Able:
         return slow, ttft, inf if self.cost is None else self.cost, self.offer.place
 
 
+_ASKED = frozenset({State.CLOSED, State.SLOW, State.OPEN})
+"""The states in which a target may be asked at all."""
+
+
 class Sieve:
     """Sifts the offers for one request."""
 
@@ -94,9 +101,13 @@ class Sieve:
         self.cheapest: tuple[float, Offer] | None = None
         """Of those over the cap, with its estimate in US dollars."""
         self._filter = request.providers
-        self._view = view
         self._now = now
         self._at = at
+        # Looked up once: each is asked some fifteen times a decision.
+        self._estimate = view.prices.estimate
+        self._standing = view.health.standing
+        self._usual = view.speeds.usual
+        self._wait = view.limits.wait
         self._doors: dict[str, Endpoint | Skipped] = {}
 
     def excluded(self, provider: str) -> bool:
@@ -105,22 +116,31 @@ class Sieve:
         return provider in exclude or bool(only and provider not in only)
 
     def first(
-        self, offers: Iterable[Offer], *, capped: bool = True, waits: bool = False
+        self,
+        offers: Iterable[Offer],
+        *,
+        capped: bool = True,
+        waits: bool = False,
+        named: bool = False,
     ) -> Able | None:
         """The first of a provider's offers that can serve; the first that cannot is noted.
 
-        `waits`: one that cannot for the moment is not passed over for another model.
+        Where none can, those that cannot only for the moment are noted, too: waiting for one of
+        them helps, whatever speaks against the first.
+
+        `waits`: one that cannot for the moment is not passed over for another model. `named`: the
+        caller named the model, so it is asked for even where its provider no longer lists it.
         """
-        noted: Skipped | None = None
+        against: list[Skipped] = []
         for offer in offers:
-            verdict = self._judge(offer, capped=capped)
+            verdict = self._judge(offer, capped=capped, named=named)
             if isinstance(verdict, Able):
-                self._note(noted)
+                self._note(*against[:1])
                 return verdict
-            noted = noted or verdict
+            against.append(verdict)
             if verdict.model is None or (waits and verdict.reason in FOR_THE_MOMENT):
                 break
-        self._note(noted)
+        self._note(*against[:1], *(one for one in against[1:] if one.reason in FOR_THE_MOMENT))
         return None
 
     def skip_open(self, able: Able) -> None:
@@ -133,13 +153,13 @@ class Sieve:
         provider, model = offer.target
         return self.skipped.get((provider, model)) or self.skipped.get((provider, None))
 
-    def _note(self, skipped: Skipped | None) -> None:
-        if skipped is not None:
-            self.skipped.setdefault((skipped.provider, skipped.model), skipped)
+    def _note(self, *skipped: Skipped) -> None:
+        for one in skipped:
+            self.skipped.setdefault((one.provider, one.model), one)
 
     # --- Questions ---
 
-    def _judge(self, offer: Offer, *, capped: bool) -> Able | Skipped:
+    def _judge(self, offer: Offer, *, capped: bool, named: bool) -> Able | Skipped:
         provider = offer.target.provider
         if provider not in self._doors:
             self._doors[provider] = self._door(offer)
@@ -147,17 +167,19 @@ class Sieve:
         if isinstance(endpoint, Skipped):
             return endpoint
         needs, model = self.needs, offer.model
-        cost = self._view.prices.estimate(
+        if model.gone and not named:
+            return self._about(offer, Reason.RETIRED, "its provider no longer lists it")
+        cost = self._estimate(
             endpoint.provider, model, needs.input_tokens, needs.output_tokens, self._at
         )
         unfit = self._unfit(offer, cost, capped=capped)
         if unfit is not None:
             return unfit
-        standing = self._view.health.standing(offer.target, self._now)
+        standing = self._standing(offer.target, self._now)
         unwell = self._unwell(offer, standing)
         if unwell is not None:
             return unwell
-        ttft = self._view.speeds.usual(
+        ttft = self._usual(
             offer.target, needs.input_tokens, self._now, reasoning=self._reasons(model)
         )
         return Able(offer, endpoint, cost, ttft, standing)
@@ -169,8 +191,7 @@ class Sieve:
             return Skipped(provider, None, Reason.EXCLUDED)
         if isinstance(entry, Inactive):
             return Skipped(provider, None, Reason(entry.reason))
-        wait = self._view.limits.wait(provider, self._tokens, self._now)
-        return self._limited(provider, None, wait) if wait > 0 else entry
+        return entry
 
     def _unfit(self, offer: Offer, cost: float | None, *, capped: bool) -> Skipped | None:
         """What speaks against the model, whatever the moment."""
@@ -199,20 +220,27 @@ class Sieve:
     def _unwell(self, offer: Offer, standing: Standing) -> Skipped | None:
         """What speaks against the target for now."""
         provider, model = offer.target
+        if standing.state in _ASKED:
+            return self._limited(provider, model)
         match standing.state:
             case State.DISABLED if standing.cause is ErrorCode.QUOTA_PROVIDER:
                 return self._passing(provider, None, Reason.QUOTA_SPENT, standing.until)
             case State.DISABLED:
                 return self._passing(provider, None, Reason.KEY_REFUSED, standing.until)
-            case State.COOLING:
-                return self._passing(provider, model, Reason.COOLING_DOWN, standing.until)
             case _:
-                wait = self._view.limits.wait(provider, self._tokens, self._now, model=model)
-                return self._limited(provider, model, wait) if wait > 0 else None
+                return self._passing(provider, model, Reason.COOLING_DOWN, standing.until)
 
-    def _limited(self, provider: str, model: str | None, wait: float) -> Skipped:
-        seconds = wait if wait < inf else None
-        return Skipped(provider, model, Reason.LIMIT_REACHED, retry_after_s=seconds)
+    def _limited(self, provider: str, model: str) -> Skipped | None:
+        """Whether a limit is reached: the provider's own, or what it said of this model."""
+        wait = self._wait(provider, self._tokens, self._now, model=model)
+        if wait <= 0:
+            return None
+        whole = self._wait(provider, self._tokens, self._now)
+        about, wait = (None, whole) if whole > 0 else (model, wait)
+        if wait == inf:
+            detail = f"needs about {self._tokens:,} tokens, more than its limit allows in a minute"
+            return Skipped(provider, about, Reason.OVER_LIMIT, detail)
+        return Skipped(provider, about, Reason.LIMIT_REACHED, retry_after_s=wait)
 
     def _passing(
         self, provider: str, model: str | None, reason: Reason, until: float | None

@@ -23,11 +23,23 @@ def kinship(first: Model, other: Model) -> Kinship:
         return Kinship.SAME_WEIGHTS if open_weights else Kinship.SAME_NAME
     if first.family is not None and first.family == other.family:
         return Kinship.SAME_FAMILY
-    return Kinship.SAME_CLASS if first.quality == other.quality else Kinship.OTHER
+    # The class of a model that no catalog lists is an assumption.
+    alike = other.family is not None and first.quality == other.quality
+    return Kinship.SAME_CLASS if alike else Kinship.OTHER
 
 
 def relatives(first: Offer, roster: Roster) -> list[Offer]:
-    """Its kin by name or family, closest first, itself left out; of a family nearest in class."""
+    """Its kin by name or family, closest first, itself left out; of a family nearest in class.
+
+    Sorted once per deployment.
+    """
+    kin = roster.kin.get(first.target)
+    if kin is None:
+        kin = roster.kin[first.target] = _sorted_kin(first, roster)
+    return kin
+
+
+def _sorted_kin(first: Offer, roster: Roster) -> list[Offer]:
     quality = first.model.quality
     kin = {
         offer.target: offer

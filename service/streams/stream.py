@@ -61,6 +61,7 @@ class Stream:
         self._opened.open()
         self._over.open()
         self._stop_grace()
+        self._stopper = None  # what made the answer is not kept as long as the answer
 
     # --- The readers' side ---
 

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.classify import MAX_MESSAGE, classify, redacted
+from adapters.classify import MAX_MESSAGE, MOST_WAIT, classify, redacted
 from adapters.contract import Call, Decoder, Encoded, Failure, Provider
 from adapters.events import Error, ErrorCode
+from service.routing.health import HealthSettings
 from tests import recordings
 
 
@@ -379,6 +380,10 @@ _DATE = "Tue, 03 Nov 2026 12:00:00 GMT"
             42_000,
         ),
         ({"error": {"metadata": {"headers": {"Retry-After": 3}}}}, {}, 3_000),
+        ("", {"retry-after": "3600"}, 3_600_000),
+        ("", {"retry-after": "1000000000"}, 3_600_000),
+        ("", {"retry-after-ms": "999999999999999"}, 3_600_000),
+        ({"error": {"message": "Please try again in 48h."}}, {}, 3_600_000),
     ],
 )
 def test_the_wait_is_read_wherever_it_is_written(
@@ -386,6 +391,10 @@ def test_the_wait_is_read_wherever_it_is_written(
 ) -> None:
     failure = Failure(status=429, body=body, headers=headers)
     assert classify(failure, provider()).retry_after_ms == milliseconds
+
+
+def test_nobody_is_told_to_wait_for_longer_than_routing_does() -> None:
+    assert HealthSettings().most_cool_down == MOST_WAIT
 
 
 @pytest.mark.parametrize(

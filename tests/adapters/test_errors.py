@@ -109,7 +109,7 @@ def test_an_exception_carries_its_error_and_its_words() -> None:
     error = errors.make(ErrorCode.UPSTREAM_CONNECT, "refused")
     assert str(RequestError(error)) == "refused"
     assert RequestError(error).error is error
-    assert not UpstreamError(error).transport
-    assert UpstreamError(error, transport=True).transport
+    assert UpstreamError(error).reached == "taken"
+    assert UpstreamError(error, reached="unsent").reached == "unsent"
     assert issubclass(RequestError, TailraceError)
     assert issubclass(UpstreamError, TailraceError)

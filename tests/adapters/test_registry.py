@@ -314,3 +314,39 @@ def test_every_models_class_is_one_of_four(provider: Provider, model: Model) -> 
 def test_nobody_but_the_demo_states_a_price_in_its_file() -> None:
     stating = {p.name for p in PROVIDERS.values() for m in p.models if m.price_input is not None}
     assert stating == {"demo"}
+
+
+CATALOG = (Path(__file__).parents[2] / "docs" / "catalog.md").read_text(encoding="utf-8")
+
+
+def named(row: str) -> list[tuple[str, ...]]:
+    """The cells of the catalog page's rows that look like that."""
+    return [tuple(found.groups()) for found in re.finditer(row, CATALOG, re.MULTILINE)]
+
+
+def test_the_catalogs_page_has_every_model_in_its_class() -> None:
+    told = {
+        (name, int(quality))
+        for quality, names in named(r"^\| ([1-4]) \| (.+) \|$")
+        for name in names.split(", ")
+    }
+    assert told == {
+        (model.same_as or model.id, model.quality)
+        for provider in FIFTEEN.values()
+        for model in provider.models
+        if model.listed
+    }
+
+
+def test_the_catalogs_page_tells_who_else_serves_a_model() -> None:
+    told = {
+        (name, weights == "open", host)
+        for name, weights, hosts in named(r"^\| (\S+) \| (open|closed) \| (.+) \|$")
+        for host in hosts.split(", ")
+    }
+    assert told == {
+        (model.same_as, model.open_weights, provider.name)
+        for provider in FIFTEEN.values()
+        for model in provider.models
+        if model.same_as is not None
+    }

@@ -13,10 +13,11 @@ there before it began.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import aiohttp
@@ -211,9 +212,26 @@ async def stack(
     scheme and host at which they live instead of the double. Before it is stopped, nothing of what
     was asked of it may be left but connections that wait for the next request.
     """
+    with TemporaryDirectory() as folder:
+        async with _in(Path(folder), settings or Settings(), providers, environ, elsewhere) as made:
+            yield made
+
+
+@asynccontextmanager
+async def _in(
+    folder: Path,
+    settings: Settings,
+    providers: Sequence[str],
+    environ: Mapping[str, str] | None,
+    elsewhere: str | None,
+) -> AsyncIterator[Stack]:
+    """With that data folder, which starts empty."""
+    own = settings.model_copy(
+        update={"server": settings.server.model_copy(update={"data": folder})}
+    )
     async with Double(speaks=speaks) as double:
         given = variables(elsewhere or double.url, providers or NAMES) | dict(environ or {})
-        service = Service(settings or Settings(), given)
+        service = Service(own, given)
         await service.start()
         runner = web.AppRunner(
             service.application(), handler_cancellation=True, access_log=None, shutdown_timeout=1

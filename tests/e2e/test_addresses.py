@@ -185,4 +185,5 @@ async def test_a_configured_provider_answers_where_no_other_has_a_key(tmp_path: 
         settings = configured(there.double.url, tmp_path)
         async with stack("openai", settings=settings, environ={"OPENAI_API_KEY": ""}) as running:
             told = await running.ask("auto")
-    assert (told.status, told.end["provider"]) == (200, "ollama")
+    assert told.status == 200
+    assert told.end["provider"] in settings.providers

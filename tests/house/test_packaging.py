@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from hatchling.builders.wheel import WheelBuilder
 
 from tests.house.tree import ROOT, files, shown
 
@@ -69,6 +70,18 @@ def test_both_locks_hold_what_pyproject_asks_for() -> None:
     for lock, requirements in asked.items():
         names = {re.split(r"[^A-Za-z0-9-]", requirement)[0] for requirement in requirements}
         assert names - set(pins(lock)) == set()
+
+
+def test_a_wheel_holds_what_is_read_beside_a_module() -> None:
+    packed = {file.distribution_path for file in WheelBuilder(str(ROOT)).recurse_included_files()}
+    beside = {
+        shown(path)
+        for package in ("adapters", "service")
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and path.suffix not in {".py", ".pyc"}
+    }
+    assert "service/defaults.toml" in beside
+    assert beside - packed == set()
 
 
 def test_no_file_names_a_folder_of_one_machine_or_holds_a_key() -> None:

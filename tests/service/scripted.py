@@ -12,11 +12,14 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import orjson
 
-from adapters.contract import Encoded, Endpoint, Model, Provider
+from adapters.contract import Client, Encoded, Endpoint, Model, Provider
 from adapters.dialects.openai_chat import OpenAIChat
 from adapters.errors import UpstreamError
 from service.endpoints import Inactive
 from service.relay import Deployment
+from service.routing import table
+from service.routing.roster import Known
+from service.settings import Settings
 from tests.double.steps import Gate
 
 Piece = bytes | Gate | UpstreamError
@@ -140,6 +143,11 @@ def provider(name: str, *aliases: str) -> Provider:
     )
 
 
+def deployed(known: Known, clients: Mapping[str, Client]) -> Deployment:
+    """Providers with their clients, routed by the packaged table."""
+    return Deployment(known, clients, table.build(Settings(), known))
+
+
 def deployment(
     clients: Mapping[str, Scripted], *inactive: Inactive, aliases: Mapping[str, str] | None = None
 ) -> Deployment:
@@ -154,4 +162,4 @@ def deployment(
         for name in clients
     }
     known |= {entry.provider.name: entry for entry in inactive}
-    return Deployment(known, dict(clients))
+    return deployed(known, dict(clients))

@@ -412,11 +412,12 @@ def test_an_answer_without_content_and_a_cancelled_attempt_have_words() -> None:
     ]
 
 
-def test_a_substitute_is_named_with_whom_it_stands_in_for() -> None:
-    original = Substitution(provider="qwen", model="qwen3.8-flash", kinship="same_family")
+@pytest.mark.parametrize(("kinship", "said"), [("same_family", " (same family)"), ("other", "")])
+def test_a_substitute_is_named_with_whom_it_stands_in_for(kinship: Any, said: str) -> None:  # noqa: ANN401 - a literal
+    original = Substitution(provider="qwen", model="qwen3.8-flash", kinship=kinship)
     stands_in = Candidate("groq", "qwen3.8-27b", substitutes=original)
     assert explained(start(1, Role.PRIMARY, 3, stands_in)) == [
-        "[3 ms: attempt 1, primary: groq/qwen3.8-27b instead of qwen/qwen3.8-flash (same family)]"
+        f"[3 ms: attempt 1, primary: groq/qwen3.8-27b instead of qwen/qwen3.8-flash{said}]"
     ]
 
 

@@ -13,19 +13,19 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import orjson
 import pytest
-from typing_extensions import override
 
 from adapters.registry import FIFTEEN
 from service.cli import main
 from tests.double.errors import Kind
 from tests.double.script import http_error
 from tests.double.server import Double
+from tests.service.threaded import answering
 
 TAILRACE = Path(sys.executable).with_name("tailrace")
 # No keys, no settings; COVERAGE_* so that these processes are measured too.
@@ -237,52 +237,41 @@ def test_a_mistyped_command_is_one_line_and_exit_code_2(
     complaint = capsys.readouterr().err
     assert complaint.startswith("tailrace")
     assert complaint.count("\n") == 1
+    assert "<" not in complaint  # no enum as Python writes it
 
 
-class Service(BaseHTTPRequestHandler):
-    """Answers every question with one plan and remembers it."""
+@dataclass
+class Service:
+    """One that answers every question with one plan, and remembers it."""
 
-    asked: ClassVar[list[tuple[str, Any]]] = []
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.asked.append((self.path, orjson.loads(body)))
-        answer = orjson.dumps({"policy": "pinned"})
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    @override
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+    url: str
+    asked: list[tuple[str, Any]]
 
 
 @pytest.fixture
-def service() -> Iterator[str]:
-    """Something that speaks HTTP, and its address."""
-    Service.asked.clear()
-    with (
-        HTTPServer(("127.0.0.1", 0), Service) as server,
-        ThreadPoolExecutor() as thread,
-    ):
-        running = thread.submit(server.serve_forever)
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        running.result()
+def service() -> Iterator[Service]:
+    """Something that speaks HTTP."""
+    asked: list[tuple[str, Any]] = []
+
+    def answer(path: str, body: bytes) -> dict[str, str]:
+        asked.append((path, orjson.loads(body)))
+        return {"policy": "pinned"}
+
+    with answering(answer) as url:
+        yield Service(url, asked)
 
 
 def test_what_a_question_is_asked_with_reaches_the_service(
-    service: str, capsys: pytest.CaptureFixture[str]
+    service: Service, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wishes = (
         "--model", "preset:writer", "--use-case", "translation", "--tier", "premium",
         "--complexity", "expert", "--max-tokens", "9", "--provider", "groq", "--provider", "openai",
         "--latency", '{"strategy":"race","providers":["groq","openai"]}', "--json",
     )  # fmt: skip
-    assert main(["plan", "Hi", *wishes, "--url", service]) == 0
+    assert main(["plan", "Hi", *wishes, "--url", service.url]) == 0
     assert orjson.loads(capsys.readouterr().out) == {"policy": "pinned"}
-    [(path, body)] = Service.asked
+    [(path, body)] = service.asked
     assert path == "/v1/plan"
     assert body == {
         "messages": [{"role": "user", "content": "Hi"}],
@@ -297,9 +286,9 @@ def test_what_a_question_is_asked_with_reaches_the_service(
     }
 
 
-def test_a_strategy_is_asked_for_by_its_name(service: str) -> None:
-    assert main(["plan", "Hi", "--latency", "hedge", "--json", "--url", service]) == 0
-    [(_, body)] = Service.asked
+def test_a_strategy_is_asked_for_by_its_name(service: Service) -> None:
+    assert main(["plan", "Hi", "--latency", "hedge", "--json", "--url", service.url]) == 0
+    [(_, body)] = service.asked
     assert body["latency"] == "hedge"
 
 
@@ -332,6 +321,10 @@ def test_checking_the_configuration_prints_what_is_in_force_and_from_where(
         ("[server]\nport = -1\n", "tailrace: server.port in own.toml: -1 is not allowed"),
         ("[providers.groq]\nregion = 'x'\n", "tailrace: providers.groq.region: 'x' is not"),
         ("[providers.opnai]\nkey = 'x'\n", "tailrace: providers.opnai: not a known provider"),
+        (
+            "[use_cases.expert]\nprefer = ['claud']",
+            "tailrace: use_cases.expert.prefer in own.toml: 'claud' is not allowed",
+        ),
     ],
 )
 def test_a_bad_configuration_is_one_line_and_exit_code_2(

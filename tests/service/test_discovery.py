@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from adapters.contract import Model
+from adapters.registry import FIFTEEN
 from service import discovery
 from service.discovery import Discovery, DiscoveryError, Found, compare
 
@@ -49,9 +50,20 @@ def test_what_was_found_is_read_again_as_it_was_written(tmp_path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == [discovery.FILE]
 
 
+def test_what_is_gone_is_marked_and_stays_listed() -> None:
+    claude = FIFTEEN["claude"]
+    others = tuple(model.id for model in claude.models if model.alias != "opus")
+    found_out = Discovery(providers={"claude": compare(claude.models, others, AT)})
+    marked = discovery.marked(claude, found_out)
+    assert marked.model("opus").gone
+    assert not marked.model("sonnet").gone
+    assert [model.id for model in marked.models] == [model.id for model in claude.models]
+    assert discovery.marked(FIFTEEN["openai"], found_out) is FIFTEEN["openai"]
+
+
 def test_without_a_file_nothing_is_new_or_gone(tmp_path: Path) -> None:
     nothing = discovery.load(tmp_path / discovery.FILE)
-    assert not nothing.gone("claude", "claude-opus-5-5")
+    assert discovery.marked(FIFTEEN["claude"], nothing) is FIFTEEN["claude"]
     assert nothing.new("claude") == ()
 
 

@@ -1,8 +1,9 @@
+from dataclasses import replace
 from decimal import Decimal
 
 import orjson
 
-from adapters.contract import Endpoint
+from adapters.contract import Endpoint, Model
 from adapters.registry import COMPATIBLE, FIFTEEN, PROVIDERS
 from service import models
 from service.discovery import Discovery, Found
@@ -78,6 +79,14 @@ def test_as_json_prices_are_exact_and_what_is_unknown_is_null() -> None:
     assert first["price"]["tiers"] == []
     assert last["status"] == "unlisted"
     assert last["context"] is last["images"] is last["quality"] is last["price"] is None
+
+
+def test_as_json_prices_have_neither_exponent_nor_trailing_zeros() -> None:
+    own = Model(id="own", price_input=Decimal("1E+1"), price_output=Decimal("8.0"))
+    groq = replace(FIFTEEN["groq"], models=(own,))
+    rows = models.known({"groq": Inactive(groq, "no_key")}, NOTHING, NOON)
+    price = orjson.loads(models.as_json(rows))[0]["price"]
+    assert (price["input"], price["output"]) == ("10", "8")
 
 
 def test_as_json_tiers_are_told() -> None:

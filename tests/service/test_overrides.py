@@ -160,6 +160,20 @@ async def test_what_cannot_be_put_into_force_is_not_kept(tmp_path: Path) -> None
     assert not (tmp_path / FILE).exists()
 
 
+async def test_a_fault_in_putting_it_into_force_leaves_nothing_for_the_next_change_to_keep(
+    tmp_path: Path,
+) -> None:
+    def stumble() -> None:
+        raise RuntimeError("no room for another client")
+
+    overrides = Overrides.read(tmp_path)
+    with pytest.raises(RuntimeError, match="no room"):
+        await overrides.change("groq", Change.of({"enabled": False}), stumble)
+    assert overrides.of("groq").given() == {}
+    await overrides.change("openai", Change.of({"enabled": False}), heed)
+    assert written(tmp_path) == {"openai": {"enabled": False}}
+
+
 async def test_what_cannot_be_kept_is_taken_back(tmp_path: Path) -> None:
     overrides = Overrides.read(tmp_path / "missing")
     seen: list[object] = []

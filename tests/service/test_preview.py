@@ -67,6 +67,12 @@ def test_who_was_skipped_and_why_stands_below() -> None:
     ]
 
 
+def test_who_stands_in_without_being_related_says_no_more_than_that() -> None:
+    stands_in = Substitute("qwen", "qwen3.8-flash", Kinship.OTHER)
+    plan = replace(PLAN, choices=(replace(PLAN.choices[0], substitute=stands_in),))
+    assert printed(plan)[-1].endswith("120 ms       instead of qwen/qwen3.8-flash")
+
+
 def test_what_the_strategy_may_start_is_said() -> None:
     hedged = replace(PLAN, latency=Latency(strategy=Strategy.HEDGE), hedge_after_s=0.85)
     raced = replace(PLAN, latency=Latency(strategy=Strategy.RACE), width=2)
@@ -77,3 +83,13 @@ def test_what_the_strategy_may_start_is_said() -> None:
         "table:conversation: conversation, standard, no cap",
         "normal: 1 attempt at most",
     ]
+
+
+def test_a_race_of_one_says_what_keeps_the_others_away() -> None:
+    race = Latency(strategy=Strategy.RACE)
+    capped = printed(replace(PLAN, latency=race))
+    assert capped[1] == "race: the cap holds only one at once, 3 attempts at most"
+    alone = printed(replace(PLAN, latency=race, choices=PLAN.choices[:1]))
+    assert alone[1] == "race: there is only one candidate, 3 attempts at most"
+    once = printed(replace(PLAN, latency=race, max_attempts=1))
+    assert once[1] == "race: one attempt starts no other, 1 attempt at most"

@@ -25,8 +25,7 @@ async def test_what_is_new_and_gone_is_found_against_the_listed_models(double: D
     refreshed = await refresh({"groq": endpoint("groq", double)}, Discovery(), at=AT)
     assert refreshed.succeeded
     assert refreshed.discovery.new("groq") == ("whisper-large-v4",)
-    assert refreshed.discovery.gone("groq", "openai/gpt-oss-20b")
-    assert not refreshed.discovery.gone("groq", "openai/gpt-oss-120b")
+    assert refreshed.discovery.providers["groq"].gone == ("openai/gpt-oss-20b",)
     assert refreshed.lines() == ["groq         3 listed, 1 new, 1 gone: openai/gpt-oss-20b"]
 
 
@@ -49,7 +48,19 @@ async def test_who_cannot_be_asked_is_told_in_a_line_and_the_others_go_on(double
     assert mistral.startswith("mistral      failed: ")
     assert openai.startswith("openai       1 listed, 0 new, 3 gone: ")
     assert glm == "glm          not asked: it has no list that tells what it serves"
-    assert qwen == "qwen         not asked: it has no key"
+    assert qwen == "qwen         not asked: no key: set QWEN_API_KEY or DASHSCOPE_API_KEY"
+
+
+async def test_a_fault_with_one_provider_does_not_stop_the_others(double: Double) -> None:
+    double.models = ["gpt-6.1-terra"]
+    unreachable = replace(endpoint("mistral", double), base_url="http://127.0.0.1:99999/v1")
+    refreshed = await refresh(
+        {"mistral": unreachable, "openai": endpoint("openai", double)}, Discovery(), at=AT
+    )
+    assert list(refreshed.discovery.providers) == ["openai"]
+    assert refreshed.lines()[0] == (
+        "mistral      failed: its list cannot be asked for (ValueError)"
+    )
 
 
 async def test_what_was_known_of_who_fails_is_kept(double: Double, tmp_path: Path) -> None:

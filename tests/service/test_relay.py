@@ -244,7 +244,7 @@ async def test_a_grace_without_a_reader_runs_out_and_cancels() -> None:
 async def test_each_limit_ends_the_stream_with_its_own_code(
     pieces: list[bytes | Gate], deadlines: dict[str, int], code: ErrorCode
 ) -> None:
-    events, end = await finished(Scripted(*pieces), deadlines=deadlines, after_commit="fail")
+    events, end = await finished(Scripted(*pieces), deadlines=deadlines)
     assert end.error is not None
     assert end.error.code is code
     assert end.status is Status.FAILED
@@ -329,3 +329,19 @@ async def test_an_end_forgets_nothing_until_the_ttl_has_passed() -> None:
     now = clock.monotonic()
     assert relay.store.sweep(now + 599) == 0
     assert relay.store.sweep(now + 601) == 1
+
+
+async def test_getting_to_know_somebody_is_no_other_decision() -> None:
+    clients = {name: Scripted(*chat(name)) for name in ("openai", "groq")}
+    relay = Relay(Store(ttl=600), deployment(clients))
+    firsts = []
+    for _ in range(400):
+        stream, decided = relay.open(ask(model="auto", latency="hedge"))
+        await stream.over()
+        assert decided is not None
+        shown = next(event for event in events_of(stream) if isinstance(event, RoutePlan))
+        firsts.append((decided.choices[0].endpoint.provider.name, shown.candidates[0].provider))
+    decided_for = {first for first, _ in firsts}
+    assert len(decided_for) == 1
+    assert {asked for _, asked in firsts} == {"openai", "groq"}
+    await tasks.settle(patience=1)

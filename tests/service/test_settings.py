@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from adapters.request import Complexity, Strategy, Tier, UseCase
 from service.settings import Settings, SettingsError, is_loopback, load
 
 
@@ -78,25 +79,70 @@ def test_settings_are_not_changed_after_loading() -> None:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("[server]\nport = 70000", "server.port in {}: 70000 is not allowed; must be less than"),
-        ("[server]\nport = 'x'", "server.port in {}: 'x' is not allowed; must be a valid integer"),
+        (
+            "[server]\nport = 70000",
+            "server.port in {}: 70000 is not allowed; must be at most 65535",
+        ),
+        ("[server]\nport = 'x'", "server.port in {}: 'x' is not allowed; must be a whole number"),
         ("[server]\nprot = 1", "server.prot in {}: unknown key; known are insecure, host, port,"),
         ("[streams]\nttl = 1", "streams.ttl in {}: unknown key; known are ttl_s, max_bytes,"),
         ("[websocket]\nidle = 1", "websocket.idle in {}: unknown key; known are max_frame_bytes,"),
         ("[sever]\nport = 1", "sever in {}: unknown key; known are server, streams, websocket,"),
         ("[streams]\nttl_s = nan", "streams.ttl_s in {}: nan is not allowed"),
         ("[streams]\nttl_s = 0", "streams.ttl_s in {}: 0 is not allowed; must be greater than 0"),
-        ("server = 5", "server in {}: 5 is not allowed"),
-        ("[server.port]\na = 1", "server.port in {}: that dict is not allowed"),
+        ("server = 5", "server in {}: 5 is not allowed; must be a table"),
+        ("[server.port]\na = 1", "server.port in {}: that table is not allowed; must be a"),
         (
             "[server]\nallowed_origins = ['https://a.example/chat']",
             "server.allowed_origins in {}: ['https://a.example/chat'] is not allowed; must be",
         ),
-        ("[providers.Azure-West]\nkey = 'x'", "providers.Azure-West in {}: that str is not a name"),
+        (
+            "[providers.Azure-West]\nkey = 'x'",
+            "providers.Azure-West in {}: 'Azure-West' is not a name",
+        ),
         ("[providers.a]\nmodels = [{alias = 'x'}]", "providers.a.models.0.id in {}: missing"),
         ("[providers.a]\nmodels = [{id = 'x', contxt = 1}]", "providers.a.models.0.contxt in {}:"),
         ("[providers.a]\nmodels = []", "providers.a.models in {}: [] is not allowed"),
         ("[server\n", "{}: not TOML: "),
+        ("[tiers]\npremium = -1", "tiers.premium in {}: -1 is not allowed; must be greater than 0"),
+        (
+            "[tiers]\neconomy = 5\nstandard = 0.01",
+            "tiers.standard in {}: 0.01 is not allowed; must be at least tiers.economy, 5",
+        ),
+        (
+            "[tiers]\npremium = 2",
+            "tiers.enterprise in default: 1.0 is not allowed; must be at least tiers.premium, 2",
+        ),
+        ("[tiers]\ngold = 1", "tiers.gold in {}: unknown key; known are ultra_economy, economy,"),
+        (
+            "[use_cases.poetry]\nprefer = ['groq']",
+            "use_cases.poetry in {}: 'poetry' is not allowed; must be 'classification', 'summar",
+        ),
+        (
+            "[use_cases.expert]\nprefer = []",
+            "use_cases.expert.prefer in {}: [] is not allowed; must be an array of 1 or more items",
+        ),
+        (
+            "[presets.poet]\nlatency = { strategy = 'race' }",
+            "presets.poet.latency in {}: that table is not allowed; must be 'normal', 'hedge' or",
+        ),
+        (
+            "[use_cases.expert]\ncomplexity = 'hard'",
+            "use_cases.expert.complexity in {}: 'hard' is not allowed; must be 'simple', 'mod",
+        ),
+        (
+            "[use_cases.expert]\nlatency = 'fast'",
+            "use_cases.expert.latency in {}: 'fast' is not allowed; must be 'normal', 'hedge' or",
+        ),
+        (
+            "[use_cases.expert.premium]\nprefer = ['groq']\nonly = 1",
+            "use_cases.expert.premium.only in {}: unknown key; known are prefer",
+        ),
+        (
+            "[presets.poet]\ntier = 'gold'",
+            "presets.poet.tier in {}: 'gold' is not allowed; must be",
+        ),
+        ("[presets.Poet]\nsystem = 'x'", "presets.Poet in {}: 'Poet' is not a name"),
     ],
 )
 def test_a_bad_file_is_one_line_with_key_file_value_and_what_is_allowed(
@@ -108,7 +154,7 @@ def test_a_bad_file_is_one_line_with_key_file_value_and_what_is_allowed(
 
 def test_a_bad_variable_and_a_bad_flag_are_named() -> None:
     assert refusal(environ={"TAILRACE_SERVER__PORT": "-1"}).startswith(
-        "server.port in TAILRACE_SERVER__PORT: '-1' is not allowed; must be greater than"
+        "server.port in TAILRACE_SERVER__PORT: '-1' is not allowed; must be at least 0"
     )
     assert refusal(flags={"server.port": "http"}).startswith("server.port in --port: 'http'")
     assert refusal(environ={"TAILRACE_SEVER__PORT": "1"}).startswith("sever in TAILRACE_SEVER__")
@@ -187,3 +233,44 @@ def test_every_field_of_every_section_says_what_it_does() -> None:
     for section in sections:
         for name, field in section.model_fields.items():
             assert field.description, f"{section.__name__}.{name}"
+
+
+def test_the_longest_delay_of_a_hedge_is_no_shorter_than_the_shortest() -> None:
+    environ = {
+        "TAILRACE_HEDGING__LEAST_DELAY_S": "3",
+        "TAILRACE_HEDGING__MOST_DELAY_S": "2",
+    }
+    with pytest.raises(SettingsError) as refused:
+        load(None, environ)
+    assert "hedging.most_delay_s" in str(refused.value)
+    assert "at least hedging.least_delay_s, 3" in str(refused.value)
+
+
+def test_tiers_may_allow_the_same() -> None:
+    environ = {"TAILRACE_TIERS__STANDARD": "0.2", "TAILRACE_TIERS__PREMIUM": "0.2"}
+    assert load(None, environ).tiers.standard == 0.2
+
+
+# --- The packaged table -----------------------------------------------------------------------
+
+
+def test_the_packaged_table_is_what_settings_without_a_word_hold() -> None:
+    settings = load(None, {})
+    assert settings.use_cases == Settings().use_cases
+    assert settings.tiers.premium == 0.20
+    assert settings.presets["tester"].use_case is UseCase.CODE_GENERATION
+    assert settings.origin("use_cases.expert.prefer") == "default"
+
+
+def test_a_word_of_the_table_is_replaced_and_its_neighbours_stay(tmp_path: Path) -> None:
+    path = toml(
+        tmp_path, "[use_cases.expert]\nlatency = 'hedge'\n[presets.poet]\nsystem = 'Rhyme.'"
+    )
+    settings = load(path, {"TAILRACE_USE_CASES__EXPERT__PREFER": "groq, claude/opus"})
+    expert = settings.use_cases[UseCase.EXPERT]
+    assert expert.prefer == ("groq", "claude/opus")
+    assert expert.latency is Strategy.HEDGE
+    assert expert.complexity is Complexity.EXPERT
+    assert settings.presets["poet"].tier is Tier.STANDARD
+    assert "tester" in settings.presets
+    assert settings.use_cases[UseCase.ANALYSIS] == Settings().use_cases[UseCase.ANALYSIS]

@@ -3,15 +3,16 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from timeit import repeat
 
+import genai_prices
 import msgspec
 import pytest
 
-from adapters.catalog.prices import STATED, Prices
+from adapters.catalog import snapshot
+from adapters.catalog.prices import MOST_MODELS, STATED, Prices
 from adapters.contract import Model, Provider
 from adapters.events import Usage, UsageSource
-from adapters.registry import COMPATIBLE, PROVIDERS
+from adapters.registry import COMPATIBLE, FIFTEEN, PROVIDERS
 
 
 def unix(text: str) -> float:
@@ -269,9 +270,66 @@ def test_the_overlay_counts_only_where_the_list_has_nothing_of_its_own(prices: P
     ]
 
 
-def test_a_resolved_estimate_takes_no_time_to_speak_of(prices: Prices) -> None:
-    """The goal is 1 us; ten times that still tells a cache from 26 us and more."""
-    sonnet = model_at("claude", "sonnet")
-    assert prices.estimate(*sonnet, 1000, 1000, NOON)
-    best = min(repeat(lambda: prices.estimate(*sonnet, 1000, 1000, NOON), number=1000, repeat=5))
-    assert best / 1000 < 10e-6
+def test_a_price_is_resolved_once_for_its_period(prices: Prices) -> None:
+    flash = model_at("deepseek", "deepseek-flash")
+    first = prices.price(*flash, NOON)
+    assert prices.price(*flash, NOON + 3600) is first
+    at_its_peak = prices.price(*flash, unix("2026-11-23T02:00"))
+    assert at_its_peak is not first
+    assert prices.price(*flash, unix("2026-11-23T03:00")) is at_its_peak
+
+
+def test_of_names_that_clients_make_up_only_so_many_are_remembered(prices: Prices) -> None:
+    # A memory that is bounded shows from outside only in its size.
+    remembered = prices._periods
+    provider, known = model_at("deepseek", "deepseek-flash")
+    first = prices.price(provider, known, NOON)
+    for number in range(MOST_MODELS - 1):
+        assert prices.price(COMPATIBLE, Model(id=f"made-up-{number}"), NOON) is None
+    assert prices.price(provider, known, NOON) is first
+    assert prices.price(COMPATIBLE, Model(id="made-up-0"), NOON) is None
+    assert prices.price(COMPATIBLE, Model(id="one-more"), NOON) is None
+    assert len(remembered) == MOST_MODELS
+    assert prices.price(provider, known, NOON) == first
+    assert len(remembered) == MOST_MODELS
+
+
+USAGES = [  # input, cached, cache-written, output
+    (1_000, 0, 0, 500),
+    (150_000, 100_000, 2_000, 3_000),
+    (199_999, 0, 0, 1),
+    (200_000, 5, 0, 1),
+    (300_000, 1_000, 1_000, 10),
+]
+
+
+@pytest.mark.parametrize("moment", ["2026-11-22T12:00", "2026-11-23T06:00", "2027-02-01T03:59"])
+def test_a_cost_is_to_the_last_digit_what_the_lists_own_calculation_says(
+    moment: str, prices: Prices
+) -> None:
+    at = datetime.fromisoformat(moment).replace(tzinfo=UTC)
+    compared = 0
+    for provider in FIFTEEN.values():
+        for model in provider.models:
+            price = prices.price(provider, model, at.timestamp())
+            if price is None or price.source != snapshot.SOURCE:
+                continue
+            for tokens, cached, written, output in USAGES:
+                usage = used(
+                    input=tokens, input_cached=cached, input_cache_write=written, output=output
+                )
+                theirs = genai_prices.calc_price(
+                    genai_prices.Usage(
+                        input_tokens=tokens,
+                        cache_read_tokens=cached,
+                        cache_write_tokens=written,
+                        output_tokens=output,
+                    ),
+                    model.id,
+                    provider_id=provider.prices or provider.name,
+                    genai_request_timestamp=at,
+                )
+                ours = prices.cost(provider, model, usage, at.timestamp())
+                assert ours == theirs.total_price + price.per_request(provider.searches)
+                compared += 1
+    assert compared > 300

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from adapters.clients.listing import MAX_PAGES, list_models
+from adapters.clients.listing import MAX_BYTES, MAX_PAGES, list_models
 from adapters.contract import Endpoint
 from adapters.errors import UpstreamError
 from adapters.events import ErrorCode
@@ -104,6 +104,13 @@ async def test_a_refusal_is_read_as_any_other_of_the_provider(double: Double) ->
 @pytest.mark.parametrize("body", [b"<html>", b'"words"', b"{}", b'{"data": {}}'])
 async def test_what_is_no_list_is_told_as_such(double: Double, body: bytes) -> None:
     assert await refusal(double, http_answer(200, body)) is ErrorCode.UPSTREAM_MALFORMED
+
+
+async def test_a_body_that_is_larger_than_any_list_is_not_read_to_its_end(double: Double) -> None:
+    longest = b'{"data": [{"id": "a"}]}'.ljust(MAX_BYTES)
+    double.script(http_answer(200, longest))
+    assert await list_models(endpoint("groq", double), wait=5) == ("a",)
+    assert await refusal(double, http_answer(200, longest + b" ")) is ErrorCode.UPSTREAM_MALFORMED
 
 
 async def test_a_connection_that_breaks_is_told_as_such(double: Double) -> None:

@@ -37,7 +37,7 @@ class Facts:
             self.events += attempt.commit(self.emit)
 
     def limits(self, attempt: Attempt, said: RateLimits) -> None:
-        assert attempt.accepted
+        assert attempt.ending is None
         self.said = said
 
     def ended(self, attempt: Attempt, ending: Ending, closing: Sequence[AttemptEvent]) -> None:

@@ -38,10 +38,12 @@ from adapters.tokens import UNKNOWN
 from service.hedging.continuation import (
     LEAST_OVERLAP,
     OVERLAP_CHARS,
+    Recovery,
     Splice,
     Way,
     held_back,
     possible,
+    recovery,
     request_for,
     retractable,
     way,
@@ -152,6 +154,46 @@ def test_a_tool_call_that_a_break_has_ended_is_not_one_that_may_have_run() -> No
     blocks.end_all(out, complete=False)
     assert retractable(folded(out))
     assert not retractable(folded(said(1, (BlockKind.TOOL_CALL, ["{}"]))))
+
+
+@pytest.mark.parametrize(
+    ("events", "wanted", "retracts", "expected"),
+    [
+        (said(1, (TEXT, ["Hi"]), open_=True), AfterCommit.RESTART, True, AfterCommit.RESTART),
+        (said(1, (TEXT, ["Hi"]), open_=True), AfterCommit.CONTINUE, False, AfterCommit.CONTINUE),
+    ],
+)
+def test_an_answer_is_recovered_as_the_request_asks_where_nothing_is_in_the_way(
+    events: list[AttemptEvent], wanted: AfterCommit, *, retracts: bool, expected: AfterCommit
+) -> None:
+    assert recovery(folded(events), request(), wanted, retracts=retracts) == Recovery(expected)
+
+
+@pytest.mark.parametrize(
+    ("events", "wanted", "why"),
+    [
+        (
+            said(1, (BlockKind.TOOL_CALL, ["{}"])),
+            AfterCommit.RESTART,
+            "a tool call was already complete",
+        ),
+        (
+            said(1, (BlockKind.REFUSAL, ["No"]), open_=True),
+            AfterCommit.CONTINUE,
+            "it was a refusal, which nobody is asked to continue",
+        ),
+        (
+            said(1, (TEXT, ["Hi"]), open_=True),
+            AfterCommit.RESTART,
+            "its reader cannot be told to forget what it was shown",
+        ),
+    ],
+)
+def test_where_something_is_in_the_way_it_is_said_in_words(
+    events: list[AttemptEvent], wanted: AfterCommit, why: str
+) -> None:
+    found = recovery(folded(events), request(), wanted, retracts=False)
+    assert found == Recovery(AfterCommit.FAIL, why)
 
 
 # --- How it is asked for --------------------------------------------------------------------

@@ -17,7 +17,6 @@ from service.hedging.delay import (
     SHORTEST,
     Delays,
     DelaySettings,
-    Delta,
     Key,
     Waits,
     bucket_of,
@@ -26,6 +25,8 @@ from service.hedging.delay import (
 
 KEY = Key("a", "m", 0, reasoning=False)
 LONG = Key("a", "m", 3, reasoning=False)
+OLD = 20.0
+"""When a record that began at 0 is believed, whatever its size."""
 
 
 def edge(bucket: int) -> float:
@@ -129,40 +130,6 @@ def test_a_curve_only_falls(samples: list[tuple[bool, float, float]]) -> None:
     assert all(1.0 >= high >= low >= 0.0 for high, low in pairwise(curve))
 
 
-# --- Sharing ---
-
-
-def test_two_replicas_that_share_know_what_one_alone_would() -> None:
-    random = seeded(1)
-    alone, here, there = Delays(), Delays(), Delays()
-    for number in range(2_000):
-        seconds = random.lognormvariate(-0.8, 0.5)
-        for delays in (alone, (here, there)[number % 2]):
-            delays.answered(KEY, seconds, 0.0)
-            delays.given_up(KEY, seconds / 2, 0.0)
-    for key, delta in there.take().items():
-        here.merge(key, delta, 0.0)
-    mine, one = here.estimate(KEY, 0.0), alone.estimate(KEY, 0.0)
-    assert mine.delay == one.delay
-    assert all(map(isclose, mine.survival, one.survival))
-
-
-def test_what_was_taken_is_not_handed_out_again_and_neither_is_what_was_merged() -> None:
-    delays = Delays()
-    delays.answered(KEY, 0.1, 0.0)
-    delays.given_up(KEY, 0.2, 0.0)
-    expected = Delta(answered={bucket_of(0.1): 1.0}, given_up={bucket_of(0.2): 1.0})
-    assert delays.take() == {KEY: expected}
-    delays.merge(KEY, expected, 1.0)
-    assert delays.take() == {}
-
-
-def test_what_is_merged_counts_for_the_models_other_sizes_too() -> None:
-    delays = Delays()
-    delays.merge(LONG, Delta({bucket_of(4.0): 100.0}, {bucket_of(8.0): 1.0}), 0.0)
-    assert delays.estimate(KEY, 0.0).delay == pytest.approx(1.0, rel=0.09)  # two buckets
-
-
 # --- The delay ---
 
 
@@ -175,7 +142,7 @@ def taught(times: list[float], key: Key = KEY, **settings: float) -> Delays:
 
 def test_the_delay_is_when_the_budgets_share_is_still_silent() -> None:
     times = [0.1 * (number + 1) / 10 for number in range(200)]  # 10 ms to 2 s
-    estimate = taught(times).estimate(KEY, 0.0)
+    estimate = taught(times).estimate(KEY, OLD)
     assert estimate.learned
     assert 1.9 <= estimate.delay <= 1.9 * GROWTH
     assert 1.6 <= estimate.late <= 1.6 * GROWTH
@@ -185,30 +152,30 @@ def test_the_delay_is_when_the_budgets_share_is_still_silent() -> None:
 
 def test_with_few_samples_the_delay_is_the_cold_one_times_the_prompts_scale() -> None:
     delays = taught([0.1] * 49)
-    assert [delays.estimate(KEY._replace(size=size), 0.0).delay for size in range(4)] == [
+    assert [delays.estimate(KEY._replace(size=size), OLD).delay for size in range(4)] == [
         2.0,
         3.0,
         5.0,
         8.0,
     ]
-    assert not delays.estimate(KEY, 0.0).learned
+    assert not delays.estimate(KEY, OLD).learned
 
 
 def test_nobody_is_called_late_by_a_guess() -> None:
-    assert Delays().estimate(KEY, 0.0).late == 8.0
+    assert Delays().estimate(KEY, OLD).late == 8.0
 
 
 def test_a_guess_agrees_with_itself() -> None:
-    estimate = Delays().estimate(LONG, 0.0)
+    estimate = Delays().estimate(LONG, OLD)
     assert estimate.silent(estimate.delay) == pytest.approx(0.05, rel=0.1)
     assert estimate.quantile(0.5) == pytest.approx(8.0 * log(0.5) / log(0.05), rel=0.05)
 
 
 def test_a_size_without_samples_of_its_own_takes_the_models_scaled() -> None:
     delays = taught([1.0] * 60)
-    assert delays.estimate(LONG, 0.0).delay == pytest.approx(4.0, rel=0.05)
-    assert delays.estimate(LONG, 0.0).silent(2.0) == 1.0
-    assert delays.estimate(LONG, 0.0).silent(4.5) == 0.0
+    assert delays.estimate(LONG, OLD).delay == pytest.approx(4.0, rel=0.05)
+    assert delays.estimate(LONG, OLD).silent(2.0) == 1.0
+    assert delays.estimate(LONG, OLD).silent(4.5) == 0.0
 
 
 def test_reasoning_and_other_models_are_learned_apart() -> None:
@@ -218,13 +185,13 @@ def test_reasoning_and_other_models_are_learned_apart() -> None:
         KEY._replace(model="n"),
         KEY._replace(provider="b"),
     ):
-        assert not delays.estimate(other, 0.0).learned
+        assert not delays.estimate(other, OLD).learned
 
 
 def test_the_delay_stays_within_its_bounds() -> None:
-    assert taught([0.03] * 60).estimate(KEY, 0.0).delay == 0.15
-    assert taught([20.0] * 60).estimate(KEY, 0.0).delay == 8.0
-    assert taught([60.0] * 60, LONG).estimate(LONG, 0.0).delay == 32.0
+    assert taught([0.03] * 60).estimate(KEY, OLD).delay == 0.15
+    assert taught([20.0] * 60).estimate(KEY, OLD).delay == 8.0
+    assert taught([60.0] * 60, LONG).estimate(LONG, OLD).delay == 32.0
 
 
 def test_a_record_that_never_comes_down_to_the_share_is_clamped() -> None:
@@ -232,18 +199,27 @@ def test_a_record_that_never_comes_down_to_the_share_is_clamped() -> None:
     for _ in range(50):
         delays.given_up(KEY, 0.1, 0.0)
         delays.given_up(KEY, 9.0, 0.0)
-    estimate = delays.estimate(KEY, 1.0)
+    estimate = delays.estimate(KEY, OLD)
     assert estimate.quantile(0.05) is None
     assert estimate.delay == 8.0
 
 
+def test_a_young_record_is_not_believed_because_the_slow_ones_are_still_out() -> None:
+    delays = taught([0.3] * 60)
+    assert not delays.estimate(KEY, 3.99).learned
+    assert delays.estimate(KEY, 5.0).learned
+    late = taught([0.3] * 60, LONG)
+    assert not late.estimate(LONG, 15.99).learned
+    assert late.estimate(LONG, 17.0).learned
+
+
 def test_an_estimate_is_used_for_a_second() -> None:
     delays = taught([0.3] * 60)
-    first = delays.estimate(KEY, 0.0)
+    first = delays.estimate(KEY, OLD)
     for _ in range(500):
         delays.answered(KEY, 3.0, 0.5)
-    assert delays.estimate(KEY, 0.99) is first
-    assert delays.estimate(KEY, 1.0).delay == pytest.approx(3.0, rel=0.05)
+    assert delays.estimate(KEY, OLD + 0.99) is first
+    assert delays.estimate(KEY, OLD + 1.0).delay == pytest.approx(3.0, rel=0.05)
 
 
 def test_models_that_anybody_may_name_do_not_fill_the_memory() -> None:
@@ -252,9 +228,9 @@ def test_models_that_anybody_may_name_do_not_fill_the_memory() -> None:
         delays.answered(KEY, 0.3, 0.0)
         key = KEY._replace(model=f"invented-{number}")
         delays.given_up(key, 1.0, 0.0)
-        delays.estimate(key, 0.0)
-    assert len(delays.take()) <= delay.MOST_KEYS
-    assert delays.estimate(KEY, 0.0).learned  # what is in use is kept
+        delays.estimate(key, OLD)
+    assert len(delays._waits) <= delay.MOST_KEYS
+    assert delays.estimate(KEY, OLD).learned  # what is in use is kept
 
 
 def test_leaving_out_what_was_given_up_makes_the_delay_run_away_and_counting_it_does_not() -> None:

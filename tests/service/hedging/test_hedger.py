@@ -3,6 +3,7 @@
 Only how the parts are joined: each part's own rules are its own test's.
 """
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from adapters.errors import make
 from adapters.events import ErrorCode, Role
 from adapters.request import Strategy
-from service.hedging.delay import Key
+from service.hedging.delay import Key, bucket_of
 from service.hedging.exclusions import Denied, RequestFacts
 from service.hedging.hedger import Contender, Hedger, HedgeSettings, Watch, Watched
 from service.hedging.loser_cost import Price
@@ -250,20 +251,18 @@ def test_a_winners_time_is_its_own_and_a_losers_is_longer_than_it_had() -> None:
     watch = waiting(of, 0.0)
     watch.started(2, 1, Role.HEDGE, 1.0)
     watch.content(2, 1.4)
-    told = of.delays.take()
-    assert told[B.key].answered.keys() == _bucket(of, 0.4)
-    assert told[B.key].given_up == {}
-    assert told[A.key].given_up.keys() == _bucket(of, 1.4)
-    assert told[A.key].answered == {}
+    assert told(of, B) == ({bucket_of(0.4)}, set())
+    assert told(of, A) == (set(), {bucket_of(1.4)})
 
 
-def _bucket(of: Hedger, seconds: float) -> object:
-    """The keys of a record with one time."""
-    other = replace(A, key=A.key._replace(model="other"))
-    watch = of.watch(replace(PLAIN, hedged=False), [other], 0.0)
-    watch.started(1, 0, Role.PRIMARY, 0.0)
-    watch.content(1, seconds)
-    return of.delays.take()[other.key].answered.keys()
+def told(of: Hedger, candidate: Contender) -> tuple[set[int], set[int]]:
+    """The buckets of what was answered, and of what was given up."""
+    waits = of.delays._waits.get(candidate.key)
+    if waits is None:
+        return set(), set()
+    counts = (waits._answered, waits._given_up)
+    answered, given_up = ({b for b, n in enumerate(count) if n} for count in counts)
+    return answered, given_up
 
 
 def test_a_failed_attempt_and_a_stopped_request_are_given_up() -> None:
@@ -272,7 +271,7 @@ def test_a_failed_attempt_and_a_stopped_request_are_given_up() -> None:
     failed.ended(1, DOWN, 0.5)
     failed.stopped(5.0)
     stopped.stopped(3.0)
-    assert sum(of.delays.take()[A.key].given_up.values()) == 2
+    assert told(of, A) == (set(), {bucket_of(0.5), bucket_of(3.0)})
 
 
 def test_a_break_after_the_content_is_a_failure_but_no_wait() -> None:
@@ -281,7 +280,7 @@ def test_a_break_after_the_content_is_a_failure_but_no_wait() -> None:
         watch = waiting(of, 0.0)
         watch.content(1, 0.5)
         watch.ended(1, DOWN, 0.6)
-    assert of.delays.take()[A.key].given_up == {}
+    assert told(of, A) == ({bucket_of(0.5)}, set())
     assert of.health.standing(A.target, 0.6).state is State.OPEN
 
 
@@ -300,7 +299,7 @@ def test_times_measured_while_this_process_was_late_are_nobodys() -> None:
     of.lag(0.3, 1.0)
     watch.content(1, 1.1)
     other.stopped(1.2)
-    assert of.delays.take() == {}
+    assert told(of, A) == (set(), set())
     assert of.health.lateness(A.target, 100.0) == 0.0
 
 
@@ -347,3 +346,64 @@ def test_a_stalled_first_attempt_is_hedged_after_the_learned_delay() -> None:
     assert race.content(2) == [Commit(2, "first_content"), Cancel(1, None)]
     watch.content(2, 11.0)
     assert of.denials == {}
+
+
+# --- Getting to know the others ---
+
+
+def test_one_of_200_hedged_requests_goes_first_to_each_candidate_nobody_knows() -> None:
+    of = hedger()
+    taught(of, A, 0.4)
+    keys = [A.key, B.key, C.key]
+    firsts = Counter(of.first(keys, 60.0) for _ in range(2_000))
+    assert firsts[1] == pytest.approx(10, abs=1)
+    assert firsts[2] == pytest.approx(10, abs=1)
+    assert firsts[0] == 2_000 - firsts[1] - firsts[2]
+
+
+def test_who_is_known_is_left_where_the_plan_has_them() -> None:
+    of = hedger()
+    taught(of, B, 0.4)
+    assert {of.first([A.key, B.key], 60.0) for _ in range(1_000)} == {0}
+
+
+def test_an_answer_without_content_is_an_answer() -> None:
+    of = hedger()
+    for _ in range(60):
+        waiting(of, 0.0).ended(1, None, 0.5)
+    estimate = of.delays.estimate(A.key, 60.0)
+    assert estimate.quantile(0.5) == pytest.approx(0.5, rel=0.05)
+
+
+# --- Once each ---
+
+
+def test_an_answer_that_breaks_counts_against_its_target_once() -> None:
+    of = hedger()
+    for number in range(10):
+        assert of.health.standing(A.target, 0.6).state is State.CLOSED, number
+        watch = waiting(of, 0.0)
+        watch.content(1, 0.5)
+        watch.ended(1, DOWN, 0.6)
+    assert of.health.standing(A.target, 0.6).state is State.OPEN
+
+
+def test_answers_that_break_open_the_breaker_among_others_that_do_not() -> None:
+    of = hedger()
+    for number in range(12):
+        watch = waiting(of, 0.0)
+        watch.content(1, 0.5)
+        watch.ended(1, None if number % 6 == 0 else DOWN, 0.6)
+    assert of.health.standing(A.target, 0.6).state is State.OPEN
+
+
+def test_an_answer_that_its_reader_cuts_short_was_answered() -> None:
+    of = hedger()
+    for _ in range(20):
+        watch = waiting(of, 0.0)
+        watch.content(1, 0.5)
+        watch.stopped(0.6)
+    assert of.health.standing(A.target, 0.6).state is State.CLOSED
+    for _ in range(10):
+        waiting(of, 0.6).ended(1, DOWN, 0.7)
+    assert of.health.standing(A.target, 0.7).state is State.CLOSED  # ten of thirty

@@ -351,10 +351,10 @@ def test_a_break_that_nobody_would_repair_is_not_taken_over() -> None:
     assert answering(AfterCommit.RESTART).ended(1, filtered) == [Finish(1, filtered)]
 
 
-def impossible(commands: list[Command]) -> list[Error] | None:
+def impossible(commands: list[Command], winner: int = 1) -> list[Error] | None:
     (finish,) = commands
     assert isinstance(finish, Finish)
-    assert finish.winner == 1
+    assert finish.winner == winner
     assert finish.error is not None
     assert finish.error.code is ErrorCode.FAILOVER_IMPOSSIBLE
     return finish.error.causes
@@ -365,15 +365,57 @@ def test_what_cannot_be_taken_back_ends_honestly() -> None:
     assert impossible(race.ended(1, BROKEN, mode=AfterCommit.FAIL)) == [BROKEN]
 
 
-def test_a_broken_answer_without_another_candidate_ends_honestly() -> None:
-    race = answering(AfterCommit.RESTART, Options(providers=("a",)))
-    assert impossible(race.ended(1, BROKEN)) == [BROKEN]
+@pytest.mark.parametrize(
+    "options", [Options(providers=("a",)), Options(providers=("a", "b"), max_attempts=1)]
+)
+def test_a_broken_answer_that_nobody_else_was_to_give_ends_with_its_own_error(
+    options: Options,
+) -> None:
+    race = answering(AfterCommit.RESTART, options)
+    assert race.ended(1, BROKEN) == [Finish(1, BROKEN)]
+
+
+def test_a_broken_answer_without_a_candidate_left_ends_honestly() -> None:
+    race = Race(Options(providers=("a", "b"), after_commit=AfterCommit.RESTART))
+    race.begin()
+    race.ended(1, DOWN)
+    race.content(2)
+    assert impossible(race.ended(2, BROKEN), winner=2) == [BROKEN]
 
 
 def test_a_takeover_that_nobody_manages_names_the_first_break_and_what_followed() -> None:
     race = answering(AfterCommit.RESTART, AB)
     race.ended(1, BROKEN)
     assert impossible(race.ended(2, DOWN)) == [BROKEN, DOWN]
+
+
+def test_who_only_lost_the_race_may_take_a_broken_answer_over() -> None:
+    race = Race(replace(RACE, width=3, after_commit=AfterCommit.RESTART, max_attempts=6))
+    race.begin(100.0)
+    race.content(2)
+    assert race.ended(2, BROKEN, 101.0) == [Start(4, 0, Role.FALLBACK)]
+    race.ended(4, DOWN, 102.0)
+    assert race.content(5) == [Commit(5, "failover")]
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (Options(providers=("a", "b")), "no candidate is left"),
+        (replace(ABC, max_attempts=2), "all 2 attempts of the request are spent"),
+    ],
+)
+def test_an_answer_that_cannot_be_taken_over_says_what_is_in_the_way(
+    options: Options, why: str
+) -> None:
+    race = Race(replace(options, after_commit=AfterCommit.RESTART))
+    race.begin()
+    race.ended(1, DOWN)
+    race.content(2)
+    (finish,) = race.ended(2, BROKEN)
+    assert isinstance(finish, Finish)
+    assert finish.error is not None
+    assert finish.error.message.endswith(f"could not be taken over: {why}")
 
 
 def test_what_failed_before_the_answer_is_no_cause_of_its_end() -> None:
@@ -398,6 +440,15 @@ def test_stopping_during_a_takeover_leaves_the_broken_answer_as_it_is() -> None:
     race = answering(AfterCommit.RESTART)
     race.ended(1, BROKEN)
     assert race.stop(GONE) == [Cancel(2, GONE), Finish(1, GONE)]
+
+
+def test_a_silence_that_nobody_is_left_for_starts_nobody() -> None:
+    race = hedged(options=replace(HEDGE, providers=("a", "b", "a", "b"), rounds=2))
+    assert race.timer(102.0) == [Start(2, 3, Role.HEDGE)]
+    assert race.timer(110.0) == [Start(3, 1, Role.FALLBACK)]
+    race.ended(1, DOWN, 111.0)
+    assert race.timer(130.0) == []
+    assert race.next_timer() is None
 
 
 # --- Whatever happens ---
@@ -480,3 +531,12 @@ def test_whatever_happens_each_attempt_has_one_end_and_so_has_the_request(
     record.carry_out(race.stop(GONE))
     assert len(record.finished) == 1
     assert race.next_timer() is None
+
+
+def test_a_takeover_that_the_caller_is_at_fault_for_ends_with_candidates_left() -> None:
+    race = answering(AfterCommit.RESTART, ABC)
+    race.ended(1, BROKEN)
+    (finish,) = race.ended(2, WRONG)
+    assert isinstance(finish, Finish)
+    assert finish.error is not None
+    assert finish.error.message.endswith("taken over: another one would refuse the request, too")

@@ -2,13 +2,17 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import TypeVar
 
 import pytest
+from typing_extensions import override
 
-from adapters.contract import Endpoint, Provider
-from adapters.errors import UpstreamError, make
+from adapters.catalog.prices import Prices
+from adapters.contract import Call, Encoded, Endpoint, Model, Provider
+from adapters.dialects.openai_chat import OpenAIChat
+from adapters.errors import Reached, UpstreamError, make
 from adapters.events import (
     AttemptCommit,
     AttemptEnd,
@@ -22,12 +26,17 @@ from adapters.events import (
     Role,
     Status,
     StreamEnd,
+    Usage,
     UsageSource,
+    WarningEvent,
 )
 from adapters.request import ChatRequest, Latency
 from service import clock, tasks
+from service.hedging.caches import Prompt
+from service.hedging.delay import Key
+from service.hedging.exclusions import Denied
 from service.hedging.runner import Runner
-from service.hedging.shared import Shared
+from service.hedging.shared import MEDIAN_HOLDS, Learned, Shared
 from service.limits.provider_limits import ProviderLimits
 from service.routing.health import State, Target
 from service.routing.plan import Choice, Plan
@@ -35,7 +44,7 @@ from service.streams.log import StreamLog, decode
 from service.streams.stream import Stream
 from service.telemetry.attempts import AttemptFacts
 from tests.double.steps import Gate
-from tests.service.scripted import Scripted, chat, delta, provider
+from tests.service.scripted import Piece, Scripted, chat, delta, provider
 
 E = TypeVar("E", bound=Event)
 
@@ -91,25 +100,44 @@ class Run:
     max_attempts: int = 6
     width: int = 2
     retracts: bool = True
+    prefilled: str = ""
+    """The one whose model goes on with the beginning of an answer."""
     shared: Shared | None = None
+    cost: float | None = None
+    """Of each candidate; the tier allows 0.05."""
+    faulty: str = ""
+    """Whose dialect has a bug."""
 
-    def begin(self) -> Told:
-        heard = Heard()
-        shared = self.shared or Shared.fresh(heard)
-        request = ChatRequest.model_validate(
-            {"messages": [{"role": "user", "content": "hi"}], **self.body}
-        )
-        plan = Plan(
+    def plan(self) -> Plan:
+        return Plan(
             policy="test",
-            request=request,
-            choices=tuple(_choice(provider(name)) for name in self.clients),
+            request=ChatRequest.model_validate(
+                {"messages": [{"role": "user", "content": "hi"}], **self.body}
+            ),
+            choices=tuple(
+                replace(
+                    _choice(self._provider(name), prefill=name == self.prefilled),
+                    cost_usd=self.cost,
+                )
+                for name in self.clients
+            ),
+            cap_usd=0.05,
             latency=Latency.model_validate(self.latency),
             max_attempts=self.max_attempts,
             width=self.width,
             input_tokens=12,
             output_tokens=100,
         )
-        stream = Stream(StreamLog("st_1"), request, cancel_after=None)
+
+    def _provider(self, name: str) -> Provider:
+        made = provider(name)
+        return replace(made, dialect=Faulty()) if name == self.faulty else made
+
+    def begin(self) -> Told:
+        heard = Heard()
+        shared = self.shared or Shared.fresh(heard)
+        plan = self.plan()
+        stream = Stream(StreamLog("st_1"), plan.request, cancel_after=None)
         runner = Runner(
             stream,
             plan,
@@ -127,9 +155,9 @@ class Run:
         return await over(begun, self.clients)
 
 
-def _choice(acme: Provider) -> Choice:
+def _choice(acme: Provider, *, prefill: bool) -> Choice:
     endpoint = Endpoint(provider=acme, base_url=acme.base_url or "", key="test-key")
-    return Choice(endpoint, acme.models[0])
+    return Choice(endpoint, replace(acme.models[0], prefill=prefill))
 
 
 async def over(told: Told, clients: Mapping[str, Scripted]) -> Told:
@@ -157,8 +185,8 @@ async def test_a_failure_before_content_is_answered_by_the_next_provider_at_once
     assert told.kinds[:3] == ["attempt.start", "attempt.end", "attempt.start"]
 
 
-async def test_content_that_comes_in_one_read_with_an_error_does_not_begin_an_answer() -> None:
-    broken = delta("hal") + b'data: {"error": {"message": "overloaded", "code": 503}}\n\n'
+async def test_an_error_alone_never_begins_an_answer() -> None:
+    broken = b'data: {"error": {"message": "overloaded", "code": 503}}\n\n'
     told = await Run({"a": Scripted(broken), "b": Scripted(*chat("hello"))}).told()
     assert told.text == "hello"
     assert told.all(Failover) == []
@@ -238,6 +266,34 @@ async def test_a_loser_is_in_the_account_as_estimated() -> None:
     assert told.end.usage_total.input == 12 + 3
     assert told.end.usage_total.source is UsageSource.ESTIMATED
     assert told.end.usage.source is UsageSource.PROVIDER
+
+
+class Asked(Prices):
+    """The catalog, and the moments whose price it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.moments: list[float] = []
+
+    @override
+    def cost(self, provider: Provider, model: Model, usage: Usage, at: float) -> Decimal | None:
+        self.moments.append(at)
+        return super().cost(provider, model, usage, at)
+
+
+async def test_an_attempt_costs_what_held_when_it_was_sent_however_long_it_took() -> None:
+    prices, held = Asked(), Gate()
+    run = Run({"a": Scripted(*chat("hel", held, "lo"))})
+    run.shared = replace(Shared.fresh(), prices=prices)
+    begun = run.begin()
+    await held.reached()
+    later = clock.now_ms()
+    while clock.now_ms() == later:
+        pass  # a millisecond, which is what the clock tells
+    held.open()
+    await over(begun, run.clients)
+    [moment] = prices.moments
+    assert moment <= later / 1000
 
 
 async def test_a_race_starts_several_at_once_and_closes_the_losers() -> None:
@@ -360,3 +416,200 @@ async def test_what_a_reader_cannot_be_told_to_forget_is_not_begun_again() -> No
     asked = await Run(clients, body={"after_commit": "restart"}, retracts=False).told()
     assert asked.end.error is not None
     assert asked.end.error.code is ErrorCode.FAILOVER_IMPOSSIBLE
+
+
+async def test_a_model_that_refuses_a_beginning_is_asked_by_a_user_turn_from_then_on() -> None:
+    refusal = UpstreamError(make(ErrorCode.INVALID_REQUEST, "no assistant message at the end"))
+    clients = {
+        "a": Scripted(delta("One "), CUT),
+        "b": Scripted(refusal),
+        "c": Scripted(*chat("two")),
+    }
+    shared = Shared.fresh()
+    run = Run(clients, body={"after_commit": "continue"}, prefilled="b", shared=shared)
+    told = await run.told()
+    assert told.text == "One two"
+    assert clients["b"].sent[0].body["messages"][-1]["role"] == "assistant"
+    await run.told()
+    assert clients["b"].sent[1].body["messages"][-1]["role"] == "user"
+
+
+def test_the_usual_first_token_is_a_median_once_learned_which_holds_for_a_while() -> None:
+    shared = Shared.fresh()
+    speeds, target = Learned(shared.hedger), Target("acme", "acme-one")
+
+    def usual(now: float, *, reasoning: bool = False) -> float | None:
+        return speeds.usual(target, 10, now, reasoning=reasoning)
+
+    def answers(seconds: float, times: int) -> None:
+        for _ in range(times):
+            shared.hedger.delays.answered(Key(*target, 0, reasoning=False), seconds, 0.0)
+
+    assert usual(0.0) is None
+    answers(1.0, 60)
+    assert usual(5.0) == pytest.approx(1.0, rel=0.05)
+    answers(4.0, 600)
+    assert usual(5.0 + MEDIAN_HOLDS / 2) == usual(5.0)
+    assert usual(5.0 + MEDIAN_HOLDS) == pytest.approx(4.0, rel=0.05)
+    assert usual(5.0 + MEDIAN_HOLDS, reasoning=True) is None
+
+
+async def test_an_answer_that_nobody_may_go_on_with_is_closed_before_its_attempt_ends() -> None:
+    alone = {"a": Scripted(delta("The cap"), CUT)}
+    told = await Run(alone, body={"after_commit": "continue"}).told()
+    assert told.kinds[-3:] == ["block.end", "attempt.end", "stream.end"]
+
+
+async def test_a_long_conversation_is_not_hedged_away_from_who_has_read_it() -> None:
+    shared = Shared.fresh()
+    told = {"role": "user", "content": "x" * 20_000}
+    latency = {"strategy": "hedge", "delay_ms": 0}
+    first = {"a": Scripted(*chat("hello")), "b": Scripted(*chat("never"))}
+    await Run(first, body={"messages": [told]}, shared=shared).told()
+    more = [told, {"role": "assistant", "content": "hello"}, {"role": "user", "content": "go on"}]
+    plan = Run(first, latency=latency, body={"messages": more}).plan()
+    now = clock.monotonic()
+    watch = shared.watch(
+        plan, plan.choices, plan.request, Prompt(plan.request), arrived=now, at=1.0, now=now
+    )
+    watch.started(1, 0, Role.PRIMARY, now)
+    assert watch.hedge([1], now) is None
+    assert shared.hedger.denials == {Denied.CACHE_LOST: 1}
+
+
+async def test_a_request_whose_tier_holds_only_one_is_not_hedged() -> None:
+    shared = Shared.fresh()
+    clients = {"a": Scripted(*chat("hello")), "b": Scripted(*chat("never"))}
+    run = Run(clients, latency={"strategy": "hedge", "delay_ms": 0}, shared=shared, cost=0.03)
+    await run.told()
+    assert clients["b"].sent == []
+    assert shared.hedger.denials == {Denied.NOT_BUDGETED: 1}
+
+
+@pytest.mark.parametrize(("named", "hedges"), [(["a", "a"], 1), (None, 0)])
+async def test_two_models_of_one_provider_are_hedged_where_the_caller_names_both(
+    named: list[str] | None, hedges: int
+) -> None:
+    plan = Run(
+        {"a": Scripted()}, latency={"strategy": "hedge", "delay_ms": 0, "providers": named}
+    ).plan()
+    [choice] = plan.choices
+    sibling = replace(choice, model=replace(choice.model, id="a-two"))
+    shared, now = Shared.fresh(), clock.monotonic()
+    candidates = (choice, sibling)
+    watch = shared.watch(
+        plan, candidates, plan.request, Prompt(plan.request), arrived=now, at=1.0, now=now
+    )
+    watch.started(1, 0, Role.PRIMARY, now)
+    assert (watch.hedge([1], now) is not None) == bool(hedges)
+
+
+# --- Limits, and faults of our own ---
+
+
+@pytest.mark.parametrize(
+    ("reached", "left"), [("unsent", 1_000), ("refused", 1_000), ("taken", 1_000 - 12)]
+)
+async def test_a_failure_keeps_of_a_limit_what_the_provider_may_have_taken(
+    reached: Reached, left: int
+) -> None:
+    shared = Shared.fresh()
+    shared.limits.configure("a", ProviderLimits(tokens_per_minute=1_000, concurrent_streams=1))
+    failure = UpstreamError(make(ErrorCode.UPSTREAM_CONNECT, "gone"), reached=reached)
+    told = await Run({"a": Scripted(failure)}, shared=shared).told()
+    standing = shared.limits.left("a", clock.monotonic())
+    assert (standing.tokens.left, standing.streams.left) == (left, 1)
+    assert told.heard.facts == []  # this Shared has no witness
+
+
+async def test_a_candidate_that_cannot_be_asked_is_told_and_takes_no_number() -> None:
+    shared = Shared.fresh()
+    shared.limits.configure("a", ProviderLimits(concurrent_streams=1))
+    assert shared.limits.reserve("a", 1, clock.monotonic()) is not None
+    clients = {"a": Scripted(*chat("never")), "b": Scripted(*chat("hello"))}
+    told = await Run(clients, shared=shared).told()
+    [warning] = told.all(WarningEvent)
+    assert warning.code == "candidate_refused"
+    assert warning.message == "a/a-one was not asked: the limit of a is reached"
+    assert [start.attempt for start in told.all(AttemptStart)] == [1]
+    assert told.end.attempts[0].attempt == 1
+
+
+async def test_a_hedge_that_could_not_be_sent_costs_no_hedge() -> None:
+    shared = Shared.fresh()
+    shared.limits.configure("b", ProviderLimits(concurrent_streams=100))
+    for _ in range(100):
+        assert shared.limits.reserve("b", 1, clock.monotonic()) is not None
+    run = Run({"a": Scripted(), "b": Scripted()}, latency={"strategy": "hedge"}, shared=shared)
+    plan, now = run.plan(), clock.monotonic()
+    watch = shared.watch(
+        plan, plan.choices, plan.request, Prompt(plan.request), arrived=now, at=1.0, now=now
+    )
+    watch.started(1, 0, Role.PRIMARY, now)
+    before = shared.hedger.saved()[""]
+    shared.limits.configure("b", ProviderLimits(concurrent_streams=1_000))
+    assert watch.hedge([1], now) == 1
+    watch.refused(Role.HEDGE)
+    assert shared.hedger.saved()[""] == before
+
+
+class Faulty(OpenAIChat):
+    """A dialect with a bug."""
+
+    @override
+    def encode(self, call: Call) -> Encoded:
+        raise KeyError("a bug")
+
+
+@pytest.mark.parametrize("pieces", [[DOWN], [Gate()]], ids=["fallback", "hedge"])
+async def test_a_fault_of_ours_ends_the_stream_and_closes_what_runs(pieces: list[Piece]) -> None:
+    clients = {"a": Scripted(*pieces), "b": Scripted(*chat("never"))}
+    run = Run(clients, latency={"strategy": "hedge", "delay_ms": 0})
+    run.faulty = "b"
+    told = await run.told()
+    assert told.end.error is not None
+    assert told.end.error.code is ErrorCode.INTERNAL
+    assert "bug" not in told.end.error.message
+    assert clients["a"].open == 0
+
+
+async def test_a_fault_at_the_very_start_ends_the_stream() -> None:
+    run = Run({"a": Scripted(*chat("never"))})
+    run.faulty = "a"
+    told = await run.told()
+    assert told.end.error is not None
+    assert told.end.error.code is ErrorCode.INTERNAL
+
+
+async def test_a_witness_with_a_bug_does_not_keep_a_stream_open() -> None:
+    class Broken:
+        def attempt_over(self, facts: AttemptFacts) -> None:
+            raise ValueError(facts.provider)
+
+    told = await Run({"a": Scripted(*chat("hello"))}, shared=Shared.fresh(Broken())).told()
+    assert told.end.error is not None
+    assert told.end.error.code is ErrorCode.INTERNAL
+    assert told.text == "hello"
+
+
+async def test_an_ended_stream_keeps_nothing_of_what_made_it() -> None:
+    told = await Run({"a": Scripted(*chat("hello"))}).told()
+    assert told.stream._stopper is None
+
+
+async def test_what_was_cut_is_counted_from_the_text_of_its_own_attempt() -> None:
+    clients = {
+        "a": Scripted(delta("x" * 40), CUT),
+        "b": Scripted(delta("y" * 80), CUT),
+        "c": Scripted(*chat("hello")),
+    }
+    told = await Run(clients).told()
+    used = [end.usage.output for end in told.all(AttemptEnd) if end.usage is not None]
+    assert used == [10, 20, 1]
+
+
+async def test_no_error_repeats_the_key_whatever_it_looks_like() -> None:
+    echo = UpstreamError(make(ErrorCode.AUTH_PROVIDER, "the account of test-key is unknown"))
+    told = await Run({"a": Scripted(echo)}).told()
+    assert told.end.error is not None
+    assert told.end.error.message == "the account of [redacted] is unknown"

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -12,11 +13,13 @@ from adapters.contract import Endpoint
 from adapters.errors import UpstreamError, make
 from adapters.events import ErrorCode
 from adapters.registry import COMPATIBLE, FIFTEEN, PROVIDERS
+from adapters.request import UseCase
 from service import clock, endpoints, tasks
 from service.hedging.shared import Shared
 from service.http.coordination import Coordination
 from service.http.native import Native
-from service.relay import Deployment, Relay
+from service.overrides import Change, Overrides
+from service.relay import Relay
 from service.routing.health import Target
 from service.routing.plan import Reason
 from service.routing.shown import WORDS
@@ -25,7 +28,7 @@ from service.streams.store import Store
 from service.telemetry.spending import Spending
 from tests.double.steps import Gate
 from tests.service.http.serving import becomes, parsed, served
-from tests.service.scripted import DONE, Piece, Scripted, chat, delta
+from tests.service.scripted import DONE, Piece, Scripted, chat, delta, deployed
 
 KEYS = {"GROQ_API_KEY": "test-key-groq", "OPENAI_API_KEY": "test-key-openai"}
 
@@ -59,17 +62,19 @@ async def bench(
     keys: dict[str, str] = KEYS,
     providers: dict[str, Any] | None = None,
     others: dict[str, Scripted] | None = None,
+    switched: dict[str, Change] | None = None,
 ) -> AsyncIterator[Bench]:
-    """`pieces` are what everybody says but the `others`."""
+    """`pieces` are what everybody says but the `others`; `switched` over the admin API."""
     settings = Settings.model_validate({"providers": providers or {}})
     known = endpoints.resolve(PROVIDERS, COMPATIBLE, settings, keys)
     client = Scripted(*pieces)
     active = [name for name, entry in known.items() if isinstance(entry, Endpoint)]
     spending = Spending()
-    everybody = Deployment(known, {name: (others or {}).get(name, client) for name in active})
+    everybody = deployed(known, {name: (others or {}).get(name, client) for name in active})
     relay = Relay(Store(ttl=600), everybody, Shared.fresh(spending))
     native = Native(relay, Streams())
-    routes = Coordination(relay, native, spending).routes()
+    overrides = Overrides(Path("providers.json"), switched or {})
+    routes = Coordination(relay, native, spending, overrides).routes()
     async with served(*routes, max_body=4_096) as url, aiohttp.ClientSession() as session:
         yield Bench(relay, client, url, session)
     await tasks.settle(patience=1)
@@ -106,7 +111,7 @@ async def test_all_fifteen_providers_are_listed_in_their_order_with_status_and_r
         "name": "kimi", "status": "inactive", "reason": "API key manquante"
     }  # fmt: skip
     assert listed["copilot"] == {
-        "name": "copilot", "status": "inactive", "reason": "AZURE_OPENAI_ENDPOINT is not set"
+        "name": "copilot", "status": "inactive", "reason": "no address: set AZURE_OPENAI_ENDPOINT"
     }  # fmt: skip
     assert listed["openai"] == {
         "name": "openai", "status": "disabled", "reason": "disabled in the configuration"
@@ -114,6 +119,14 @@ async def test_all_fifteen_providers_are_listed_in_their_order_with_status_and_r
     assert listed["github"] == {
         "name": "github", "status": "retired", "reason": FIFTEEN["github"].retired
     }  # fmt: skip
+
+
+async def test_a_provider_that_was_switched_off_over_the_api_says_so() -> None:
+    off = {"openai": Change(enabled=False)}
+    async with bench(providers={"openai": {"enabled": False}}, switched=off) as b:
+        answer = await b.get("llm/providers")
+    openai = next(entry for entry in answer["providers"] if entry["name"] == "openai")
+    assert (openai["status"], openai["reason"]) == ("disabled", "disabled over the API")
 
 
 async def test_a_provider_that_is_not_well_says_so_and_why() -> None:
@@ -132,10 +145,10 @@ async def test_a_provider_that_is_not_well_says_so_and_why() -> None:
     listed = {entry["name"]: entry for entry in answer["providers"]}
     shown = {name: (entry["status"], entry.get("reason")) for name, entry in listed.items()}
     alias = {name: FIFTEEN[name].models[0].alias for name in listed}
-    cooling, failing = WORDS[Reason.COOLING_DOWN], WORDS[Reason.BREAKER_OPEN]
-    assert shown["groq"] == ("degraded", f"{alias['groq']}: {cooling}")
-    assert shown["mistral"] == ("degraded", f"{alias['mistral']}: {failing}")
-    assert shown["grok"] == ("disabled", WORDS[Reason.KEY_REFUSED])
+    assert shown["groq"] == ("degraded", f"{alias['groq']} is cooling down")
+    assert shown["mistral"] == ("degraded", f"{alias['mistral']} is failing")
+    refused = "its key was refused; it is asked again once it is enabled anew"
+    assert shown["grok"] == ("disabled", refused)
     assert shown["openai"] == ("active", None)
     assert alias["groq"] in listed["groq"]["models"]
 
@@ -146,6 +159,25 @@ async def test_every_listed_model_is_one_that_generate_takes() -> None:
         for model in listed["groq"]["models"]:
             _, answer = await b.post("generate", asking(model=f"groq/{model}"))
             assert (answer["provider"], answer["model"]) == ("groq", model)
+
+
+# --- Use cases ------------------------------------------------------------------------------
+
+
+async def test_every_use_case_is_listed_with_whom_it_prefers_and_who_comes_next() -> None:
+    async with bench() as b:
+        answer = await b.get("llm/use-cases")
+    assert answer["success"] is True
+    assert sorted(answer["use_cases"]) == sorted(UseCase)
+    analysis = answer["use_cases"]["analysis"]
+    assert analysis["complexity"] == "complex"
+    assert analysis["primary"] == {"provider": "claude", "model": "sonnet"}
+    assert analysis["fallback"]["provider"] == "openai"
+    for row in answer["use_cases"].values():
+        assert sorted(row) == ["complexity", "fallback", "primary"]
+        for named in (row["primary"], row["fallback"]):
+            models = FIFTEEN[named["provider"]].models
+            assert named["model"] in {model.alias or model.id for model in models}
 
 
 # --- Generate -------------------------------------------------------------------------------
@@ -227,28 +259,39 @@ async def test_another_reason_is_named_too() -> None:
     async with bench(*chat("x"), providers={"groq": {"enabled": False}}) as b:
         _, answer = await b.post("generate", asking(use_case="conversation"))
     assert answer["fallback_used"] is True
-    assert answer["primary_error"] == "groq: disabled in the configuration"
+    assert answer["primary_error"] == "groq: disabled by the operator"
+
+
+async def test_a_first_choice_that_is_left_alone_for_a_while_is_named_too() -> None:
+    async with bench(*chat("x")) as b:
+        target = Target("groq", FIFTEEN["groq"].models[0].id)
+        b.relay.shared.health.cool(target, 60, clock.monotonic())
+        _, answer = await b.post("generate", asking())
+        assert answer["fallback_used"] is True
+        assert answer["primary_error"] == f"groq: {WORDS[Reason.COOLING_DOWN]}"
+        _, answer = await b.post("generate", asking(provider="openai"))
+        assert "fallback_used" not in answer
 
 
 async def test_a_first_choice_that_was_asked_and_failed_is_named_in_the_words_of_its_error() -> (
     None
 ):
-    full = make(ErrorCode.OVERLOADED, "groq has no capacity", provider="groq")
+    full = make(ErrorCode.OVERLOADED, "no capacity", provider="groq")
     async with bench(*chat("x"), others={"groq": Scripted(UpstreamError(full))}) as b:
         _, answer = await b.post("generate", asking())
     assert (answer["success"], answer["content"], answer["provider"]) == (True, "x", "openai")
     assert answer["fallback_used"] is True
-    assert answer["primary_error"] == "groq has no capacity"
+    assert answer["primary_error"] == "groq: no capacity"
 
 
 async def test_an_answer_that_broke_off_and_was_given_anew_is_whole_and_a_fallback() -> None:
-    cut = make(ErrorCode.STREAM_INTERRUPTED, "groq stopped in mid-answer", provider="groq")
+    cut = make(ErrorCode.STREAM_INTERRUPTED, "it was cut off", provider="groq")
     broken = Scripted(delta("half an "), UpstreamError(cut))
     async with bench(*chat("whole"), others={"groq": broken}) as b:
         _, answer = await b.post("generate", asking())
     assert (answer["success"], answer["content"]) == (True, "whole")
     assert answer["fallback_used"] is True
-    assert answer["primary_error"] == "groq stopped in mid-answer"
+    assert answer["primary_error"] == "groq: it was cut off"
 
 
 async def test_a_rival_that_was_merely_faster_is_no_fallback() -> None:
@@ -316,13 +359,14 @@ async def test_usage_that_nobody_reported_is_estimated() -> None:
     ],
 )
 async def test_a_provider_s_failure_is_ours_to_answer_for(code: ErrorCode, status: int) -> None:
+    come_back = None if code is ErrorCode.AUTH_PROVIDER else "2"
     failure = UpstreamError(make(code, "the provider said no", retry_after_ms=1_500))
     async with bench(failure) as b:
-        expected = {"success": False, "error": "the provider said no"}
-        assert await b.post("generate", asking(provider="groq")) == (status, expected)
         url = f"{b.url}/api/coordination/llm/generate"
         async with b.session.post(url, json=asking(provider="groq")) as response:
-            assert response.headers["Retry-After"] == "2"
+            assert response.status == status
+            assert response.headers.get("Retry-After") == come_back
+            assert await response.json() == {"success": False, "error": "the provider said no"}
 
 
 async def test_half_an_answer_is_a_failure() -> None:

@@ -127,7 +127,7 @@ async def test_accept_json_gives_the_same_answer_folded() -> None:
 async def test_a_folded_answer_that_broke_off_is_a_200_that_says_so() -> None:
     async with native(Scripted(delta("half"), CUT)) as bench:
         headers = {"Accept": "application/json"}
-        asked = body(after_commit="fail")
+        asked = body()
         async with bench.session.post(
             bench.url + "/v1/streams", json=asked, headers=headers
         ) as response:
@@ -294,7 +294,7 @@ async def test_an_idempotency_key_attaches_and_a_different_body_conflicts() -> N
         ({"use_case": "poetry"}, "use_case"),
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
-        ({"messages": [{"role": "king", "content": "x"}]}, "messages[0]"),
+        ({"messages": [{"role": "king", "content": "x"}]}, "messages[0].role"),
         ({"messages": [{"role": "user", "content": "x"}] * 10_000}, "messages"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"model": "openai/x\r\nSet-Cookie: y"}, "model"),

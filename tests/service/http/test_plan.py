@@ -7,14 +7,17 @@ from typing import Any
 import aiohttp
 import pytest
 
-from service.endpoints import Inactive
+from adapters.registry import COMPATIBLE, PROVIDERS
+from service import clock
+from service.endpoints import Inactive, resolve
 from service.http.native import Native
 from service.http.plan import Plans
 from service.relay import Relay
-from service.settings import Streams
+from service.routing.health import Target
+from service.settings import Settings, Streams
 from service.streams.store import Store
 from tests.service.http.serving import Bench, body, parsed, served
-from tests.service.scripted import Scripted, chat, deployment, provider
+from tests.service.scripted import Scripted, chat, deployed, deployment, provider
 
 
 @asynccontextmanager
@@ -80,3 +83,26 @@ async def test_what_cannot_be_planned_is_refused_as_its_stream_would_be(
         assert planned == await post(b, "/v1/streams", asked)
     assert planned[0] == status
     assert planned[1]["error"]["code"] == code
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "code"),
+    [
+        (body(model="openai/sol", budget_tier="ultra_economy"), 422, "over_budget"),
+        (body(model="groq/auto"), 503, "no_candidates"),
+    ],
+)
+async def test_nobody_under_the_cap_and_nobody_at_the_moment_are_told_apart(
+    asked: dict[str, Any], status: int, code: str
+) -> None:
+    client = Scripted(*chat("Hi"))
+    keys = {"GROQ_API_KEY": "test-key-groq", "OPENAI_API_KEY": "test-key-openai"}
+    known = resolve(PROVIDERS, COMPATIBLE, Settings(), keys)
+    relay = Relay(Store(ttl=600), deployed(known, {"openai": client, "groq": client}))
+    for model in PROVIDERS["groq"].models:
+        relay.shared.health.cool(Target("groq", model.id), 60, clock.monotonic())
+    async with served(*Plans(relay).routes()) as url, aiohttp.ClientSession() as session:
+        answered, answer = await post(Bench(relay, url, session), "/v1/plan", asked)
+    assert (answered, answer["error"]["code"]) == (status, code)
+    assert ("retry_after_ms" in answer["error"]) is (status == 503)
+    assert client.sent == []

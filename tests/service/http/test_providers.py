@@ -19,13 +19,13 @@ from service.endpoints import resolve
 from service.http.native import Native
 from service.http.providers import Providers
 from service.overrides import FILE, Overrides
-from service.relay import Deployment, Relay
+from service.relay import Relay
 from service.routing.health import Target
 from service.settings import Streams, load
 from service.streams.store import Store
 from service.telemetry.stats import Stats
 from tests.service.http.serving import body, served
-from tests.service.scripted import Scripted, chat
+from tests.service.scripted import Scripted, chat, deployed
 from tests.service.telemetry.facts import completed, failed, overtaken
 
 KEYS = {"GROQ_API_KEY": "test-key-groq", "OPENAI_API_KEY": "test-key-openai"}
@@ -64,14 +64,14 @@ class Admin(NamedTuple):
 @asynccontextmanager
 async def admin(folder: Path, environ: Mapping[str, str] = KEYS) -> AsyncIterator[Admin]:
     """The routes over real providers whose clients are scripted, set up as a start sets them up."""
-    relay, stats = Relay(Store(ttl=600), Deployment({}, {})), Stats()
+    relay, stats = Relay(Store(ttl=600), deployed({}, {})), Stats()
     overrides = Overrides.read(folder)
 
     def heed() -> None:
         merged = overrides.apply(load(None, environ), PROVIDERS)
         known = resolve(PROVIDERS, COMPATIBLE, merged, environ)
         relay.shared.limits.follow(merged.providers)
-        relay.deployment = Deployment(known, {name: Scripted(*chat("Hello")) for name in known})
+        relay.deployment = deployed(known, {name: Scripted(*chat("Hello")) for name in known})
 
     heed()
     providers = Providers(
@@ -247,11 +247,11 @@ async def test_enabling_a_provider_again_forgives_a_refused_key(tmp_path: Path) 
         refused = make(ErrorCode.AUTH_PROVIDER, "no such key")
         service.relay.shared.health.failed(GROQ, refused, clock.monotonic())
         groq = await service.provider("groq")
-        assert groq["state"] == "degraded"
+        assert groq["state"] == "disabled"
         assert groq["reason"] == "its key was refused; it is asked again once it is enabled anew"
         assert groq["models"][0]["breaker"]["cause"] == "auth_provider"
         _, groq = await service.patch("groq", {"requests_per_minute": 5})
-        assert groq["state"] == "degraded"
+        assert groq["state"] == "disabled"
         _, groq = await service.patch("groq", {"enabled": True})
         assert groq["state"] == "active"
 
@@ -263,7 +263,7 @@ async def test_enabling_a_provider_again_forgives_a_refused_key(tmp_path: Path) 
         ({"requests_per_minute": 0}, "requests_per_minute", "0 is not allowed; must be a whole"),
         ({"rpm": 5}, "rpm", "rpm: no such field; known are enabled, requests_per_minute"),
         ([], "body", "[] is not allowed; must be an object"),
-        (b"{", None, "Invalid JSON"),
+        (b"{", None, "the body: not JSON"),
     ],
 )
 async def test_a_bad_change_is_refused_by_name_and_changes_nothing(

@@ -25,14 +25,14 @@ from service.http.native import Native
 from service.http.origins import Origins
 from service.http.websocket import MAX_REPLIES, WebSockets
 from service.http.ws_messages import SUBPROTOCOL
-from service.relay import Ask, Deployment, Relay
+from service.relay import Ask, Relay
 from service.routing.plan import Plan
 from service.settings import Server, Settings, Streams, Websocket
 from service.streams.store import Store
 from service.streams.stream import Stream
 from tests.double.steps import Gate
 from tests.service.http.serving import becomes, body, parsed, served
-from tests.service.scripted import Piece, Scripted, chat, deployment, provider
+from tests.service.scripted import Piece, Scripted, chat, deployed, deployment, provider
 
 SCHEMA = Draft202012Validator(schema.document())
 KIB = 1024
@@ -856,7 +856,7 @@ async def test_the_example_in_the_documentation_works_as_it_is_written() -> None
     page = (Path(__file__).parents[3] / "docs" / "websocket.md").read_text(encoding="utf-8")
     program = page.partition("```python\n")[2].partition("```")[0]
     nobody_but_the_demo = endpoints.resolve(PROVIDERS, COMPATIBLE, Settings(), {})
-    demo = Deployment(nobody_but_the_demo, {"demo": Scripted(*chat("Hel", "lo, ", "world"))})
+    demo = deployed(nobody_but_the_demo, {"demo": Scripted(*chat("Hel", "lo, ", "world"))})
     async with bench(relay=Relay(Store(ttl=600), demo)) as b:
         process = await asyncio.create_subprocess_exec(
             sys.executable,

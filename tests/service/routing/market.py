@@ -96,7 +96,8 @@ class Moment:
 
     def wait(self, provider: str, tokens: int, now: float, *, model: str | None = None) -> float:
         assert (tokens > 0, now) == (True, self.now)
-        return self.waits.get(provider if model is None else f"{provider}/{model}", 0.0)
+        whole = self.waits.get(provider, 0.0)
+        return max(whole, self.waits.get(f"{provider}/{model}", 0.0))
 
     @property
     def view(self) -> View:

@@ -133,6 +133,14 @@ def test_only_the_attempts_of_the_last_thirty_seconds_count() -> None:
     assert state(health, B, 29.9) is State.OPEN
 
 
+def test_old_failures_are_not_held_against_new_answers() -> None:
+    health = Health()
+    failures(health, A, 9, now=0.0)
+    answers(health, A, 9, now=31.0)
+    failures(health, A, 1, now=31.0)
+    assert state(health, A, 31.0) is State.CLOSED
+
+
 def test_old_answers_do_not_outweigh_new_failures() -> None:
     health = Health()
     answers(health, A, 100, now=0.0)

@@ -1,21 +1,27 @@
 """Who answers, who does not, and why."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.catalog.prices import Prices
 from adapters.contract import Endpoint
 from adapters.errors import RequestError, make
 from adapters.events import Error, ErrorCode
 from adapters.registry import PROVIDERS
-from adapters.request import Complexity, Tier, UseCase
+from adapters.request import Complexity, Strategy, Tier, UseCase
 from service.endpoints import Inactive
 from service.routing.health import State, Target
 from service.routing.plan import Kinship, Plan, Reason, Skipped, Substitute
+from service.routing.policy import plan
 from service.routing.roster import Known
+from service.routing.table import build
+from service.routing.view import View
 from tests.service.routing.market import (
+    PACKAGED,
     Moment,
     market,
     model,
@@ -23,6 +29,7 @@ from tests.service.routing.market import (
     planned,
     provider,
     reasons,
+    request,
     table,
 )
 
@@ -99,6 +106,27 @@ def test_classification_without_a_qwen_key_goes_to_the_qwen_that_groq_hosts() ->
     assert order(decided)[0] == "groq/qwen/qwen3.8-27b"
     assert decided.preferred == Skipped("qwen", None, Reason.NO_KEY)
     assert decided.choices[0].substitute == Substitute("qwen", "qwen3.8-flash", Kinship.SAME_FAMILY)
+
+
+@pytest.mark.parametrize("hour", [3, 14], ids=["peak", "off-peak"])
+@pytest.mark.parametrize("words", [10, 2_000])
+def test_these_expectations_hold_at_the_catalog_s_prices_at_any_hour(hour: int, words: int) -> None:
+    known, moment = real(*SIX), Moment()
+    view = View(prices=Prices(), health=moment.health, speeds=moment, limits=moment)
+    at = datetime(2026, 11, 23, hour, tzinfo=UTC).timestamp()
+    messages = [{"role": "user", "content": "word " * words}]
+    expected = {
+        ("conversation", "standard"): "groq",
+        ("code_generation", "economy"): "deepseek",
+        ("analysis", "premium"): "claude/claude-sonnet-5-5",
+        ("summarization", "standard"): "gemini/gemini-3.8-flash",
+        ("expert", "premium"): "claude/claude-opus-5-5",
+    }
+    for (use_case, tier), who in expected.items():
+        asked = request(use_case=use_case, budget_tier=tier, messages=messages)
+        decided = plan(asked, build(PACKAGED, known), known, view, 0.0, at, shift=True)
+        assert order(decided)[0].startswith(who)
+        assert decided.preferred is None
 
 
 @pytest.mark.parametrize(
@@ -191,7 +219,7 @@ HUB = provider(
 )
 NAMESAKE = provider("namesake", model("big-q4", 3, family="fam", same_as="big", open_weights=False))
 SIBLING = provider("sibling", model("n/plain", 3), model("n/fam", 2, family="fam"))
-EQUAL = provider("equal", model("peer", 3))
+EQUAL = provider("equal", model("peer", 3, family="peer"))
 LESS = provider("less", model("low", 1))
 EVERYBODY = (LESS, EQUAL, SIBLING, NAMESAKE, HUB, HOME, CLOSED)
 
@@ -299,6 +327,12 @@ def test_a_race_starts_as_many_as_fit_under_the_cap_together() -> None:
     assert rich.width == 3
     named = {"strategy": "race", "providers": ["a", "b", "c", "d"]}
     assert planned(ABCD, None, moment, latency=named, budget_tier="premium").width == 4
+
+
+def test_an_unknown_price_takes_nothing_from_what_a_race_may_cost() -> None:
+    moment = Moment(prices={"c3": 0.04, "a2": 0.005})
+    wide = {"strategy": "race", "max_attempts": 3}
+    assert planned(ABCD, PREFERS_C_THEN_B, moment, latency=wide).width == 3
 
 
 def test_a_race_has_one_runner_where_two_are_too_dear_and_no_other_strategy_has_more() -> None:
@@ -551,6 +585,7 @@ def test_an_order_of_providers_that_cannot_run_is_refused_with_the_reasons() -> 
         ({"providers": {"only": ["nobody"]}}, "providers.only"),
         ({"providers": {"exclude": ["nobody"]}}, "providers.exclude"),
         ({"latency": {"providers": ["nobody/x"]}}, "latency.providers"),
+        ({"latency": {"providers": ["nobody/"]}}, "latency.providers"),
     ],
 )
 def test_a_provider_that_does_not_exist_is_refused_by_its_field(
@@ -561,24 +596,43 @@ def test_a_provider_that_does_not_exist_is_refused_by_its_field(
     assert "'nobody" in error.message
 
 
+@pytest.mark.parametrize("field", ["only", "exclude"])
+@pytest.mark.parametrize("name", ["a/a1", "a/auto", "a/", ""])
+def test_a_filter_takes_the_names_of_providers_and_nothing_else(field: str, name: str) -> None:
+    error = refused(ABCD, providers={field: [name]})
+    assert (error.code, error.param) == (ErrorCode.INVALID_REQUEST, f"providers.{field}")
+    assert error.message.startswith(f"providers.{field}: {name!r} is not one of a, b, c, d")
+
+
+@pytest.mark.parametrize("name", ["a/", "a/auto:analysis"])
+def test_an_order_takes_the_forms_that_model_takes(name: str) -> None:
+    error = refused(ABCD, latency={"providers": [name]})
+    assert (error.code, error.param) == (ErrorCode.INVALID_REQUEST, "latency.providers")
+    assert error.message.startswith(f"latency.providers: {name!r} ")
+    assert "<provider>/<model> or <provider>/auto" in error.message
+
+
 # --- Attempts -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("fields", "most"),
     [
-        ({}, 6),
+        ({}, 4),
         ({"latency": "hedge"}, 6),
         ({"latency": "race"}, 6),
         ({"latency": {"strategy": "race", "max_attempts": 2}}, 2),
         ({"latency": {"max_attempts": 3}}, 3),
-        ({"latency": {"max_attempts": 16}}, 8),
+        ({"latency": {"max_attempts": 16}}, 4),
+        ({"latency": {"strategy": "race", "max_attempts": 16}}, 8),
+        ({"latency": {"strategy": "hedge", "max_attempts": 16}}, 8),
         ({"fallback": False}, 1),
         ({"fallback": False, "latency": "hedge"}, 6),
-        ({"model": "a/a1"}, 2),
+        ({"model": "a/a1"}, 1),
+        ({"model": "a/a1", "latency": "hedge"}, 2),
     ],
 )
-def test_attempts_are_bounded_by_what_is_asked_for_and_by_twice_the_candidates(
+def test_attempts_are_no_more_than_are_asked_for_and_can_come_about(
     fields: dict[str, object], most: int
 ) -> None:
     assert planned(ABCD, **fields).max_attempts == most
@@ -665,7 +719,8 @@ def test_everybody_is_a_candidate_once_or_is_skipped_for_a_reason(scenario: Scen
     assert (decided.preferred is None) == (decided.choices[0].substitute is None)
     assert decided.preferred is None or decided.preferred in decided.skipped
     assert 1 <= decided.width <= len(candidates)
-    assert 1 <= decided.max_attempts <= 2 * len(candidates)
+    several = decided.latency.strategy is not Strategy.NORMAL
+    assert 1 <= decided.max_attempts <= len(candidates) * (2 if several else 1)
 
 
 @given(SCENARIOS)

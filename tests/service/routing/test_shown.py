@@ -9,10 +9,13 @@ import pytest
 
 from adapters.contract import Endpoint, Model
 from adapters.events import Candidate, Passed, RoutePlan, Substitution
-from adapters.registry import FIFTEEN
-from adapters.request import ChatRequest, Latency, Strategy, Tier, UseCase
+from adapters.registry import COMPATIBLE, FIFTEEN, PROVIDERS
+from adapters.request import ChatRequest, Complexity, Latency, Strategy, Tier, UseCase
+from service.endpoints import resolve
 from service.routing.plan import Choice, Kinship, Plan, Reason, Skipped, Substitute
-from service.routing.shown import WORDS, document, route_plan, run, usd, words
+from service.routing.shown import WORDS, document, route_plan, run, use_cases, words
+from service.routing.table import Preference, Table, UseCaseRow
+from service.settings import Settings
 
 
 def choice(name: str, model: Model | None = None, **facts: Any) -> Choice:  # noqa: ANN401 - fields of all types
@@ -196,6 +199,43 @@ def test_the_strategy_is_what_may_happen(
     assert route_plan(plan).strategy == shown
 
 
+KNOWN = resolve(PROVIDERS, COMPATIBLE, Settings(), {})
+
+
+def row(*names: str, complexity: Complexity = Complexity.MODERATE) -> UseCaseRow:
+    preferences = (Preference(*name.split("/")) for name in names)
+    prefer = {Tier.STANDARD: tuple(preferences), Tier.PREMIUM: (Preference("kimi"),)}
+    return UseCaseRow(complexity=complexity, output_tokens=100, latency=None, prefer=prefer)
+
+
+def test_a_use_case_shows_who_answers_it_and_who_comes_next() -> None:
+    rows = {
+        UseCase.ANALYSIS: row("claude/sonnet", "openai/luna", "groq"),
+        UseCase.EXPERT: row("claude/opus", "openai", complexity=Complexity.EXPERT),
+    }
+    shown = use_cases(Table(use_cases=rows, caps={}, presets={}), KNOWN)
+    assert list(shown) == ["analysis", "expert"]
+    assert shown["analysis"] == {
+        "complexity": "moderate",
+        "primary": {"provider": "claude", "model": "sonnet"},
+        "fallback": {"provider": "openai", "model": "luna"},
+    }
+    assert shown["expert"]["complexity"] == "expert"
+    assert shown["expert"]["fallback"]["provider"] == "openai"
+    assert shown["expert"]["fallback"]["model"] in {
+        model.alias or model.id for model in FIFTEEN["openai"].models
+    }
+
+
+def test_a_row_without_a_second_has_no_fallback_and_a_model_without_an_alias_shows_its_id() -> None:
+    rows = {UseCase.ANALYSIS: row("groq/nobody-lists-this")}
+    assert use_cases(Table(use_cases=rows, caps={}, presets={}), KNOWN)["analysis"] == {
+        "complexity": "moderate",
+        "primary": {"provider": "groq", "model": "nobody-lists-this"},
+        "fallback": None,
+    }
+
+
 def test_what_cannot_happen_is_not_announced() -> None:
     alone = replace(POOR, latency=Latency(strategy=Strategy.HEDGE), hedge_after_s=2.0, width=3)
     assert route_plan(alone).hedge_after_ms is None
@@ -214,19 +254,3 @@ def test_every_reason_has_words() -> None:
     assert set(WORDS) == set(Reason)
     assert words(KEYLESS) == "no key is set"
     assert words(replace(KEYLESS, detail="set QWEN_API_KEY")) == "set QWEN_API_KEY"
-
-
-@pytest.mark.parametrize(
-    ("amount", "written"),
-    [
-        (None, None),
-        (0.0, "0"),
-        (1.0, "1"),
-        (10.0, "10"),
-        (0.05, "0.05"),
-        (1e-7, "0.0000001"),
-        (0.1 + 0.2, "0.3"),
-    ],
-)
-def test_dollars_are_written_without_an_exponent(amount: float | None, written: str | None) -> None:
-    assert usd(amount) == written

@@ -35,7 +35,11 @@ def test_each_form_is_told_apart_by_its_first_segment(model: str, wanted: Wanted
         ("auto:poetry", "'poetry' is not one of classification"),
         ("auto:analysis@cheap", "'cheap' is not one of ultra_economy"),
         ("auto:", "''"),
-        ("groq/", "names no model"),
+        ("groq/", "'groq/' names no model: <provider>/<model> or <provider>/auto"),
+        ("groq/auto:analysis", "'groq/auto:analysis' is none of the forms: <provider>/<model> or"),
+        ("groq/auto@premium", "auto:<use_case>@<tier> and preset:<name> without a provider"),
+        ("groq/preset:tester", "is none of the forms"),
+        ("groq/auto:" + "x" * 200, "x' is none of the forms"),
     ],
 )
 def test_a_form_that_names_nothing_is_refused_with_what_is_allowed(model: str, said: str) -> None:
