@@ -369,6 +369,57 @@ class Hedging(Section):
         return most
 
 
+class Usage(Section):
+    """`[usage]`: where what was used and spent is kept. Read at the start only."""
+
+    engine: Literal["auto", "in-process"] = "auto"
+    """What carries the usage stream and shared state. `auto`: the Redis at REDIS_URL, else an
+    embedded server, else this process alone; `in-process`: this process alone whatever there is."""
+
+    durability: Literal["power", "process"] = "power"
+    """What an attempt that was written down survives: a loss of power, or only the process' end,
+    which spares a sync of the disk."""
+
+    open_record: Literal["async", "sync", "off"] = "async"
+    """An attempt is written down when it is sent, so that a crash cannot hide it. `async`: while
+    the request goes out, its first content waits for it; `sync`: before; `off`: not at all, and a
+    crash hides what was running."""
+
+    on_journal_error: Literal["reject", "allow"] = "reject"
+    """What becomes of new requests while nothing can be written down: a 503, or they are served and
+    what they cost is lost."""
+
+    database: str = Field(default="", pattern=r"^($|postgres(ql)?://)")
+    """`postgresql://...` to keep the sums there. Default `usage.db` in the data folder."""
+
+    aggregate: bool = True
+    """False: the sums are another process' business, `tailrace usage aggregate`."""
+
+    groups: Texts = ("cost",)
+    """Consumer groups that must have acknowledged an entry before it is deleted from the stream;
+    `cost` is the aggregator's own."""
+
+    stream_kept_s: int = Field(default=3_600, ge=0)
+    """Seconds that entries stay in the stream after all groups have acknowledged them."""
+
+    stream_entries: int = Field(default=1_000_000, ge=1_000)
+    """Most entries in a stream of some 700 bytes each; beyond them events wait in the journal."""
+
+    journal_retention_s: int = Field(default=7 * 86_400, ge=3_600)
+    """Seconds that events stay in the journal after they are in the sums."""
+
+    dedupe_retention_s: int = Field(default=30 * 86_400, validate_default=True)
+    """Seconds for which an event that comes again is known: at least twice the journal's."""
+
+    @field_validator("dedupe_retention_s")
+    @classmethod
+    def _outlasts_the_journal(cls, seconds: int, info: ValidationInfo) -> int:
+        least = 2 * info.data.get("journal_retention_s", 0)
+        if seconds < least:
+            raise ValueError(f"at least twice usage.journal_retention_s, {least}")
+        return seconds
+
+
 class PresetSettings(Section):
     """`[presets.<name>]`: what a request may ask for under one name, `preset:<name>`."""
 
@@ -389,6 +440,7 @@ class Settings(Section):
     websocket: Websocket = Websocket()
     providers: dict[ProviderName, ProviderSettings] = Field(default_factory=dict)
     hedging: Hedging = Hedging()
+    usage: Usage = Usage()
     tiers: Tiers = Field(default_factory=lambda: _packaged("tiers"), validate_default=True)
     use_cases: dict[UseCase, UseCaseSettings] = Field(
         default_factory=lambda: _packaged("use_cases"), validate_default=True

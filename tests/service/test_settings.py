@@ -274,3 +274,10 @@ def test_a_word_of_the_table_is_replaced_and_its_neighbours_stay(tmp_path: Path)
     assert settings.presets["poet"].tier is Tier.STANDARD
     assert "tester" in settings.presets
     assert settings.use_cases[UseCase.ANALYSIS] == Settings().use_cases[UseCase.ANALYSIS]
+
+
+def test_ids_are_remembered_for_at_least_twice_as_long_as_the_journal() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        load(None, {"TAILRACE_USAGE__JOURNAL_RETENTION_S": "2000000"})
+    assert "usage.dedupe_retention_s" in str(refusal.value)
+    assert "at least twice usage.journal_retention_s, 4000000" in str(refusal.value)
