@@ -132,7 +132,7 @@ class ChatQuirks:
 
     reasoning_outside_completion: bool = False
     """`completion_tokens` leaves `reasoning_tokens` out (xAI)."""
-    cost_field: str | None = None
-    """The field of `usage` that states the bill."""
+    cost_path: tuple[str, ...] = ()
+    """Where `usage` states the bill; empty where it does not."""
     cost_unit: Decimal = Decimal(1)
-    """US dollars per unit of `cost_field`; an xAI tick is 10^-10 (docs.x.ai, cost tracking)."""
+    """US dollars per unit of it; an xAI tick is 10^-10 (docs.x.ai, cost tracking)."""

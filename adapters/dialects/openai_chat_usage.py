@@ -40,7 +40,7 @@ def read(raw: dict[str, Any], quirks: ChatQuirks) -> Usage | None:
     given, output = _count(raw, ("prompt_tokens",)), _count(raw, ("completion_tokens",))
     total = _count(raw, ("total_tokens",))
     reasoning = _count(raw, *_REASONING)
-    cost = _cost(raw.get(quirks.cost_field), quirks.cost_unit) if quirks.cost_field else None
+    cost = _cost(_at(raw, quirks.cost_path), quirks.cost_unit)
     if given is None and output is None and total is None and cost is None:
         return None
     if output is not None and reasoning and _outside(given, output, reasoning, total, quirks):
@@ -74,12 +74,16 @@ def _outside(
 
 def _count(raw: dict[str, Any], *paths: _Path) -> int | None:
     for path in paths:
-        value: Any = raw
-        for name in path:
-            value = value.get(name) if isinstance(value, dict) else None
+        value = _at(raw, path)
         if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
             return value
     return None
+
+
+def _at(value: object, path: _Path) -> object:
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def _part(part: int | None, whole: int | None) -> int | None:
@@ -87,6 +91,7 @@ def _part(part: int | None, whole: int | None) -> int | None:
 
 
 def _cost(stated: object, unit: Decimal) -> str | None:
+    """Dollars as a decimal string; without a path `stated` is the whole object, and no number."""
     if isinstance(stated, bool) or not isinstance(stated, (int, float)):
         return None
     # Through str: a float's shortest form is the decimal the provider wrote.

@@ -33,7 +33,7 @@ PROVIDER = Provider(
             stream_usage=False,  # comes unasked, on a last chunk without choices
             efforts=("none", "low", "medium", "high", "xhigh"),
             reasoning_outside_completion=True,
-            cost_field="cost_in_usd_ticks",
+            cost_path=("cost_in_usd_ticks",),
             cost_unit=_TICK,
         )
     ),

@@ -32,7 +32,7 @@ PROVIDER = Provider(
             budget_field="reasoning",
             # Else a host that ignores tools or schemas may be chosen.
             extra_with_tools={"provider": {"require_parameters": True}},
-            cost_field="cost",
+            cost_path=("cost",),
         )
     ),
     models=(

@@ -34,8 +34,8 @@ from tests import recordings
 from tests.adapters.dialects import cuts, oracle_chat
 from tests.adapters.dialects.chat_cases import DONE, call, chunk, decoded, hand_written, sse
 
-OPENROUTER = OpenAIChat(quirks=ChatQuirks(cost_field="cost"))
-GROK = OpenAIChat(quirks=ChatQuirks(cost_field="cost_in_usd_ticks", cost_unit=Decimal("1e-10")))
+OPENROUTER = OpenAIChat(quirks=ChatQuirks(cost_path=("cost",)))
+GROK = OpenAIChat(quirks=ChatQuirks(cost_path=("cost_in_usd_ticks",), cost_unit=Decimal("1e-10")))
 
 
 def _without_meta(events: list[AttemptEvent]) -> list[AttemptEvent]:

@@ -84,11 +84,20 @@ def test_a_part_is_never_more_than_its_whole() -> None:
     ],
 )
 def test_a_stated_cost_is_a_plain_decimal(stated: object, usd: str | None) -> None:
-    assert _read(ChatQuirks(cost_field="cost"), **BASE, cost=stated).cost_usd == usd
+    assert _read(ChatQuirks(cost_path=("cost",)), **BASE, cost=stated).cost_usd == usd
+
+
+def test_a_cost_may_be_stated_inside_another_object() -> None:
+    """Sonar's form: the parts, and what they come to."""
+    quirks = ChatQuirks(cost_path=("cost", "total_cost"))
+    assert _read(quirks, **BASE, cost={"request_cost": 0.005, "total_cost": 0.00501}).cost_usd == (
+        "0.00501"
+    )
+    assert _read(quirks, **BASE, cost=0.1).cost_usd is None
 
 
 def test_a_cost_in_ticks_is_exact() -> None:
-    quirks = ChatQuirks(cost_field="cost_in_usd_ticks", cost_unit=Decimal("1e-10"))
+    quirks = ChatQuirks(cost_path=("cost_in_usd_ticks",), cost_unit=Decimal("1e-10"))
     assert _read(quirks, **BASE, cost_in_usd_ticks=37756000).cost_usd == "0.0037756"
 
 
