@@ -203,6 +203,10 @@ class Upstream(Protocol):
     def headers(self) -> Mapping[str, str]:
         """Response headers, names case-insensitive."""
 
+    @property
+    def sent(self) -> int:
+        """Bytes of the request's body."""
+
     async def pour(self, sink: Callable[[bytes], None]) -> None:
         """Pass every piece of the body to `sink` as the socket gives it; returns at its end.
 

@@ -130,7 +130,12 @@ status; or the provider has it, and may be at work on it."""
 class UpstreamError(TailraceError):
     """An attempt failed before or while its answer was read; `reached` says how far it had come."""
 
-    def __init__(self, error: Error, *, reached: Reached = "taken") -> None:
-        """Wrap what happened to an attempt."""
+    def __init__(
+        self, error: Error, *, reached: Reached = "taken", status: int | None = None
+    ) -> None:
+        """Wrap what happened to an attempt; `status`: the provider's own, where it gave one."""
         super().__init__(error)
         self.reached = reached
+        self.status = status
+        self.sent = 0
+        """Bytes of the request's body that went out, as far as that is known."""

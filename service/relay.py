@@ -105,16 +105,18 @@ class Relay:
                     phase=Phase.BEFORE_STREAM,
                 )
             )
+        self.shared.meter.check()
         deployment = self.deployment
         decided = self._decide(ask.request, deployment, shift=True)
         plan = self.shared.explored(decided, clock.monotonic())
-        stream = self._stream(ask, plan)
+        stream, request_id = self._stream(ask, plan), ids.new("rq", clock.now_ms())
         retracts = ask.dialect in _RETRACTING
         runner = Runner(
             stream,
             plan,
             deployment.clients,
             self.shared,
+            request_id=request_id,
             # Who waits for the whole answer never saw what was taken back.
             retracts=retracts or ask.dialect in _WHOLE,
             arrived=ask.arrived,
@@ -122,7 +124,8 @@ class Relay:
         )
         # From here on nothing fails without an end in the log.
         self.store.add(stream, key=ask.idempotency_key, fingerprint=fingerprint)
-        stream.log.append(self._prologue(ask, plan, retracts=retracts), clock.now_ms())
+        prologue = self._prologue(ask, plan, request_id, retracts=retracts)
+        stream.log.append(prologue, clock.now_ms())
         runner.begin()
         # As decided: that somebody else was asked first, to get to know them, is no substitution.
         return stream, decided
@@ -141,11 +144,13 @@ class Relay:
         )
         return Stream(log, plan.request, cancel_after=ask.cancel_after)
 
-    def _prologue(self, ask: Ask, plan: Plan, *, retracts: bool) -> list[StreamStart | RoutePlan]:
+    def _prologue(
+        self, ask: Ask, plan: Plan, request_id: str, *, retracts: bool
+    ) -> list[StreamStart | RoutePlan]:
         now = clock.now_ms()
         return [
             StreamStart(
-                request_id=ids.new("rq", now),
+                request_id=request_id,
                 created_at=now,
                 model_requested=ask.request.model,
                 dialect=ask.dialect,

@@ -1,9 +1,10 @@
-"""What a request is expected to cost, and what an attempt did cost.
+"""What a request is expected to cost, and what tokens cost at whom.
 
 Whose word counts: the operator's own for a model, then the packaged list's for exactly this
 provider, then our additions to it (`overlay`), last what the list says of the model at its maker,
-for a provider that the list knows to sell at the maker's price. What a provider states about an
-attempt's cost beats them all. Where nobody says anything the price is None: unknown, never 0.
+for a provider that the list knows to sell at the maker's price. Where nobody says anything the
+price is None: unknown, never 0. What an attempt did cost is made of it by `service.usage.cost`,
+where what a provider states beats every price.
 
 A price is resolved once per model and kept for the period in which it holds, which ends where a
 condition of it turns (a start date, a peak hour). That nobody knows a model is kept as well:
@@ -21,7 +22,6 @@ from adapters.catalog import snapshot
 from adapters.catalog.overlay import OVERLAY
 from adapters.catalog.price import MILLION, Price, Rates, Tier
 from adapters.contract import Model, Provider
-from adapters.events import Usage
 
 STATED: Final = "stated"
 """`Price.source` of a price that the operator, or a provider's own file, states."""
@@ -59,27 +59,6 @@ class Prices:
             if input_tokens > step.above:
                 return input_tokens * step.input + output_tokens * step.output + step.beside
         return None
-
-    def cost(self, provider: Provider, model: Model, usage: Usage, at: float) -> Decimal | None:
-        """US dollars of an attempt that was sent at that moment, Unix seconds.
-
-        The provider's own statement where it made one. None where neither that nor a price is
-        known, or where it did not count. Cached tokens that it does not tell from others cost what
-        those do.
-        """
-        if usage.cost_usd is not None:
-            return Decimal(usage.cost_usd)
-        price = self.price(provider, model, at)
-        if price is None or usage.input is None or usage.output is None:
-            return None
-        rates = price.rates(usage.input)
-        tokens = rates.cost(
-            input_tokens=usage.input,
-            cached=usage.input_cached or 0,
-            cache_write=usage.input_cache_write or 0,
-            output=usage.output,
-        )
-        return tokens + price.per_request(provider.searches)
 
     def _period(self, provider: Provider, model: Model, at: float) -> "_Period":
         key = (provider.name, model.id)

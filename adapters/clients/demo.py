@@ -118,6 +118,8 @@ class _Playback:
         self._script = script
         self._waits = waits
         self._closed = False
+        self.sent = 0
+        """Nothing goes anywhere."""
 
     @property
     def headers(self) -> Mapping[str, str]:

@@ -72,6 +72,7 @@ class Exchange:
 
         Raises what `post` raises, for the transport to say in the words of its HTTP library.
         """
+        sent = len(self._body)
         try:
             response = await post(url, headers, self._body, connect_timeout=self._connect_timeout)
         except (aiohttp.ClientError, OSError) as silence:
@@ -81,10 +82,11 @@ class Exchange:
             self._body = b""
         content_type = _media_type(response)
         if response.status == _OK and content_type == _EVENT_STREAM:
-            self._answer = RawUpstream(response, self._provider.name)
+            self._answer = RawUpstream(response, self._provider.name, sent=sent)
         else:
             body = await read_bounded(response)
             self.error = _refused(response, content_type, body, self._provider)
+            self.error.sent = sent
         return response.status
 
     def take(self) -> RawUpstream:
@@ -172,11 +174,12 @@ def _refused(
     status, said = response.status, parsed(body)
     failure = Failure(status=status, body=said, headers=response.headers)
     if status >= _FIRST_ERROR_STATUS or (status == _OK and _tells_of_failure(said)):
-        return UpstreamError(classify(failure, provider), reached="refused")
+        return UpstreamError(classify(failure, provider), reached="refused", status=status)
     what = f"status {status}" if status != _OK else f"{content_type[:100] or 'an empty type'}"
     message = f"The provider answered with {what}, not with an event stream."
     malformed = make(ErrorCode.UPSTREAM_MALFORMED, message, provider=provider.name)
-    return UpstreamError(malformed, reached="taken" if status == _OK else "refused")
+    reached: Reached = "taken" if status == _OK else "refused"
+    return UpstreamError(malformed, reached=reached, status=status)
 
 
 def _tells_of_failure(said: object) -> bool:

@@ -31,12 +31,13 @@ _CUTS = (aiohttp.ClientError, OSError)
 class RawUpstream:
     """A streamed answer whose headers have come; holds its connection until it ends or `close`."""
 
-    __slots__ = ("_provider", "_response")
+    __slots__ = ("_provider", "_response", "sent")
 
-    def __init__(self, response: aiohttp.ClientResponse, provider: str) -> None:
-        """`provider` is the name its errors carry."""
+    def __init__(self, response: aiohttp.ClientResponse, provider: str, *, sent: int = 0) -> None:
+        """`provider` is the name its errors carry; `sent`: bytes of the request's body."""
         self._response = response
         self._provider = provider
+        self.sent = sent
 
     @property
     def headers(self) -> Mapping[str, str]:

@@ -17,6 +17,18 @@ from adapters.tokens import UNKNOWN
 from service.routing.estimate import BYTES_PER_TOKEN
 
 
+def so_far(*, input_tokens: int, said: int) -> Usage:
+    """What an attempt that is not over has used: all of it estimated, as in `usage_of`."""
+    output = -(-said // BYTES_PER_TOKEN)
+    return msgspec.structs.replace(
+        UNKNOWN,
+        input=input_tokens,
+        output=output,
+        total=input_tokens + output,
+        source=UsageSource.ESTIMATED,
+    )
+
+
 def usage_of(ending: Ending, *, reached: Reached, input_tokens: int, said: int) -> Usage:
     """The attempt's usage: the provider's word where there is one, else an estimate.
 

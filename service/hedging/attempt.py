@@ -21,7 +21,7 @@ import msgspec
 
 from adapters import ratelimits
 from adapters.contract import Call, Client, Decoder, Encoded, Upstream
-from adapters.errors import Reached, UpstreamError, make
+from adapters.errors import Reached, RequestError, UpstreamError, make
 from adapters.events import (
     CONTENT,
     AttemptEvent,
@@ -55,6 +55,7 @@ within a round trip. Beyond it, a new connection is cheaper than waiting."""
 
 _log = logging.getLogger(__name__)
 
+_OK = 200
 _NOTHING = Encoded(path="", body={})
 _NO_LIMITS = RateLimits()
 
@@ -79,6 +80,16 @@ class Listener(Protocol):
         """
 
 
+class Recorded(Protocol):
+    """Where it is written down that the attempt was sent."""
+
+    async def before_request(self) -> None:
+        """Wait until the request may go out; raises RequestError where it must not."""
+
+    async def before_content(self) -> None:
+        """Wait until content may come in; raises RequestError where it must not."""
+
+
 class Attempt:
     """One request to one provider, and what came of it."""
 
@@ -91,7 +102,7 @@ class Attempt:
         "_emit",
         "_encoded",
         "_listener",
-        "_read",
+        "_recorded",
         "_secret",
         "_task",
         "_timer",
@@ -100,7 +111,10 @@ class Attempt:
         "ending",
         "first_content",
         "reached",
+        "received",
+        "sent",
         "started",
+        "status",
     )
 
     def __init__(  # noqa: PLR0913 - one keyword for each thing an attempt needs
@@ -127,6 +141,12 @@ class Attempt:
         self.decoder = decoder
         self.reached: Reached = "taken"
         """How far its request came; known better once it has failed."""
+        self.status: int | None = None
+        """The response's, once it is there."""
+        self.sent = 0
+        """Bytes of the request's body."""
+        self.received = 0
+        """Bytes of the response's body."""
         self._encoded = encoded
         self._client = client
         self._connect_timeout = connect_timeout
@@ -135,7 +155,7 @@ class Attempt:
         self._secret = secret
         self._buffer: list[AttemptEvent] = list(encoded.warnings)
         self._buffered = 0  # bytes of body behind the buffer
-        self._read = 0  # bytes of body in all
+        self._recorded: Recorded | None = None
         self._emit: Emit | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
@@ -150,6 +170,10 @@ class Attempt:
     def own(self, task: asyncio.Task[None]) -> None:
         """The task that runs `run`, so that it can be stopped."""
         self._task = task
+
+    def record(self, recorded: Recorded) -> None:
+        """Where it is written down; to be told before it runs."""
+        self._recorded = recorded
 
     def commit(self, emit: Emit) -> list[AttemptEvent]:
         """It answers: hands out what was held back; everything after it goes to `emit` at once."""
@@ -180,13 +204,20 @@ class Attempt:
         try:
             upstream = await self._send()
             try:
+                if self._recorded is not None:
+                    await self._recorded.before_content()
                 await upstream.pour(self._feed)
                 self._conclude()
             finally:
                 upstream.close()
         except UpstreamError as failure:
-            self.reached = failure.reached
+            self.reached, self.status = failure.reached, failure.status or self.status
+            self.sent = self.sent or failure.sent
             self._broken(failure.error)
+        except RequestError as refusal:
+            if self.status is None:
+                self.reached = "unsent"
+            self._broken(refusal.error)
         except Exception:  # noqa: BLE001 - a fault of ours must not leave a stream without an end
             _log.exception("attempt %d at %s died", self.number, self.call.provider.name)
             self._broken(make(ErrorCode.INTERNAL, "the attempt failed inside the router"))
@@ -196,7 +227,10 @@ class Attempt:
     async def _send(self) -> Upstream:
         # What is asked is not kept while the answer streams: it may be a megabyte.
         encoded, self._encoded = self._encoded, _NOTHING
+        if self._recorded is not None:
+            await self._recorded.before_request()
         upstream = await self._client.send(encoded, connect_timeout=self._connect_timeout)
+        self.status, self.sent = _OK, upstream.sent
         limits = ratelimits.read(upstream.headers, now_ms() / 1000)
         if limits != _NO_LIMITS:
             self._buffer.append(Meta(key="rate_limits", value=msgspec.to_builtins(limits)))
@@ -207,8 +241,8 @@ class Attempt:
         """What one read gave. Called while the socket is read, not in the task."""
         if self.ending is not None:
             return
-        self._read += len(data)
-        if self._read > MAX_BODY:
+        self.received += len(data)
+        if self.received > MAX_BODY:
             message = f"the provider sent more than {MAX_BODY} bytes"
             raise UpstreamError(make(ErrorCode.UPSTREAM_MALFORMED, message))
         decoder = self.decoder

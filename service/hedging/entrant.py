@@ -6,15 +6,21 @@ remembers; the runner writes it down.
 """
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
-from decimal import Decimal
+from dataclasses import dataclass, field
+from uuid import UUID
 
 import msgspec
 
-from adapters.catalog.price import usd
-from adapters.contract import Model, Provider
-from adapters.events import AttemptEnd, AttemptStart, AttemptSummary, Ending, Error, Outcome, Usage
+from adapters.catalog.prices import Prices
+from adapters.events import (
+    AttemptEnd,
+    AttemptStart,
+    AttemptSummary,
+    Ending,
+    Error,
+    Outcome,
+    Usage,
+)
 from adapters.tokens import UNKNOWN
 from service.hedging import account, ledger
 from service.hedging.attempt import Attempt
@@ -22,10 +28,10 @@ from service.hedging.continuation import Splice
 from service.limits.provider_limits import Limits, Reservation
 from service.routing.plan import Choice, Plan
 from service.telemetry.attempts import AttemptFacts
-
-Costs = Callable[[Provider, Model, Usage, float], Decimal | None]
-"""US dollars for a usage, of an attempt that was sent at that Unix time, as its provider states it
-or the catalog has it; None: nobody knows."""
+from service.usage import cost
+from service.usage.cost import Cost, CostSource
+from service.usage.meter import Metered, Progress
+from service.usage.record import Reply, Sent
 
 
 @dataclass(slots=True)
@@ -37,8 +43,8 @@ class Entrant:
     attempt: Attempt
     choice: Choice
     start: AttemptStart
-    sent_at: float
-    """Unix seconds: some prices change with the hour."""
+    sent_ns: int
+    """Unix time: some prices change with the hour."""
     reservation: Reservation
     splice: Splice | None
     """Where it goes on with another one's answer."""
@@ -48,22 +54,68 @@ class Entrant:
     outcome: Outcome | None = None
     """What became of it, once its record is made."""
     usage: Usage = UNKNOWN
+    cost: Cost = field(default=cost.UNKNOWN, init=False)
+    finish_raw: str | None = field(default=None, init=False)
+    metered: Metered = field(init=False)
 
-    def close(self, ending: Ending, *, input_tokens: int, said: int, costs: Costs) -> AttemptEnd:
+    # --- While it runs ---
+
+    def sent(self, event: UUID, parent: UUID | None) -> Sent:
+        """What is known of it now; `event`: its usage event's id, `parent`: of what led to it."""
+        return Sent(
+            id=event,
+            parent=parent,
+            attempt=self.attempt.number,
+            provider=self.start.provider,
+            model=self.start.model,
+            role=self.start.role,
+            opened_ns=self.sent_ns,
+            cancel_billing=self.choice.endpoint.provider.cancel_billing,
+            substitute=self.choice.substitute is not None,
+        )
+
+    def progress(self, *, input_tokens: int, said: int, prices: Prices) -> Progress:
+        """How far it has come; the arguments are those of `close`."""
+        usage = account.so_far(input_tokens=input_tokens, said=said)
+        first = self.attempt.first_content
+        return Progress(
+            reply=self.reply(),
+            usage=usage,
+            cost=self._cost(usage, prices),
+            first_token_ns=None if first is None else self._unix_ns(first),
+        )
+
+    def reply(self) -> Reply:
+        """What came back of it."""
+        attempt = self.attempt
+        return Reply(
+            response_model=attempt.decoder.model,
+            response_id=attempt.decoder.upstream_id,
+            http_status=attempt.status,
+            finish_reasons=() if self.finish_raw is None else (self.finish_raw,),
+            bytes_in=attempt.received,
+            bytes_out=attempt.sent,
+        )
+
+    # --- Its end ---
+
+    def close(self, ending: Ending, *, input_tokens: int, said: int, prices: Prices) -> AttemptEnd:
         """Make the record; call it once.
 
         Args:
             ending: How it ended.
             input_tokens: Of the prompt, estimated.
             said: Bytes of output that came.
-            costs: What that costs.
+            prices: What that costs where its provider does not say.
         """
         attempt = self.attempt
         used = account.usage_of(
             ending, reached=attempt.reached, input_tokens=input_tokens, said=said
         )
-        cost = costs(attempt.call.provider, attempt.call.model, used, self.sent_at)
-        self.usage = msgspec.structs.replace(used, cost_usd=usd(cost))
+        self.cost = self._cost(used, prices)
+        if self.cost.source is not CostSource.PROVIDER:
+            used = msgspec.structs.replace(used, cost_usd=cost.usd(self.cost.nano_usd))
+        self.usage, self.finish_raw = used, ending.finish_raw
         self.outcome = ledger.outcome_of(ending)
         return AttemptEnd(
             attempt=attempt.number,
@@ -95,7 +147,14 @@ class Entrant:
         )
 
     def facts(
-        self, stream: str, plan: Plan, *, committed: bool, hedged: bool, now: float
+        self,
+        stream: str,
+        plan: Plan,
+        *,
+        committed: bool,
+        hedged: bool,
+        saved: float | None,
+        now: float,
     ) -> AttemptFacts:
         """For whoever counts; `now`, its end, in monotonic seconds."""
         attempt = self.attempt
@@ -117,8 +176,22 @@ class Entrant:
             use_case=plan.use_case,
             tier=plan.tier,
             substitute=self.choice.substitute is not None,
+            saved=saved,
             charged=attempt.reached == "taken",
         )
+
+    def _cost(self, usage: Usage, prices: Prices) -> Cost:
+        provider, model = self.attempt.call.provider, self.attempt.call.model
+        return cost.cost_of(
+            usage,
+            prices.price(provider, model, self.sent_ns / 1e9),
+            target=f"{provider.name}/{model.id}",
+            searches=provider.searches,
+        )
+
+    def _unix_ns(self, at: float) -> int:
+        """A moment in monotonic seconds."""
+        return self.sent_ns + round((at - self.attempt.started) * 1e9)
 
     def _error(self) -> Error | None:
         ending = self.attempt.ending

@@ -192,6 +192,7 @@ class Watch:
         "_hedge",
         "_hedger",
         "_request",
+        "saved",
     )
 
     def __init__(
@@ -207,6 +208,9 @@ class Watch:
         """The attempt that is a hedge, once one is."""
         self._estimated: float | None = None
         """What its loser is expected to cost, in US dollars."""
+        self.saved: float | None = None
+        """Seconds for which the first attempt would still have been silent, by what is known of it,
+        when another one answered; None where it was not so."""
         self._excluded = not request.hedged or self._exclusion()
         if not self._excluded:
             share = hedger.settings.cost_shares[contenders[0].billing]
@@ -323,6 +327,7 @@ class Watch:
         """An attempt has its first content: it wins, and the others are given up."""
         hedger, winner = self._hedger, self._attempts[attempt]
         winner.waiting, winner.answering = False, True
+        self.saved = self._still_silent(now)
         winner.expectation.heard = now
         self._settle()
         self._give_up_waiting(now)
@@ -333,6 +338,16 @@ class Watch:
         if self._hedge is not None:
             hedger.overload.hedge(now, won=attempt == self._hedge)
             self._hedge = None
+
+    def _still_silent(self, now: float) -> float | None:
+        """The median of how long the first attempt would still take, given how long it has."""
+        first = next(iter(self._attempts.values()))
+        estimate = self._hedger.delays.estimate(first.contender.key, now)
+        if not first.waiting or not estimate.learned:
+            return None
+        waited = now - first.started
+        median = estimate.quantile(estimate.silent(waited) / 2)
+        return None if median is None else max(0.0, median - waited)
 
     def ended(self, attempt: int, error: Error | None, now: float) -> None:
         """An attempt is over by itself, before its first content or after it."""

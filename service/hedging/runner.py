@@ -10,7 +10,8 @@ An answer that breaks after it was committed may be taken over by another attemp
 what was said is taken back as the next one begins; under `continue` the next one is asked to go on,
 and its words are spliced onto the block that stayed open (`continuation`).
 
-What every attempt used, cost and took is told to whoever counts (`shared`), once, at its end.
+What every attempt used, cost and took is told to whoever counts (`shared`), once, at its end, and
+written down (`usage.meter`). The stream's last event waits until that is safe.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import assert_never
+from uuid import UUID
 
 import msgspec
 
@@ -41,7 +43,7 @@ from adapters.events import (
 )
 from adapters.ratelimits import RateLimits
 from adapters.request import AfterCommit, ChatRequest, Strategy
-from service import clock, tasks
+from service import clock, ids, tasks
 from service.hedging import continuation, ledger
 from service.hedging.attempt import Attempt
 from service.hedging.caches import Prompt
@@ -57,11 +59,18 @@ from service.routing import shown
 from service.routing.plan import Choice, Plan
 from service.streams.fold import Fold
 from service.streams.stream import Stream
+from service.usage.record import Origin
 
 CLOSING = 1.0  # seconds
 """How long an attempt may take to close its connection; measured: 0.4 ms (bench/README.md)."""
 
+LONGEST_CLOSE = 10.0  # seconds
+"""How long a stream's end waits for its attempts' records: where even the space put by for a full
+disk is used up, they wait in memory until there is space again, and nobody knows when."""
+
 _AS_ASKED = Recovery(None)
+_BY_ITSELF = frozenset({Role.PRIMARY, Role.RACE})
+"""Roles of attempts that are started for no other one's sake."""
 
 _log = logging.getLogger(__name__)
 
@@ -90,11 +99,14 @@ class Runner:
         "_broken",
         "_candidates",
         "_clients",
+        "_closing",
         "_committed",
         "_entrants",
         "_entries",
+        "_finishing",
         "_first_content",
         "_on_end",
+        "_origin",
         "_pending",
         "_plan",
         "_prompt",
@@ -105,20 +117,23 @@ class Runner:
         "_watch",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one keyword for each thing a request brings
         self,
         stream: Stream,
         plan: Plan,
         clients: Mapping[str, Client],
         shared: Shared,
         *,
+        request_id: str,
         retracts: bool,
         arrived: float,
         on_end: Callable[[], None],
     ) -> None:
         """`retracts`: whether the stream's readers can be told to forget what they were shown.
 
-        `arrived`: monotonic seconds; `on_end` is called when the last event is in the log.
+        `request_id`: what the attempts' records call the request, which is not the stream's id: who
+        has that may read the answer. `arrived`: monotonic seconds; `on_end` is called when the last
+        event is in the log.
         """
         self._stream = stream
         self._plan = plan
@@ -132,6 +147,14 @@ class Runner:
         rounds = 2 if plan.latency.strategy is Strategy.HEDGE else 1
         self._candidates = plan.choices * rounds
         self._prompt = Prompt(stream.request)
+        self._origin = Origin(
+            request_id=request_id,
+            requested_model=stream.request.model,
+            use_case=plan.use_case,
+            tier=plan.tier,
+            end_user=stream.request.user,
+            tags=stream.request.metadata or {},
+        )
         now = clock.monotonic()
         self._watch = shared.watch(
             plan,
@@ -152,6 +175,10 @@ class Runner:
         """Whose content is in the log, by the race's number."""
         self._pending: list[Event] = []
         """Ends of attempts, to be written together with what follows: one write, not two."""
+        self._closing: list[asyncio.Future[None]] = []
+        """Records of attempts that are over, being written down."""
+        self._finishing = False
+        """Whether the race is over, and its end is written next."""
         self._first_content: float | None = None
         self._armed: asyncio.TimerHandle | None = None
         self._armed_for: float | None = None
@@ -275,7 +302,7 @@ class Runner:
             entrant.attempt.abort(error)
         if not self._stream.ended:
             self._pending = []
-            self._finish(FinishRace(None, error))
+            self._end(FinishRace(None, error))
 
     # --- Commands ---
 
@@ -292,7 +319,8 @@ class Runner:
                     self._finish(command)
                 case _:
                     assert_never(command)
-        self._append(())
+        if not self._finishing:
+            self._append(())
         self._arm()
 
     def _arm(self) -> None:
@@ -353,16 +381,30 @@ class Runner:
         task = tasks.spawn(attempt.run(), name=f"{self._stream.id} attempt {number}")
         attempt.own(task)
         self._entries.append(command.attempt)
-        self._entrants[command.attempt] = Entrant(
-            command.attempt,
-            attempt,
-            choice,
-            start,
-            clock.now_ms() / 1000,
-            reservation,
-            splice,
-            task,
+        entrant = Entrant(
+            command.attempt, attempt, choice, start, clock.now_ns(), reservation, splice, task
         )
+        self._meter(entrant)
+        self._entrants[command.attempt] = entrant
+
+    def _meter(self, entrant: Entrant) -> None:
+        """Have it written down that an attempt is sent, and from then on how it goes."""
+        prices, said = self._shared.prices, self._said
+        entrant.metered = self._shared.meter.begin(
+            self._origin,
+            entrant.sent(ids.uuid7(clock.now_ms()), self._parent(entrant)),
+            lambda: entrant.progress(
+                input_tokens=self._plan.input_tokens, said=said(entrant), prices=prices
+            ),
+        )
+        entrant.attempt.record(entrant.metered)
+
+    def _parent(self, entrant: Entrant) -> UUID | None:
+        """The attempt that this one was started because of: the last one before it."""
+        if entrant.start.role in _BY_ITSELF:
+            return None
+        others = [self._broken.entrant] if self._broken else list(self._entrants.values())
+        return others[-1].metered.id if others else None
 
     def _refused(self, command: Start, choice: Choice, error: Error, now: float) -> None:
         """A candidate could not even be asked: no attempt, but the reader is told."""
@@ -450,7 +492,26 @@ class Runner:
             self._append(entrant.splice.close(complete=complete))
 
     def _finish(self, command: FinishRace) -> None:
+        """The race is over: end the stream, once what it took is safe."""
         self._leave_broken()
+        waiting = [closing for closing in self._closing if not closing.done()]
+        if not waiting:
+            self._end(command)
+            return
+        self._finishing = True
+        _ = tasks.spawn(self._end_when_safe(command, waiting), name=f"{self._stream.id} end")
+
+    async def _end_when_safe(
+        self, command: FinishRace, waiting: Sequence["asyncio.Future[None]"]
+    ) -> None:
+        _, late = await asyncio.wait(waiting, timeout=LONGEST_CLOSE)
+        if late:
+            _log.error("%s ends although its usage is not written down yet", self._stream.id)
+        if not self._stream.ended:
+            self._guarded(lambda: self._end(command))
+
+    def _end(self, command: FinishRace) -> None:
+        self._finishing = False
         self._append([self._stream_end(command)])
         self._stream.mark_ended()
         self._on_end()
@@ -527,21 +588,25 @@ class Runner:
             ending,
             input_tokens=self._plan.input_tokens,
             said=0 if told else self._said(entrant),
-            costs=shared.prices.cost,
+            prices=shared.prices,
         )
         now = clock.monotonic()
         entrant.give_back(shared.limits, now)
         self._pending.append(end)
         roles = {other.start.role for other in self._entrants.values()}
-        shared.tell(
-            entrant.facts(
-                self._stream.id,
-                self._plan,
-                committed=self._committed == entrant.entry,
-                hedged=bool(roles & {Role.HEDGE, Role.RACE}),
-                now=now,
-            )
+        committed = self._committed == entrant.entry
+        facts = entrant.facts(
+            self._stream.id,
+            self._plan,
+            committed=committed,
+            hedged=bool(roles & {Role.HEDGE, Role.RACE}),
+            saved=self._watch.saved if committed else None,
+            now=now,
         )
+        closing = entrant.metered.close(facts, reply=entrant.reply(), cost=entrant.cost)
+        if closing is not None:
+            self._closing.append(closing)
+        shared.tell(facts)
 
     def _said(self, entrant: Entrant) -> int:
         """Bytes of output that came: none of one that was not committed, as content commits."""

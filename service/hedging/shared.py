@@ -25,6 +25,7 @@ from service.routing.health import Health, Target
 from service.routing.plan import Choice, Plan
 from service.settings import Hedging
 from service.telemetry.attempts import AttemptFacts, Witness
+from service.usage.meter import Meter
 
 MEDIAN_HOLDS = 10.0  # seconds
 """A median moves slowly in a record of 900 s. To read it takes 0.2 ms where the estimate has to be
@@ -80,6 +81,8 @@ class Shared:
     """What was sent to whom lately."""
     unfilled: set[Target] = field(default_factory=set)
     """Models that are listed as going on with the beginning of an answer, and refused one."""
+    meter: Meter = field(default_factory=Meter)
+    """Where every attempt is written down."""
     look: Callable[[], None] = _nobody_looks
     """Called before a measured time is used: tells the hedger if this process itself is late."""
 
@@ -98,6 +101,7 @@ class Shared:
         cls,
         *witnesses: Witness,
         settings: Hedging = _DEFAULTS,
+        meter: Meter | None = None,
         look: Callable[[], None] = _nobody_looks,
     ) -> Self:
         """For a process that has just begun: nothing is learned, limited or spent."""
@@ -113,6 +117,7 @@ class Shared:
             limits=limits,
             witnesses=witnesses,
             continue_prompt=settings.continue_prompt,
+            meter=meter or Meter(),
             look=look,
         )
 

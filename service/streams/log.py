@@ -46,6 +46,11 @@ _AFTER_DELTA = b'"}\n\n'
 _encode = msgspec.json.Encoder().encode
 
 
+def _delta_bytes(entry: bytes) -> int:
+    at = entry.find(_DELTA)
+    return 0 if at < 0 else len(entry) - at - len(_DELTA) - len(_AFTER_DELTA)
+
+
 class _Tags(dict[type[Event], bytes]):
     """Event class -> its type as bytes, filled as classes are met."""
 
@@ -81,12 +86,14 @@ class StreamLog:
     """The events of one stream."""
 
     __slots__ = (
+        "_counted",
         "_entries",
         "_evicted",
         "_max_bytes",
         "_max_events",
         "_readers",
         "_template",
+        "_written",
         "end",
         "first",
         "size",
@@ -109,6 +116,9 @@ class StreamLog:
         self._entries: list[bytes] = []
         self._readers: list[Reader] = []
         self._evicted: Fold | None = None
+        self._written = 0
+        """Bytes of what was said before the event number `_counted`."""
+        self._counted = 0
         name = stream.encode()
         self._template = _BLOCK % name + _JSON % (SCHEMA_VERSION, name)
 
@@ -126,19 +136,15 @@ class StreamLog:
         return StreamSnapshot(as_of=self.first - 1, blocks=fold.snapshot(), attempt=attempt)
 
     def written(self) -> int:
-        """Bytes of text, reasoning, refusals and arguments in the log, as JSON writes them.
+        """Bytes of text, reasoning, refusals and arguments so far, as JSON writes them.
 
-        Counted when it is asked for, without decoding: 20,000 tokens take about 5 ms, a fold 45.
+        Counted when it is asked for, without decoding and from where it was counted last: 20,000
+        tokens take about 5 ms, a fold 45.
         """
-        total = 0
-        if self._evicted is not None:
-            blocks = self._evicted.blocks.values()
-            total = sum(len(part.encode()) for block in blocks for part in block.parts)
-        for entry in self._entries:
-            at = entry.find(_DELTA)
-            if at >= 0:
-                total += len(entry) - at - len(_DELTA) - len(_AFTER_DELTA)
-        return total
+        for entry in self._entries[self._counted - self.first :]:
+            self._written += _delta_bytes(entry)
+        self._counted = self.next
+        return self._written
 
     def append(self, events: Sequence[Event], ts: int) -> None:
         """Number, encode and keep `events`, then call the live readers.
@@ -208,6 +214,7 @@ class StreamLog:
         """
         if self._evicted is None:
             self._evicted = Fold()
+        self.written()  # while all that has not been counted is still there
         entries, count = self._entries, 0
         share = len(entries) // EVICTED
         while count < before - self.first and (

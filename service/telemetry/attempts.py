@@ -32,6 +32,9 @@ class AttemptFacts:
     tier: str
     substitute: bool
     """Whether it stood in for somebody else."""
+    saved: float | None = None
+    """How much longer the request's first attempt would have been silent when this one answered:
+    an estimate, of a hedge or in a race; None where it was not so, or nothing is known."""
     charged: bool = True
     """Whether the provider may charge for it: nobody does for a request that was refused."""
 

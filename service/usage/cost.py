@@ -107,6 +107,15 @@ def nano(dollars: Decimal) -> int:
     return int((dollars * NANO).to_integral_value(ROUND_HALF_EVEN))
 
 
+def usd(nano_usd: int | None) -> str | None:
+    """US dollars as a decimal string, exact and without an exponent."""
+    if nano_usd is None:
+        return None
+    whole, rest = divmod(abs(nano_usd), NANO)
+    sign = "-" if nano_usd < 0 else ""
+    return f"{sign}{whole}.{rest:09}".rstrip("0").rstrip(".")
+
+
 def _parts(usage: Usage, price: Price, searches: int) -> CostParts | None:
     if usage.input is None or usage.output is None:
         return None

@@ -196,6 +196,9 @@ class Data(msgspec.Struct, frozen=True, kw_only=True):
     t_close_ns: int
     bytes_in: int
     bytes_out: int
+    saved_ms: int | None = None
+    """What hedging saved, estimated: how much longer the request's first attempt would have been
+    silent, by what is known of it, when this one answered."""
     retention_class: Literal["billing"] = "billing"
 
 
@@ -246,6 +249,7 @@ def finished(
         cost=cost,
         first_token_ns=first,
         close_ns=sent.opened_ns + _ns(facts.duration),
+        saved_ms=None if facts.saved is None else round(facts.saved * 1_000),
     )
     return _event(origin, sent, reply, end)
 
@@ -301,6 +305,7 @@ class _End:
     cost: Cost
     first_token_ns: int | None
     close_ns: int
+    saved_ms: int | None = None
 
 
 def _event(origin: Origin, sent: Sent, reply: Reply, end: _End) -> UsageEvent:
@@ -353,6 +358,7 @@ def _data(origin: Origin, sent: Sent, reply: Reply, end: _End) -> Data:
         t_close_ns=end.close_ns,
         bytes_in=reply.bytes_in,
         bytes_out=reply.bytes_out,
+        saved_ms=end.saved_ms,
     )
 
 

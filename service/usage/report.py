@@ -27,7 +27,7 @@ from functools import reduce
 from typing import Any, Final, NamedTuple
 
 from adapters.catalog.price import Rates
-from service.usage.cost import NANO, nano
+from service.usage.cost import nano, usd
 from service.usage.record import Verdict
 from service.usage.tally import DAY, HOUR, MINUTE, TABLES, Key, plus
 
@@ -335,15 +335,6 @@ def _expression(name: str) -> str:
 
 
 # --- Words ----------------------------------------------------------------------------------
-
-
-def usd(nano_usd: int | None) -> str | None:
-    """US dollars as a decimal string, exact and without an exponent."""
-    if nano_usd is None:
-        return None
-    whole, rest = divmod(abs(nano_usd), NANO)
-    sign = "-" if nano_usd < 0 else ""
-    return f"{sign}{whole}.{rest:09}".rstrip("0").rstrip(".")
 
 
 def _known(amount: int | None, attempts: int) -> int | None:

@@ -93,6 +93,7 @@ class Playback:
     def __init__(self, client: Scripted, pieces: list[Piece]) -> None:
         """`pieces` from the first bytes on."""
         self.headers: Mapping[str, str] = client.headers
+        self.sent = 0
         self._client = client
         self._pieces = pieces
         self._closed = False

@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import UTC, datetime
-from decimal import Decimal
 
 import msgspec
 import pytest
@@ -17,7 +16,6 @@ from adapters.events import (
     Finish,
     Outcome,
     Role,
-    Usage,
     UsageSource,
 )
 from adapters.registry import PROVIDERS
@@ -29,6 +27,7 @@ from service.hedging.deadlines import Deadlines
 from service.hedging.entrant import Entrant
 from service.limits.provider_limits import Limits
 from service.routing.plan import Choice
+from service.usage import cost
 from tests.service.scripted import Scripted
 
 MILLION = 1_000_000
@@ -50,7 +49,7 @@ class Nobody:
         """Unheard."""
 
 
-async def entrant(sent_at: float = 0.0) -> Entrant:
+async def entrant(sent_ns: int = 0) -> Entrant:
     """An attempt at DeepSeek, which has run."""
     deepseek = PROVIDERS["deepseek"]
     model = deepseek.model("deepseek-flash")
@@ -77,7 +76,7 @@ async def entrant(sent_at: float = 0.0) -> Entrant:
         attempt,
         Choice(Endpoint(provider=deepseek, base_url="https://deepseek.invalid", key=""), model),
         AttemptStart(attempt=1, provider="deepseek", model=model.id, role=Role.PRIMARY, after_ms=0),
-        sent_at,
+        sent_ns,
         reservation,
         None,
         task,
@@ -89,9 +88,9 @@ async def test_an_attempt_costs_what_held_in_the_hour_in_which_it_was_sent(
     hour: str, cost: str
 ) -> None:
     sent = datetime.fromisoformat(f"2026-11-23T{hour}").replace(tzinfo=UTC).timestamp()
-    record = await entrant(sent)
+    record = await entrant(round(sent) * 1_000_000_000)
     end = record.close(
-        Ending(finish=Finish.STOP, usage=TOLD), input_tokens=9, said=0, costs=Prices().cost
+        Ending(finish=Finish.STOP, usage=TOLD), input_tokens=9, said=0, prices=Prices()
     )
     assert end.usage is not None
     assert end.usage.cost_usd == cost
@@ -99,14 +98,12 @@ async def test_an_attempt_costs_what_held_in_the_hour_in_which_it_was_sent(
 
 async def test_the_record_is_the_same_for_all_who_are_told() -> None:
     failed = Ending(finish=Finish.ERROR, error=make(ErrorCode.TIMEOUT_IDLE, "silent"))
-
-    def costs(_provider: object, _model: object, used: Usage, _at: float) -> Decimal:
-        return Decimal(used.total or 0)
-
     record = await entrant()
-    end = record.close(failed, input_tokens=9, said=400, costs=costs)
+    end = record.close(failed, input_tokens=9, said=400, prices=Prices())
     summary = record.summary()
     assert (end.outcome, end.error) == (Outcome.TIMEOUT, failed.error)
     assert (summary.outcome, summary.usage) == (end.outcome, end.usage)
     assert end.usage is not None
-    assert (end.usage.source, end.usage.cost_usd) == (UsageSource.ESTIMATED, f"{end.usage.total}")
+    assert end.usage.source is UsageSource.ESTIMATED
+    assert end.usage.cost_usd == cost.usd(record.cost.nano_usd)
+    assert record.cost.nano_usd == 9 * 150 + 100 * 600  # nano-USD a token, at that hour
