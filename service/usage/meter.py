@@ -186,8 +186,9 @@ class Metered:
     async def _safe(self) -> None:
         if self._opened is None:
             return
-        # Waited for and not awaited: who is cancelled here must not cancel it for the journal.
-        await wait([self._opened])
+        if not self._opened.done():
+            # Not awaited itself: who is cancelled here must not cancel it for the journal.
+            await wait([self._opened])
         try:
             self._opened.result()
         except JournalError as failure:
