@@ -193,6 +193,7 @@ class Publisher:
         self._observer: Observer = observer or Silent()
         self._failures = 0  # in a row
         self._waiting: list[asyncio.Future[None]] = []
+        self._told: dict[str, int] = {}
 
     async def run(self) -> None:
         """Publish until cancelled."""
@@ -217,7 +218,7 @@ class Publisher:
         try:
             shards = await scripts.shards(client)
             session = _Session(
-                client, shards, self._journal, self._schema, self._most, self._observer
+                client, shards, self._journal, self._schema, self._most, self._observer, self._told
             )
             try:
                 await self._keep_up(session)
@@ -319,14 +320,21 @@ class _Session:
         schema: int,
         most: int,
         observer: Observer,
+        told: dict[str, int],
     ) -> None:
-        """Know nothing yet."""
+        """Know nothing yet.
+
+        `told`: the last mark of each producer, which outlives the session. Nothing is published by
+        it; but a server that comes back without its last second is met by the next session, which
+        could not tell of it otherwise.
+        """
         self.client = client
         self.shards = shards
         self._journal = journal
         self._schema = schema
         self._most = most
         self._observer = observer
+        self._told = told
         self._known: dict[int, _Producer] = {}
         self._turn = 0
         self._ahead: asyncio.Task[list[_Chunk]] | None = None
@@ -376,11 +384,12 @@ class _Session:
         named = await asyncio.to_thread(self._named)
         for epoch in self._known.keys() - named.keys():
             gone = self._known.pop(epoch)
+            self._told.pop(gone.name, None)
             await self.client.hdel(gone.keys.marks, gone.name)
         for epoch in named.keys() - self._known.keys():
             name = named[epoch]
-            producer = _Producer(epoch, name, self.shards.of(name), 0)
-            producer.mark = await self._mark(producer)
+            producer = _Producer(epoch, name, self.shards.of(name), self._told.get(name, 0))
+            self._note(producer, await self._mark(producer))
             self._known[epoch] = producer
 
     def _named(self) -> dict[int, str]:
@@ -429,7 +438,7 @@ class _Session:
                 mark,
             )
             self._observer.rewound(producer.name, producer.mark, mark)
-        producer.mark = mark
+        producer.mark = self._told[producer.name] = mark
 
 
 @dataclass(slots=True)
