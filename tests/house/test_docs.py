@@ -180,7 +180,8 @@ def examples(*pages: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("page", "example"), examples("routing.md", "catalog.md", "providers-admin.md")
+    ("page", "example"),
+    examples("routing.md", "catalog.md", "providers-admin.md", "consuming-usage.md"),
 )
 def test_each_example_of_settings_on_a_page_is_taken_as_it_stands(
     page: str, example: str, tmp_path: Path
