@@ -28,7 +28,7 @@ DECIDING := adapters/catalog/* adapters/classify.py adapters/contract.py adapter
 empty :=
 comma := ,
 
-.PHONY: help setup run test check lint format types imports dead bench-relay bench-routing bench-hedge bench-hedge-sockets image-steps lock clean
+.PHONY: help setup run test chaos check lint format types imports dead bench-relay bench-routing bench-hedge bench-hedge-sockets image-steps lock clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/  make \1	\2/p' Makefile
@@ -47,6 +47,9 @@ test: setup ## the whole test suite, with coverage
 	@$(BIN)/coverage report --include='$(subst $(empty) $(empty),$(comma),$(strip $(DECIDING)))' \
 	    --fail-under=99 >$(VENV)/deciding.txt || { cat $(VENV)/deciding.txt; \
 	    echo 'make test: what decides is covered to less than 99 %'; exit 1; }
+
+chaos: setup ## everything killed, cut, filled and frozen, on one engine (ARGS="--seed 7 --only T1,T2")
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 check: lint format types imports dead ## style, types, import contracts, dead code: seconds
 

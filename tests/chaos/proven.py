@@ -1,0 +1,37 @@
+"""Scenarios that tests beside the code play already: pytest is asked, and must have played them."""
+
+import asyncio
+import re
+import sys
+from collections.abc import Awaitable, Callable
+
+from tests.chaos.scenario import Play, Shown
+from tests.house.tree import ROOT
+
+ROOM = "tests/service/usage"
+
+_SUMMED = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
+
+
+def by(*tests: str) -> Callable[[Play], Awaitable[Shown]]:
+    """A scenario that these tests are: `file::name`, of the room of usage, with all parameters."""
+
+    async def played(play: Play) -> Shown:
+        names = [test if test.startswith("tests/") else f"{ROOM}/{test}" for test in tests]
+        # One after the other, and without what the whole suite's coverage wants.
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"),
+            *(f"--basetemp={play.folder / 'pytest'}", *names),
+            cwd=ROOT,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said = (await process.communicate())[0].decode()
+        counts = {what: int(count) for count, what in _SUMMED.findall(said)}
+        if not counts.get("passed") and process.returncode == 0:
+            return Shown(skipped="nothing that it needs is on this machine")
+        shown = Shown(fault=f"{counts.get('passed', 0)} tests of {len(names)} names passed")
+        shown.must(process.returncode == 0, said[-2_000:])
+        return shown
+
+    return played
