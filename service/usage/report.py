@@ -140,11 +140,17 @@ class Report:
         }
 
     def to_csv(self) -> str:
-        """The rows with a head, by RFC 4180; unknown is empty."""
+        """The rows with a head, by RFC 4180; unknown is empty.
+
+        A name that a spreadsheet would take for a formula gets an apostrophe before it, as OWASP
+        advises ("CSV Injection"): models and clients are named by those who ask.
+        """
         text = io.StringIO(newline="")
         writer = csv.writer(text)
         writer.writerow([*self.query.group_by, *Line().shown()])
-        writer.writerows([*names, *line.shown().values()] for names, line in self.rows)
+        writer.writerows(
+            [*map(_no_formula, names), *line.shown().values()] for names, line in self.rows
+        )
         return text.getvalue()
 
 
@@ -345,6 +351,13 @@ def _name(group: str, value: str | int) -> str | None:
     if group in _PERIODS:
         return datetime.fromtimestamp(int(value), UTC).strftime(_PERIODS[group][1])
     return str(value) or None
+
+
+_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def _no_formula(name: str | None) -> str | None:
+    return f"'{name}" if name is not None and name.startswith(_FORMULAS) else name
 
 
 def _rfc3339(at: int | None) -> str | None:

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.catalog.price import Rates
+from service.usage import tally
 from service.usage.database import connect
 from service.usage.report import GROUPS, Query, QueryError, Segment, report, segments, summary, usd
-from service.usage.rollups import Rollups
+from service.usage.rollups import Arrival, Rollups
 from service.usage.tally import DAY, HOUR, MINUTE
 from tests.service.usage.attempts import arrivals, body, oracle
 
@@ -200,6 +201,15 @@ def test_csv_has_a_head_and_leaves_unknown_empty(sqlite_sums: Rollups) -> None:
     assert rows[0][:3] == ["claude", "key_1", str(answer.rows[0][1].attempts)]
     assert rows[0][-1] == ""
     assert {row[1] for row in rows} == {"", "key_1", "key_2", "key_3"}
+
+
+@pytest.mark.parametrize("model", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
+def test_no_name_in_csv_is_a_formula(empty: Rollups, model: str) -> None:
+    empty.take([Arrival(tally.read(body(1, model=model)), "p", 1)], NOW)
+    answer = report(empty.read, Query(group_by=("model", "provider")))
+    _, row = csv.reader(io.StringIO(answer.to_csv(), newline=""))
+    assert row[:2] == [f"'{model}", "groq"]
+    assert answer.to_json()["rows"][0]["model"] == model
 
 
 def test_rows_and_total_agree_while_events_arrive(tmp_path: Path) -> None:
