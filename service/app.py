@@ -47,6 +47,7 @@ from service.telemetry.lag import LagWatch
 from service.telemetry.metrics import Metrics, Readings
 from service.telemetry.spending import Spending
 from service.telemetry.stats import Stats
+from service.usage.pipeline import Pipeline
 
 SWEEP = 5.0  # seconds
 """How often expired streams are forgotten: often enough that memory follows the TTL closely."""
@@ -72,6 +73,9 @@ class Service:
         self._overrides = Overrides.read(settings.server.data)
         self._stats = Stats()
         self._spending = Spending()
+        self.pipeline = Pipeline(settings, environ, on_failure=self._usage_failed)
+        self.on_fatal: Callable[[], None] = _nothing
+        """Called where this process cannot go on, and a new one may."""
         self._metrics = Metrics(listed=self._lists, readings=self._readings())
         self._lag = LagWatch(self._lagged)
         self.shared = Shared.fresh(
@@ -79,6 +83,7 @@ class Service:
             self._metrics,
             self._spending,
             settings=settings.hedging,
+            meter=self.pipeline.meter,
             look=self._lag.look,
         )
         self.relay = Relay(
@@ -92,12 +97,14 @@ class Service:
         self._origins = Origins(settings.server)
 
     async def start(self) -> None:
-        """Open the shared connections and build every SDK's client.
+        """Open the shared connections and the journal, and build every SDK's client.
 
-        Raises SettingsError for a key or an address that cannot stand.
+        Raises SettingsError for a key or an address that cannot stand, or a data folder, an engine
+        or a database that cannot be used.
         """
         await self._connections.open()
         self.relay.deployment = self._deploy()
+        await self.pipeline.start()
         self._sweep()
         self._lag.start()
 
@@ -135,7 +142,7 @@ class Service:
             Coordination(self.relay, native, self._spending, self._overrides),
             providers,
             Scrapes(self._metrics),
-            Operations(self.relay),
+            Operations(self.relay, lambda: self.pipeline.engine),
         ):
             app.add_routes(room.routes())
         return app
@@ -158,10 +165,14 @@ class Service:
         self._lag.stop()
         if self._sweeper is not None:
             self._sweeper.cancel()
+        await self.pipeline.stop()
         await tasks.settle(patience=1)
         for client in self.relay.deployment.clients.values():
             await client.close()
         await self._connections.close()
+
+    def _usage_failed(self) -> None:
+        self.on_fatal()
 
     def _deploy(self) -> Deployment:
         """Who can be asked, by the settings and what the admin API changed of them."""
@@ -262,6 +273,10 @@ class Service:
         self._sweeper = asyncio.get_running_loop().call_later(SWEEP, self._sweep)
 
 
+def _nothing() -> None:
+    """Nobody is to be told."""
+
+
 def _key(entry: Endpoint | Inactive | None) -> str | None:
     return entry.key if isinstance(entry, Endpoint) else None
 
@@ -305,12 +320,12 @@ async def _serve(settings: Settings, reload: Callable[[], Settings]) -> int:
                 f"server.port: cannot listen on {address}: {failure.strerror}"
             ) from None
         print(f"Tailrace is at {_url(runner)}", flush=True)  # noqa: T201 - the start-up line
-        await _until_stopped(service, reload)
+        failed = await _until_stopped(service, reload)
         await service.drain()
     finally:
         await runner.cleanup()
         await service.close()
-    return 0
+    return 1 if failed else 0
 
 
 def spare_the_collector() -> None:
@@ -333,8 +348,15 @@ def _make_folder(data: Path) -> None:
         ) from None
 
 
-async def _until_stopped(service: Service, reload: Callable[[], Settings]) -> None:
-    stop = asyncio.Event()
+async def _until_stopped(service: Service, reload: Callable[[], Settings]) -> bool:
+    """Wait for a signal, or for what this process cannot go on after; whether it was that."""
+    stop, fatal = asyncio.Event(), asyncio.Event()
+
+    def end() -> None:
+        fatal.set()
+        stop.set()
+
+    service.on_fatal = end
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -342,6 +364,7 @@ async def _until_stopped(service: Service, reload: Callable[[], Settings]) -> No
     await stop.wait()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.remove_signal_handler(number)  # a second one ends the process at once
+    return fatal.is_set()
 
 
 def _reload(service: Service, reload: Callable[[], Settings]) -> None:

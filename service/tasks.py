@@ -18,6 +18,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_AGAIN = 0.5  # seconds
+"""After which a task that was cancelled and goes on is cancelled once more."""
+
 _running: set[asyncio.Task[Any]] = set()
 
 
@@ -27,6 +30,18 @@ def spawn(coro: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
     _running.add(task)
     task.add_done_callback(_ended)
     return task
+
+
+async def end(task: asyncio.Task[Any]) -> None:
+    """Cancel a task until it has ended.
+
+    Once may not do: before Python 3.12, asyncio.wait_for passes over a cancellation that comes just
+    when what it waits for is done, and redis-py sends every command within one: of some twenty
+    cancellations one was lost.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=_AGAIN)
 
 
 def running() -> int:

@@ -5,8 +5,8 @@ should be sent requests; `/v1/schema.json` what its events look like. `/` is for
 opens the address in a browser.
 """
 
+from collections.abc import Callable
 from html import escape
-from typing import Literal
 
 import orjson
 from aiohttp import web
@@ -15,6 +15,7 @@ from adapters import schema
 from adapters.errors import RequestError, make
 from adapters.events import ErrorCode, Phase
 from service.relay import Relay
+from service.usage.engine import Engine
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -42,13 +43,11 @@ class Operations:
     def __init__(
         self,
         relay: Relay,
-        *,
-        engine: Literal["redis", "embedded", "in-process"] = "in-process",
-        engine_url: str | None = None,
+        engine: Callable[[], Engine],
     ) -> None:
-        """`engine` and `engine_url`: what carries the usage stream, and where others read it."""
+        """`engine`: what carries the usage stream now."""
         self._relay = relay
-        self._health = orjson.dumps({"status": "ok", "engine": {"kind": engine, "url": engine_url}})
+        self._engine = engine
         self._schema = orjson.dumps(schema.document())
 
     def routes(self) -> list[web.RouteDef]:
@@ -72,16 +71,19 @@ class Operations:
 
     async def health(self, _request: web.Request) -> web.Response:
         """GET /healthz: the process is alive."""
-        return web.Response(body=self._health, content_type="application/json")
+        engine = self._engine()
+        told = {"status": "ok", "engine": {"kind": engine.kind, "url": engine.url}}
+        return web.Response(body=orjson.dumps(told), content_type="application/json")
 
     async def ready(self, _request: web.Request) -> web.Response:
         """GET /readyz: 200 while new streams are taken.
 
-        Raises RequestError: draining.
+        Raises RequestError: draining, or what is used cannot be written down.
         """
         if self._relay.draining:
             message = "the service is shutting down"
             raise RequestError(make(ErrorCode.DRAINING, message, phase=Phase.BEFORE_STREAM))
+        self._relay.shared.meter.check()
         return web.Response(body=b'{"status":"ready"}', content_type="application/json")
 
     async def event_schema(self, _request: web.Request) -> web.Response:

@@ -128,8 +128,11 @@ class Journal:
         """`start` makes one."""
         self.appended = asyncio.Event()
         """Set after each transaction; for one task, which clears it and then reads."""
+        self._bells = [self.appended]
         self.recovered = store.head
         """Attempts that an earlier process left open, and that are events now."""
+        self.name = slot.path.name
+        """Its slot's number."""
         self._slot = slot
         self._store = store
         self._reader = Reader(store.path)
@@ -233,6 +236,11 @@ class Journal:
         self._orders.put(_Job(call, done))
         return await done
 
+    def bell(self) -> asyncio.Event:
+        """Another `appended`, for another task, as long as the journal."""
+        self._bells.append(asyncio.Event())
+        return self._bells[-1]
+
     # --- Reading, from any thread ---
 
     @property
@@ -283,7 +291,8 @@ class Journal:
                 done.set_exception(answer)
             else:
                 done.set_result(answer)
-        self.appended.set()
+        for bell in self._bells:
+            bell.set()
         # Behind the tasks that have just been woken, who may have more to be written down.
         self._loop.call_soon(self._orders.put, _Mark.HEARD)
 

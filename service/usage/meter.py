@@ -89,6 +89,10 @@ class Meter:
         self._running: OrderedDict[UUID, Metered] = OrderedDict()
         """By who is to be written down of next."""
 
+    def keep(self, book: Book) -> None:
+        """From now on write into this journal."""
+        self._book = book
+
     def check(self) -> None:
         """Raise RequestError where no attempt may be started."""
         if self._book is not None and not self._book.writable and not self._lossy:

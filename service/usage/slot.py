@@ -55,6 +55,10 @@ class SlotError(Exception):
     """A folder that no journal can be kept in; the text names it and says why."""
 
 
+class VolatileError(SlotError):
+    """A folder in memory, which is gone with the machine."""
+
+
 class Slot:
     """A folder that this process alone writes to, until it is released."""
 
@@ -152,7 +156,7 @@ def check(path: Path, *, volatile: bool, mounts: Path = MOUNTS) -> None:
             "folder cannot be relied on; choose a data folder on a local disk"
         )
     if kind in _VOLATILE and not volatile:
-        raise SlotError(
+        raise VolatileError(
             f"{path} is in memory ({kind}) and gone with the machine; choose a data folder on a "
             "disk, or allow a volatile one"
         )

@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 from aiohttp import web
@@ -205,6 +205,7 @@ async def stack(
     settings: Settings | None = None,
     environ: Mapping[str, str] | None = None,
     elsewhere: str | None = None,
+    engine: Literal["auto", "in-process"] = "in-process",
 ) -> AsyncIterator[Stack]:
     """Start the service with these providers, all fifteen if none is named, and stop it again.
 
@@ -213,7 +214,8 @@ async def stack(
     was asked of it may be left but connections that wait for the next request.
     """
     with TemporaryDirectory() as folder:
-        async with _in(Path(folder), settings or Settings(), providers, environ, elsewhere) as made:
+        given = settings or Settings()
+        async with _in(Path(folder), given, providers, environ, elsewhere, engine) as made:
             yield made
 
 
@@ -224,10 +226,14 @@ async def _in(
     providers: Sequence[str],
     environ: Mapping[str, str] | None,
     elsewhere: str | None,
+    engine: str,
 ) -> AsyncIterator[Stack]:
     """With that data folder, which starts empty."""
     own = settings.model_copy(
-        update={"server": settings.server.model_copy(update={"data": folder})}
+        update={
+            "server": settings.server.model_copy(update={"data": folder}),
+            "usage": settings.usage.model_copy(update={"engine": engine}),
+        }
     )
     async with Double(speaks=speaks) as double:
         given = variables(elsewhere or double.url, providers or NAMES) | dict(environ or {})
@@ -279,12 +285,18 @@ def _census(stack: Stack) -> Counter[str]:
     count["handlers of a request"] -= idle  # the double's side of each one
     count["connections of the double"] = stack.double.open_connections - idle
     count["requests the double answers"] = stack.double.active
-    count["file descriptors"] = sum(1 for _ in Path("/dev/fd").iterdir()) - 2 * idle
+    count["file descriptors"] = _descriptors(stack.service.settings.server.data) - 2 * idle
     count["connections in use"] = sum(len(c._acquired) for c in _connectors(stack))
     count["streams live"] = len(stack.service.relay.store.live)
     count["readers of a log"] = sum(stream.log.readers for stream in stack.streams)
     count["holders of a stream"] = sum(len(stream._attached) for stream in stack.streams)
     return +count
+
+
+def _descriptors(data: Path) -> int:
+    """All but those of databases, which are opened when they are first asked."""
+    there = [descriptor for descriptor in Path("/dev/fd").iterdir() if descriptor.is_symlink()]
+    return sum(1 for descriptor in there if not descriptor.resolve().is_relative_to(data))
 
 
 def _tasks() -> Iterable[str]:

@@ -13,14 +13,17 @@ from service.http.operations import Operations
 from service.relay import Relay
 from service.settings import Streams
 from service.streams.store import Store
+from service.usage.client import Address
+from service.usage.engine import External, InProcess
 from tests.service.http.serving import body, parsed, served
 from tests.service.scripted import Piece, Scripted, chat, deployment
+from tests.service.usage.notebook import Notebook
 
 
 @asynccontextmanager
 async def service(*pieces: Piece) -> AsyncIterator[tuple[Relay, str, aiohttp.ClientSession]]:
     relay = Relay(Store(ttl=600), deployment({"openai": Scripted(*pieces)}))
-    routes = [*Operations(relay).routes(), *Native(relay, Streams()).routes()]
+    routes = [*Operations(relay, InProcess).routes(), *Native(relay, Streams()).routes()]
     async with served(*routes) as url, aiohttp.ClientSession() as session:
         yield relay, url, session
 
@@ -36,14 +39,30 @@ async def test_health_names_the_engine_that_carries_the_usage_stream() -> None:
 
 async def test_health_says_where_another_engine_is() -> None:
     relay = Relay(Store(ttl=600), deployment({}))
-    routes = Operations(relay, engine="redis", engine_url="redis://127.0.0.1:6379").routes()
+    engine = External(Address.parse("redis://:test-password@127.0.0.1:6379"))
+    routes = Operations(relay, lambda: engine).routes()
     async with (
         served(*routes) as url,
         aiohttp.ClientSession() as session,
         session.get(f"{url}/healthz") as response,
     ):
-        engine = (await response.json())["engine"]
-        assert engine == {"kind": "redis", "url": "redis://127.0.0.1:6379"}
+        assert (await response.json())["engine"] == {
+            "kind": "redis",
+            "url": "redis://127.0.0.1:6379",
+        }
+
+
+async def test_a_service_that_cannot_write_down_what_is_used_is_alive_and_not_ready() -> None:
+    async with service() as (relay, url, session):
+        relay.shared.meter.keep(Notebook(writable=False))
+        async with session.get(f"{url}/readyz") as response:
+            assert response.status == 503
+            assert (await response.json())["error"]["code"] == "no_candidates"
+        async with session.post(f"{url}/v1/streams", json=body()) as response:
+            assert response.status == 503
+            assert "Retry-After" in response.headers
+        async with session.get(f"{url}/healthz") as response:
+            assert response.status == 200
 
 
 async def test_a_draining_service_is_alive_and_not_ready() -> None:

@@ -1,11 +1,9 @@
 """Every attempt is written down when it is sent, while it runs and at its end."""
 
-from asyncio import Future, get_running_loop, sleep
+from asyncio import sleep
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
 import pytest
 
 from adapters.errors import RequestError
@@ -15,34 +13,9 @@ from service.usage.meter import CHECKPOINT, Meter, OpenRecord, Progress
 from service.usage.store import JournalFullError
 from tests.service.telemetry.facts import completed
 from tests.service.usage.events import ORIGIN, REPLY, SENT, USED, priced
+from tests.service.usage.notebook import Notebook
 
 FACTS = completed(usage=USED)
-
-
-@dataclass
-class Notebook:
-    """A journal whose disk is as fast, and as full, as the test says."""
-
-    writable: bool = True
-    opened: list[Any] = field(default_factory=list)
-    renewed: list[Any] = field(default_factory=list)
-    closed: list[Any] = field(default_factory=list)
-    syncing: list["Future[None]"] = field(default_factory=list)
-
-    def open(self, _attempt_id: bytes, body: bytes) -> "Future[None]":
-        self.opened.append(orjson.loads(body))
-        return self._future()
-
-    def checkpoint(self, _attempt_id: bytes, body: bytes) -> None:
-        self.renewed.append(orjson.loads(body))
-
-    def close(self, _attempt_id: bytes, event: bytes) -> "Future[None]":
-        self.closed.append(orjson.loads(event))
-        return self._future()
-
-    def _future(self) -> "Future[None]":
-        self.syncing.append(get_running_loop().create_future())
-        return self.syncing[-1]
 
 
 def progress() -> Progress:

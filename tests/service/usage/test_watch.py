@@ -1,0 +1,43 @@
+"""What happens to usage on its way is counted."""
+
+from service.usage.rollups import Letter
+from service.usage.watch import Watch
+
+LETTER = Letter(place="s 1-0", producer="p", seq=1, body=b"", reason="why", deliveries=5, at_ns=1)
+
+
+def test_what_is_published_is_counted_and_so_is_going_back() -> None:
+    watch = Watch()
+    publishing = watch.publishing()
+    publishing.published(3)
+    publishing.published(2)
+    publishing.rewound("p", 5, 1)
+    figures = dict(watch.figures())
+    assert (figures["published"], figures["rewinds"]) == (5, 1)
+
+
+def test_what_is_counted_is_told_from_what_came_again_and_what_was_given_up() -> None:
+    watch = Watch()
+    counting = watch.counting()
+    counting.counted(4, 1)
+    counting.buried(LETTER)
+    counting.missing("p", 1, 3)
+    figures = dict(watch.figures())
+    names = ("counted", "repeated", "dead_letters", "missing")
+    assert [figures[name] for name in names] == [4, 1, 1, 1]
+
+
+def test_a_full_stream_and_a_failing_part_are_told_for_as_long_as_they_are_so() -> None:
+    watch = Watch()
+    publishing, counting = watch.publishing(), watch.counting()
+    publishing.full(full=True)
+    publishing.failed("MISCONF")
+    counting.failed("UnavailableError")
+    figures = dict(watch.figures())
+    assert figures["stream_full"] == figures["publishing_fails"] == figures["counting_fails"] == 1
+    assert watch.failing == {"publishing": "MISCONF", "counting": "UnavailableError"}
+    publishing.full(full=False)
+    publishing.failed(None)
+    counting.failed(None)
+    figures = dict(watch.figures())
+    assert figures["stream_full"] == figures["publishing_fails"] == figures["counting_fails"] == 0
