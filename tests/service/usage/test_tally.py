@@ -1,5 +1,7 @@
 """What an event adds to which sums."""
 
+from pathlib import Path
+
 import orjson
 import pytest
 from hypothesis import given
@@ -9,6 +11,8 @@ from service.usage import tally
 from service.usage.tally import DAY, HOUR, Amounts, Event, Key, UnknownSchemaError, UnreadableError
 from tests.service.usage.attempts import body
 from tests.service.usage.events import OPENED_NS
+
+GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.json"))
 
 AMOUNTS = Amounts(1, 0, 0, 10, 20, 30, None, 30, 10, None, None, 20)
 
@@ -52,6 +56,18 @@ def test_what_hedging_saved_is_read_where_an_event_says_so() -> None:
 
 def test_fields_and_words_that_are_not_known_yet_are_no_reason_not_to_count() -> None:
     assert tally.read(body(1, colour="blue", outcome="adopted")).key.outcome == "adopted"
+
+
+@pytest.mark.parametrize("golden", GOLDEN, ids=[path.stem for path in GOLDEN])
+def test_every_golden_event_is_counted_and_what_a_later_minor_adds_changes_nothing(
+    golden: Path,
+) -> None:
+    told = orjson.loads(golden.read_bytes())
+    counted = tally.read(orjson.dumps(told))
+    assert counted.amounts.cost_nano_usd == told["data"]["cost_nano_usd"]
+    for inside in (told, told["data"], told["data"]["usage"]):
+        inside["added"] = {"later": [1]}
+    assert tally.read(orjson.dumps(told)) == counted
 
 
 def test_no_client_is_an_empty_word_and_long_words_are_cut() -> None:
