@@ -21,15 +21,19 @@ Providers tell their own figures in response headers (`observe`). They differ by
 them, so they are kept by model. What a provider says comes on top of what is configured: none left
 means to wait until its reset, and its share left bounds `headroom`.
 
+What all processes together use is counted elsewhere where there is an engine to do so
+(`shared_limits`), and told here (`told`): then answers are about all of them, and what this process
+sends is only noted (`take`), for the day on which it must do without. `divide` says that it must,
+and that it is one of so many: it is then held to its part of every limit, by its own count.
+
 Deciding only: `now` in monotonic seconds is an argument. One `Limits` per process, everything in
-memory: after a restart the minute starts anew. Several processes share a limit by each being
-configured with its part of it. docs/providers-admin.md, limits.
+memory: after a restart its own minute starts anew. docs/providers-admin.md, limits.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import inf
-from typing import Final
+from math import ceil, inf
+from typing import Final, Protocol
 
 from adapters.ratelimits import RateLimits, Window
 from service.settings import ProviderSettings
@@ -59,6 +63,18 @@ class ProviderLimits:
     """Input and output together."""
     concurrent_streams: int | None = None
 
+    def part(self, processes: int) -> "ProviderLimits":
+        """That of one of so many: an equal part, but at least 1."""
+        return ProviderLimits(
+            requests_per_minute=_part(self.requests_per_minute, processes),
+            tokens_per_minute=_part(self.tokens_per_minute, processes),
+            concurrent_streams=_part(self.concurrent_streams, processes),
+        )
+
+
+def _part(limit: int | None, processes: int) -> int | None:
+    return None if limit is None else max(1, limit // processes)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reservation:
@@ -70,6 +86,18 @@ class Reservation:
     """In which it is counted."""
     until: float
     """The end of its lease."""
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """What all processes use of a provider's limits, as it was told."""
+
+    requests: float
+    """In a bucket that drains at the limit a minute; the same with tokens."""
+    tokens: float
+    streams: int
+    at: float
+    """When that was, monotonic seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +124,8 @@ class Standing:
     requests: Left
     tokens: Left
     streams: Left
+    shared: bool
+    """Whether that is about all processes. What has no limit is counted by each for itself."""
     said: Mapping[str, Mapping[str, Window]]
     """What the provider said last and still counts: by model, by account (`requests`, ...)."""
 
@@ -106,13 +136,15 @@ class Limits:
     def __init__(self) -> None:
         """Nobody is limited, and nothing is used."""
         self._providers: dict[str, _Usage] = {}
+        self._processes = 1
 
     # --- Configuration ---
 
     def configure(self, provider: str, limits: ProviderLimits) -> None:
         """Limit a provider from now on; what it used so far counts."""
         # One object for all that is unlimited, so that `wait` can tell it at a glance.
-        self._of(provider).limits = _UNLIMITED if limits == _UNLIMITED else limits
+        limits = _UNLIMITED if limits == _UNLIMITED else limits
+        self._of(provider).configure(limits, self._processes)
 
     def follow(self, configured: Mapping[str, ProviderSettings]) -> None:
         """Limit these providers as their settings say, and nobody else."""
@@ -126,7 +158,37 @@ class Limits:
             )
             self.configure(provider, limits)
 
+    def limited(self, provider: str) -> ProviderLimits | None:
+        """As it is configured; None: nothing of it is limited."""
+        usage = self._providers.get(provider)
+        return None if usage is None or usage.limits is _UNLIMITED else usage.limits
+
+    def everybody_limited(self) -> list[str]:
+        """The providers that have a limit."""
+        return [name for name in self._providers if self.limited(name) is not None]
+
+    # --- All processes ---
+
+    def told(self, provider: str, together: Together) -> None:
+        """What all processes use of a provider: answers are about that, until `divide`."""
+        if self.limited(provider) is not None:
+            self._of(provider).together = together
+
+    def divide(self, processes: int) -> None:
+        """Hold this process, by its own count, to the part of each limit that one of so many has.
+
+        What was told of the others is forgotten.
+        """
+        self._processes = processes
+        for usage in self._providers.values():
+            usage.together = None
+            usage.configure(usage.limits, processes)
+
     # --- One attempt ---
+
+    def take(self, provider: str, tokens: int, now: float, *, lease: float = LEASE) -> Reservation:
+        """Note what was granted elsewhere; otherwise as `reserve`."""
+        return self._of(provider).reserve(provider, tokens, now, lease)
 
     def reserve(
         self,
@@ -174,6 +236,13 @@ class Limits:
         usage = self._providers.get(provider)
         return 0.0 if usage is None else usage.wait(tokens, now, model)
 
+    def wait_as_said(
+        self, provider: str, tokens: int, now: float, *, model: str | None = None
+    ) -> float:
+        """The same, going only by what the provider said."""
+        usage = self._providers.get(provider)
+        return 0.0 if usage is None else usage.wait_as_said(tokens, now, model)
+
     def headroom(self, provider: str, now: float, *, model: str | None = None) -> float:
         """The least share left of any limit, 0 to 1; 1 where there is none."""
         usage = self._providers.get(provider)
@@ -196,10 +265,14 @@ _ALL: Final = ""
 class _Usage:
     """What is used of one provider's limits."""
 
-    __slots__ = ("_held", "_lapse", "_requests", "_said", "_tokens", "limits")
+    __slots__ = ("_held", "_lapse", "_part", "_requests", "_said", "_tokens", "limits", "together")
 
     def __init__(self) -> None:
         self.limits = _UNLIMITED
+        """As configured."""
+        self._part = _UNLIMITED
+        """What this process is held to while nobody counts for all."""
+        self.together: Together | None = None
         self._requests = _Minute()
         self._tokens = _Minute()
         self._held: set[Reservation] = set()
@@ -208,6 +281,13 @@ class _Usage:
         """No lease ends before."""
         self._said: dict[str, tuple[_Figure, ...]] = {}
         """The provider's last word on each model."""
+
+    def configure(self, limits: ProviderLimits, processes: int) -> None:
+        """Limit it, and this process as one of so many."""
+        if limits is _UNLIMITED:
+            self.together = None
+        self.limits = limits
+        self._part = limits if processes == 1 else limits.part(processes)
 
     # --- One attempt ---
 
@@ -266,18 +346,27 @@ class _Usage:
         where nothing limits, 2 to 3 us where something does.
         """
         own = 0.0 if self.limits is _UNLIMITED else self._own_wait(tokens, now)
-        if not self._said:
-            return own
-        return max((own, *(figure.wait(tokens, now) for figure in self._said_of(model))))
+        return max(own, self.wait_as_said(tokens, now, model)) if self._said else own
+
+    def wait_as_said(self, tokens: int, now: float, model: str | None) -> float:
+        """Seconds until the provider says that it has room for it."""
+        return max((figure.wait(tokens, now) for figure in self._said_of(model)), default=0.0)
 
     def _own_wait(self, tokens: int, now: float) -> float:
         self._forget_lapsed(now)
-        limits, most = self.limits, self.limits.concurrent_streams
+        requests, of_tokens = self._counters()
         return max(
-            self._requests.wait(1, limits.requests_per_minute, now),
-            self._tokens.wait(tokens, limits.tokens_per_minute, now),
-            BUSY if most is not None and len(self._held) >= most else 0.0,
+            requests.wait(1, self._bounds.requests_per_minute, now),
+            of_tokens.wait(tokens, self._bounds.tokens_per_minute, now),
+            self._wait_for_stream(now),
         )
+
+    def _wait_for_stream(self, now: float) -> float:
+        most, together = self._bounds.concurrent_streams, self.together
+        # That one of another process has ended is not told at once.
+        if most is None or (together is not None and now >= together.at + BUSY):
+            return 0.0
+        return BUSY if self._running() >= most else 0.0
 
     def headroom(self, now: float, model: str | None) -> float:
         """The least share left."""
@@ -288,11 +377,13 @@ class _Usage:
     def standing(self, now: float) -> Standing:
         """Every limit."""
         self._forget_lapsed(now)
-        limits, running = self.limits, len(self._held)
+        requests, tokens = self._counters()
+        limits, running = self._bounds, self._running()
         return Standing(
-            requests=self._requests.left(limits.requests_per_minute, now),
-            tokens=self._tokens.left(limits.tokens_per_minute, now),
+            requests=requests.left(limits.requests_per_minute, now),
+            tokens=tokens.left(limits.tokens_per_minute, now),
             streams=Left(limits.concurrent_streams, running, None if running else 0.0),
+            shared=self.together is not None,
             said={
                 name: {figure.account: figure.window(now) for figure in current}
                 for name, figures in self._said.items()
@@ -300,10 +391,40 @@ class _Usage:
             },
         )
 
+    @property
+    def _bounds(self) -> ProviderLimits:
+        return self._part if self.together is None else self.limits
+
+    def _counters(self) -> "tuple[_Counter, _Counter]":
+        """Of requests and tokens: everybody's where it was told, else this process' own."""
+        together, limits = self.together, self.limits
+        requests: _Counter = self._requests
+        tokens: _Counter = self._tokens
+        if together is not None and limits.requests_per_minute is not None:
+            requests = _Bucket(together.requests, together.at, limits.requests_per_minute)
+        if together is not None and limits.tokens_per_minute is not None:
+            tokens = _Bucket(together.tokens, together.at, limits.tokens_per_minute)
+        return requests, tokens
+
+    def _running(self) -> int:
+        if self.together is None or self.limits.concurrent_streams is None:
+            return len(self._held)
+        return self.together.streams
+
     def _said_of(self, model: str | None) -> tuple["_Figure", ...]:
         """What was said of all models, and of this one."""
         of_all = self._said.get(_ALL, ())
         return of_all if model is None else of_all + self._said.get(model, ())
+
+
+class _Counter(Protocol):
+    """What counts requests or tokens."""
+
+    def wait(self, amount: int, limit: int | None, now: float) -> float:
+        """Seconds until so much more stays within the limit."""
+
+    def left(self, limit: int | None, now: float) -> Left:
+        """What is used and what is left."""
 
 
 class _Minute:
@@ -356,6 +477,30 @@ class _Minute:
         oldest = int(now // SLICE) - _SLICES
         while self._slices and (index := next(iter(self._slices))) < oldest:
             self._used -= self._slices.pop(index)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bucket:
+    """What drains steadily, by its limit in a minute, and how much was in it when."""
+
+    inside: float
+    at: float
+    most: int
+
+    def wait(self, amount: int, limit: int | None, now: float) -> float:
+        """Seconds until it has room for so much more."""
+        del limit  # its own
+        over = self._now(now) + amount - self.most
+        return inf if amount > self.most else max(0.0, over) * MINUTE / self.most
+
+    def left(self, limit: int | None, now: float) -> Left:
+        """What is in it and what fits."""
+        inside = self._now(now)
+        # A whisper above a whole number is how such a number is written.
+        return Left(limit, ceil(inside - 1e-6), inside * MINUTE / self.most)
+
+    def _now(self, now: float) -> float:
+        return max(0.0, self.inside - (now - self.at) * self.most / MINUTE)
 
 
 def _end(index: int) -> float:

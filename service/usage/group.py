@@ -13,7 +13,6 @@ the HSET that says how far the producers are.
 list, so it may be sent twice. That stream is bounded; the database's table holds every letter.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import Any, Final
@@ -78,12 +77,7 @@ def _shown(letter: Letter) -> Sequence[Any]:
 _LENGTHS: Final = msgspec.msgpack.Decoder(list[int])
 
 
-def _script(text: str) -> Script:
-    # SHA-1 is what EVALSHA names scripts by.
-    return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
-
-
-_TAKE: Final = _script("""
+_TAKE: Final = Script.of("""
 -- KEYS: stream
 -- ARGV: group, consumer, most entries
 -- Returns nil, or {lengths, strings}: of each entry the id, how many strings follow, and these
@@ -103,7 +97,7 @@ end
 return {cmsgpack.pack(lengths), table.concat(strings)}
 """)
 
-_ACKNOWLEDGE: Final = _script("""
+_ACKNOWLEDGE: Final = Script.of("""
 -- KEYS: stream, applied
 -- ARGV: group, ids with a space between two, then producers and positions
 local ids = {}
@@ -113,7 +107,7 @@ if #ARGV > 2 then redis.call('HSET', KEYS[2], unpack(ARGV, 3)) end
 return #ids
 """)
 
-_BURY: Final = _script("""
+_BURY: Final = Script.of("""
 -- KEYS: stream, dead letters
 -- ARGV: group, entry, most dead letters, then fields and values
 if redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) == 0 then return 0 end

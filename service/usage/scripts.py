@@ -95,6 +95,11 @@ class Script:
     text: str
     digest: str
 
+    @classmethod
+    def of(cls, text: str) -> "Script":
+        """With its digest: EVALSHA names scripts by their SHA-1."""
+        return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
     async def run(self, client: Client, keys: list[str], args: list[Any]) -> list[Any]:
         """The reply. `keys` lie in one slot."""
         reply: list[Any]
@@ -105,12 +110,7 @@ class Script:
         return reply
 
 
-def _script(text: str) -> Script:
-    # SHA-1 is what EVALSHA names scripts by.
-    return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
-
-
-PUBLISH: Final = _script("""
+PUBLISH: Final = Script.of("""
 -- KEYS: stream, marks
 -- ARGV: producer, after, first, schema major, most entries, then the events `first` and on
 -- Between `after` and `first` the journal holds nothing (any more).
@@ -131,7 +131,7 @@ return {last - math.max(first - 1, mark), last}
 """Appends events; KEYS `stream`, `marks`. Replies with how many were new, AHEAD or FULL, and the
 producer's mark."""
 
-TRIM: Final = _script("""
+TRIM: Final = Script.of("""
 -- KEYS: stream
 -- ARGV: milliseconds that entries are kept at least, entries beyond which they are not, groups
 -- Returns {entries deleted, entries left, a listed group that does not exist or ''}
