@@ -239,13 +239,17 @@ class Pipeline:
         await asyncio.sleep(ORPHANED_AFTER)
         while True:
             try:
-                await self._adopt()
-                await self._purge()
+                await self.adopt()
+                await self.purge()
             except Exception as failure:  # noqa: BLE001 - whatever it was, the next time may do
                 log.warning("the journals are not looked after for now: %s", failure)
             await asyncio.sleep(SWEEP)
 
-    async def _adopt(self) -> None:
+    async def adopt(self) -> None:
+        """Take over the journals that nobody holds; called once a minute.
+
+        Not in the first seconds: who was killed and comes back takes its own.
+        """
         own = self._settings.usage
         adopted = await journals.adopt(
             self._settings.server.data, on_failure=self._failed, durability=own.durability
@@ -255,8 +259,8 @@ class Pipeline:
             self._journals.append(journal)
             self._publish(journal)
 
-    async def _purge(self) -> None:
-        """Delete what is in the sums and old enough."""
+    async def purge(self) -> None:
+        """Delete from the journals what is in the sums and old enough; called once a minute."""
         before_ns = clock.now_ns() - self._retention.journal_s * 1_000_000_000
         for journal in self._journals:
             named = await asyncio.to_thread(_producers, journal)

@@ -42,8 +42,12 @@ from service.routing.plan import Choice, Plan
 from service.streams.log import StreamLog, decode
 from service.streams.stream import Stream
 from service.telemetry.attempts import AttemptFacts
+from service.usage.cost import usd
+from service.usage.meter import Meter
+from service.usage.store import JournalFullError
 from tests.double.steps import Gate
 from tests.service.scripted import Piece, Scripted, chat, delta, provider
+from tests.service.usage.notebook import Notebook
 
 E = TypeVar("E", bound=Event)
 
@@ -610,3 +614,100 @@ async def test_no_error_repeats_the_key_whatever_it_looks_like() -> None:
     told = await Run({"a": Scripted(echo)}).told()
     assert told.end.error is not None
     assert told.end.error.message == "the account of [redacted] is unknown"
+
+
+# --- What is written down ---
+
+
+def metered(notebook: Notebook) -> Shared:
+    return replace(Shared.fresh(), meter=Meter(notebook))
+
+
+async def turns() -> None:
+    """Let everything that can happen now happen."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_the_end_of_a_stream_waits_until_what_it_took_is_written_down() -> None:
+    notebook = Notebook()
+    run = Run({"a": Scripted(*chat("hello"))}, shared=metered(notebook))
+    begun = run.begin()
+    notebook.safe()
+    await turns()
+    assert [event["data"]["outcome"] for event in notebook.closed] == ["winner"]
+    assert not begun.stream.ended
+    said = [type(decode(entry)) for entry in begun.stream.log.read(0)]
+    assert AttemptEnd not in said  # it is written together with the end
+    notebook.safe()
+    told = await over(begun, run.clients)
+    assert told.end.status is Status.COMPLETED
+    assert len(told.all(AttemptEnd)) == 1
+
+
+async def test_content_waits_until_its_attempt_is_written_down() -> None:
+    notebook = Notebook()
+    run = Run({"a": Scripted(*chat("hello"))}, shared=metered(notebook))
+    begun = run.begin()
+    await turns()
+    assert run.clients["a"].sent  # the request went out meanwhile
+    assert not begun.stream.content_started
+    notebook.safe()
+    await turns()
+    notebook.safe()
+    assert (await over(begun, run.clients)).text == "hello"
+
+
+async def test_an_attempt_that_cannot_be_written_down_ends_the_request_and_asks_nobody_else() -> (
+    None
+):
+    notebook = Notebook()
+    clients = {"a": Scripted(*chat("hello")), "b": Scripted(*chat("hello"))}
+    run = Run(clients, shared=metered(notebook))
+    begun = run.begin()
+    await turns()
+    notebook.fail(JournalFullError("no space"))
+    await turns()
+    notebook.safe()
+    told = await over(begun, run.clients)
+    assert told.end.error is not None
+    assert (told.end.error.code, told.end.error.http) == (ErrorCode.NO_CANDIDATES, 503)
+    assert clients["b"].sent == []
+
+
+async def test_a_cancelled_stream_ends_once_while_its_record_is_written() -> None:
+    notebook = Notebook()
+    run = Run({"a": Scripted(*chat(Gate(), "slow"))}, shared=metered(notebook))
+    begun = run.begin()
+    notebook.safe()
+    await turns()
+    begun.stream.cancel("enough")
+    begun.stream.cancel("enough")
+    assert not begun.stream.ended
+    notebook.safe()
+    told = await over(begun, run.clients)
+    assert told.end.status is Status.CANCELLED
+    assert [event["data"]["outcome"] for event in notebook.closed] == ["cancelled"]
+
+
+async def test_a_hedge_names_the_attempt_it_was_started_for_and_what_it_saved_if_known() -> None:
+    notebook = Notebook(at_once=True)
+    clients = {"a": Scripted(*chat(Gate(), "slow")), "b": Scripted(*chat("quick"))}
+    latency = {"strategy": "hedge", "delay_ms": 0}
+    await Run(clients, latency=latency, shared=metered(notebook)).told()
+    loser, winner = sorted(notebook.closed, key=lambda event: event["data"]["attempt"])
+    assert (loser["data"]["outcome"], winner["data"]["outcome"]) == ("loser", "winner")
+    assert loser["data"]["parent_attempt"] is None
+    assert winner["data"]["parent_attempt"] == loser["id"]
+    assert winner["data"]["saved_ms"] is None  # nothing is known of the first one yet
+    assert {event["data"]["request_id"] for event in notebook.closed} == {"rq_1"}
+
+
+async def test_what_is_shown_of_a_cost_is_what_is_written_down_of_it() -> None:
+    notebook = Notebook(at_once=True)
+    shared = replace(metered(notebook), prices=Asked())
+    told = await Run({"a": Scripted(*chat("hello"))}, shared=shared).told()
+    [event] = notebook.closed
+    [end] = told.all(AttemptEnd)
+    assert end.usage is not None
+    assert end.usage.cost_usd == usd(event["data"]["cost_nano_usd"])

@@ -162,3 +162,15 @@ def test_the_fold_of_a_log_does_not_depend_on_what_was_evicted(
 
 def test_a_log_within_its_bounds_has_no_snapshot() -> None:
     assert filled(start()).snapshot() is None
+
+
+@pytest.mark.parametrize("bounds", [{}, {"max_events": 4}])
+def test_what_was_said_is_counted_in_bytes_however_often_it_is_asked_and_evicted(
+    bounds: dict[str, int],
+) -> None:
+    log = StreamLog("st_1", **bounds)
+    asked = []
+    for text in ("a", "é", '"', "abc", "defg", "h"):
+        log.append(text_block("b1.0", text), TS)
+        asked.append(log.written())
+    assert asked == [1, 3, 5, 8, 12, 13]  # as JSON has them: two bytes each for é and \"

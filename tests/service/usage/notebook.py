@@ -12,6 +12,8 @@ class Notebook:
     """What was written down, as events; nothing is safe before the test says so."""
 
     writable: bool = True
+    at_once: bool = False
+    """Whether everything is safe as soon as it is written."""
     opened: list[Any] = field(default_factory=list)
     renewed: list[Any] = field(default_factory=list)
     closed: list[Any] = field(default_factory=list)
@@ -28,6 +30,18 @@ class Notebook:
         self.closed.append(orjson.loads(event))
         return self._future()
 
+    def safe(self) -> None:
+        """All that was written down is."""
+        for future in self.syncing:
+            if not future.done():
+                future.set_result(None)
+
+    def fail(self, failure: Exception) -> None:
+        """What was written down last is not."""
+        self.syncing[-1].set_exception(failure)
+
     def _future(self) -> Future[None]:
         self.syncing.append(get_running_loop().create_future())
+        if self.at_once:
+            self.safe()
         return self.syncing[-1]
