@@ -72,9 +72,11 @@ def test_the_fields_of_an_entry_are_those_that_are_published() -> None:
 
 def test_the_figures_are_those_of_the_settings() -> None:
     usage, day = UsageSettings(), 86_400
-    assert f"(`usage.journal_retention_s` ({usage.journal_retention_s // day} days)"[1:] in PAGE
+    assert f"`usage.journal_retention_s` ({usage.journal_retention_s // day} days)" in PAGE
     assert f"`usage.dedupe_retention_s` ({usage.dedupe_retention_s // day} days)" in PAGE
     assert f"which is {2 * usage.journal_retention_s // day} days by default" in PAGE
+    assert usage.stream_kept_s == 3_600
+    assert "`usage.stream_kept_s`, an hour," in PAGE
     assert usage.groups == ("cost",)
     assert scripts.SHARDS == 16
     assert "sixteen" in PAGE
