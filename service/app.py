@@ -37,6 +37,7 @@ from service.http.plan import Plans
 from service.http.problems import typed_errors
 from service.http.providers import Providers
 from service.http.server import Runner
+from service.http.usage import Usage
 from service.http.websocket import WebSockets
 from service.overrides import Overrides
 from service.relay import Deployment, Relay
@@ -47,6 +48,7 @@ from service.telemetry.lag import LagWatch
 from service.telemetry.metrics import Metrics, Readings
 from service.telemetry.spending import Spending
 from service.telemetry.stats import Stats
+from service.usage.live import Live
 from service.usage.pipeline import Pipeline
 
 SWEEP = 5.0  # seconds
@@ -139,9 +141,12 @@ class Service:
             native,
             self._sockets,
             Plans(self.relay),
-            Coordination(self.relay, native, self._spending, self._overrides),
+            Coordination(
+                self.relay, native, self._spending, self._overrides, self.pipeline.rollups
+            ),
             providers,
             Scrapes(self._metrics),
+            Usage(self.pipeline.rollups, Live(self.pipeline.sources), self.settings.streams),
             Operations(self.relay, lambda: self.pipeline.engine),
         ):
             app.add_routes(room.routes())

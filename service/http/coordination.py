@@ -10,10 +10,13 @@ An answer says so where it is not the first choice's: that one could not be aske
 failed. A hedge or a rival in a race that was merely faster is no such thing.
 
 The words for a missing key are French because they always were: callers show and compare them.
-Shapes and examples: docs/coordination.md. Not here yet: the summary of costs, which needs recorded
-usage.
+Shapes and examples: docs/coordination.md.
+
+What was spent is told twice: `total_session_cost` of this process, from its start and at once; the
+summary of everything that was ever counted, from the sums, some moments later.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -22,14 +25,16 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from adapters.contract import Endpoint
+from adapters.catalog.price import Rates
+from adapters.catalog.prices import Prices
+from adapters.contract import Endpoint, Provider
 from adapters.errors import RequestError, TailraceError, make
 from adapters.events import BlockKind, Error, ErrorCode, Outcome, Phase, Status, StreamEnd
-from adapters.registry import FIFTEEN
+from adapters.registry import FIFTEEN, PROVIDERS
 from adapters.request import ChatRequest
 from service import clock
 from service.endpoints import Inactive
-from service.http import body, problems
+from service.http import body, problems, usage
 from service.http.native import Native
 from service.overrides import Overrides
 from service.relay import Ask, Relay
@@ -39,6 +44,10 @@ from service.routing.shown import use_cases, words
 from service.routing.status import status_of, why_inactive
 from service.streams.stream import Stream
 from service.telemetry.spending import Spending
+from service.usage.cost import NANO
+from service.usage.database import UnavailableError
+from service.usage.report import Summary, summary
+from service.usage.rollups import Rollups
 
 TEST_PROMPT = "Reply with the word ok."
 TEST_MAX_TOKENS = 64
@@ -63,6 +72,9 @@ _BROKEN = frozenset({Outcome.FAILED, Outcome.TIMEOUT, Outcome.SUPERSEDED})
 """Outcomes of attempts that could not, as opposed to those that were only slower."""
 
 _MISSING_KEY = "API key manquante"
+
+BASELINE = "claude"
+"""The provider whose dearest model would otherwise have answered everything."""
 
 
 class _Body(BaseModel):
@@ -109,20 +121,28 @@ class Coordination:
     """Routes under /api/coordination."""
 
     def __init__(
-        self, relay: Relay, native: Native, spending: Spending, overrides: Overrides
+        self,
+        relay: Relay,
+        native: Native,
+        spending: Spending,
+        overrides: Overrides,
+        rollups: Rollups,
     ) -> None:
         """`native` delivers where a caller asks for the event stream; `spending` hears of all.
 
-        `overrides`: who knows which providers were switched off over the API.
+        `overrides`: who knows which providers were switched off over the API; `rollups`: what was
+        spent ever, only read here.
         """
         self._relay = relay
         self._native = native
         self._spending = spending
         self._overrides = overrides
+        self._rollups = rollups
         self._served = [
             web.get(f"{ROOT}/health", self.health),
             web.get(f"{ROOT}/llm/providers", self.providers),
             web.get(f"{ROOT}/llm/use-cases", self.use_cases),
+            web.get(f"{ROOT}/llm/cost-summary", self.cost_summary),
             web.post(f"{ROOT}/llm/generate", self.generate),
             web.post(f"{ROOT}/llm/test", self.test),
         ]
@@ -161,6 +181,16 @@ class Coordination:
         deployment = self._relay.deployment
         shown = use_cases(deployment.table, deployment.known)
         return _json({"success": True, "use_cases": shown})
+
+    @_shaped
+    async def cost_summary(self, _request: web.Request) -> web.StreamResponse:
+        """GET llm/cost-summary: what was spent, against the dearest model of one provider."""
+        rates = _dearest(PROVIDERS[BASELINE], self._relay.shared.prices, clock.now_ms() / 1000)
+        try:
+            spent = await asyncio.to_thread(summary, self._rollups.read, rates)
+        except UnavailableError as failure:
+            raise usage.unavailable(failure) from failure
+        return _json(_spent(spent))
 
     @_shaped
     async def generate(self, request: web.Request) -> web.StreamResponse:
@@ -348,6 +378,32 @@ def _alias(provider: str | None, model: str | None, known: Known) -> str | None:
 def _model_of(end: StreamEnd) -> str | None:
     """The model that was asked, whether it answered or not."""
     return end.attempts[0].model if end.attempts else None
+
+
+# --- Costs ----------------------------------------------------------------------------------
+
+
+def _dearest(provider: Provider, prices: Prices, at: float) -> Rates | None:
+    """The rates of the model in the catalog whose output costs most; None: no price is known."""
+    known = (prices.price(provider, model, at) for model in provider.models)
+    rates = [price.base for price in known if price is not None]
+    return max(rates, key=lambda each: each.output, default=None)
+
+
+def _spent(spent: Summary) -> dict[str, Any]:
+    return {
+        "success": True,
+        "total_cost": _usd(spent.cost),
+        "requests": spent.requests,
+        "by_provider": {name: _usd(cost) for name, cost in spent.by_provider.items()},
+        "by_use_case": {name: _usd(cost) for name, cost in spent.by_use_case.items()},
+        "savings": _usd(spent.savings),
+        "baseline": _usd(spent.baseline),
+    }
+
+
+def _usd(nano_usd: int | None) -> float | None:
+    return None if nano_usd is None else nano_usd / NANO
 
 
 # --- Words ----------------------------------------------------------------------------------

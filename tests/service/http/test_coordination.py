@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,6 +11,8 @@ import aiohttp
 import orjson
 import pytest
 
+from adapters.catalog.price import Rates
+from adapters.catalog.prices import Prices
 from adapters.contract import Endpoint
 from adapters.errors import UpstreamError, make
 from adapters.events import ErrorCode
@@ -26,9 +30,13 @@ from service.routing.shown import WORDS
 from service.settings import Settings, Streams
 from service.streams.store import Store
 from service.telemetry.spending import Spending
+from service.usage.database import connect
+from service.usage.rollups import Rollups
 from tests.double.steps import Gate
 from tests.service.http.serving import becomes, parsed, served
 from tests.service.scripted import DONE, Piece, Scripted, chat, delta, deployed
+from tests.service.usage.attempts import arrivals
+from tests.service.usage.attempts import body as event
 
 KEYS = {"GROQ_API_KEY": "test-key-groq", "OPENAI_API_KEY": "test-key-openai"}
 
@@ -63,6 +71,7 @@ async def bench(
     providers: dict[str, Any] | None = None,
     others: dict[str, Scripted] | None = None,
     switched: dict[str, Change] | None = None,
+    sums: Path = Path(":memory:"),
 ) -> AsyncIterator[Bench]:
     """`pieces` are what everybody says but the `others`; `switched` over the admin API."""
     settings = Settings.model_validate({"providers": providers or {}})
@@ -74,9 +83,11 @@ async def bench(
     relay = Relay(Store(ttl=600), everybody, Shared.fresh(spending))
     native = Native(relay, Streams())
     overrides = Overrides(Path("providers.json"), switched or {})
-    routes = Coordination(relay, native, spending, overrides).routes()
+    rollups = Rollups(partial(connect, str(sums)))
+    routes = Coordination(relay, native, spending, overrides, rollups).routes()
     async with served(*routes, max_body=4_096) as url, aiohttp.ClientSession() as session:
         yield Bench(relay, client, url, session)
+    rollups.close()
     await tasks.settle(patience=1)
 
 
@@ -178,6 +189,90 @@ async def test_every_use_case_is_listed_with_whom_it_prefers_and_who_comes_next(
         for named in (row["primary"], row["fallback"]):
             models = FIFTEEN[named["provider"]].models
             assert named["model"] in {model.alias or model.id for model in models}
+
+
+# --- Costs ----------------------------------------------------------------------------------
+
+
+async def test_costs_are_summed_up_beside_what_the_dearest_claude_would_have_cost(
+    tmp_path: Path,
+) -> None:
+    rollups = Rollups(partial(connect, str(tmp_path / "sums.db")))
+    rollups.take(arrivals(range(100)), 0)
+    rollups.close()
+    async with bench(sums=tmp_path / "sums.db") as b:
+        answer = await b.get("llm/cost-summary")
+    told = [orjson.loads(event(number))["data"] for number in range(100)]
+    priced = [one for one in told if one["cost_nano_usd"] is not None]
+    rates = dearest_claude()
+    baseline = (
+        sum(
+            (
+                5 * rates.input
+                + 4_735 * (rates.cache_write or 0)
+                + one["usage"]["output_tokens"] * rates.output
+            )
+            for one in priced
+            if one["outcome"] in {"winner", "cancelled", "interrupted"}
+        )
+        / 10**6
+    )
+    spent = Decimal(sum(one["cost_nano_usd"] for one in priced)) / 10**9
+    assert answer == {
+        "success": True,
+        "total_cost": pytest.approx(float(spent)),
+        "requests": sum(one["role"] == "primary" for one in told),
+        "by_provider": {
+            provider: pytest.approx(
+                sum(one["cost_nano_usd"] for one in priced if one["provider"] == provider) / 1e9
+            )
+            for provider in ("claude", "demo", "groq")
+        },
+        "by_use_case": {"analysis": pytest.approx(float(spent))},
+        "savings": pytest.approx(float(baseline - spent)),
+        "baseline": pytest.approx(float(baseline)),
+    }
+
+
+def dearest_claude() -> Rates:
+    """By its output."""
+    claude, prices = FIFTEEN["claude"], Prices()
+    found = [prices.price(claude, model, clock.now_ms() / 1000) for model in claude.models]
+    return max((price.base for price in found if price), key=lambda rates: rates.output)
+
+
+async def test_before_anything_was_spent_the_summary_is_of_zeros(tmp_path: Path) -> None:
+    async with bench(sums=tmp_path / "sums.db") as b:
+        answer = await b.get("llm/cost-summary")
+    assert answer == {
+        "success": True,
+        "total_cost": 0,
+        "requests": 0,
+        "by_provider": {},
+        "by_use_case": {},
+        "savings": 0,
+        "baseline": 0,
+    }
+
+
+async def test_a_cost_that_nobody_knows_is_null_in_the_summary(tmp_path: Path) -> None:
+    rollups = Rollups(partial(connect, str(tmp_path / "sums.db")))
+    rollups.take(arrivals([0, 5]), 0)  # of unknown cost, as every fifth is
+    rollups.close()
+    async with bench(sums=tmp_path / "sums.db") as b:
+        answer = await b.get("llm/cost-summary")
+    assert answer["total_cost"] is None
+    assert answer["by_use_case"] == {"analysis": None}
+
+
+async def test_sums_that_cannot_be_read_are_a_failure_in_this_shape(tmp_path: Path) -> None:
+    url = "/api/coordination/llm/cost-summary"
+    async with bench(sums=tmp_path) as b, b.session.get(f"{b.url}{url}") as response:
+        assert response.status == 503
+        assert response.headers["Retry-After"] == "1"
+        answer = await response.json()
+    assert answer["success"] is False
+    assert "cannot be read now" in answer["error"]
 
 
 # --- Generate -------------------------------------------------------------------------------
