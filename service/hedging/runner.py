@@ -96,6 +96,7 @@ class Runner:
         "_armed",
         "_armed_for",
         "_arrived",
+        "_asking",
         "_broken",
         "_candidates",
         "_clients",
@@ -166,6 +167,8 @@ class Runner:
             now=now,
         )
         self._race = Race(self._options(rounds), self._watch)
+        self._asking: dict[int, tuple[Start, asyncio.Task[None]]] = {}
+        """By their number in the race, those whose reservation others have a say in."""
         self._entrants: dict[int, Entrant] = {}
         """By their number in the race."""
         self._entries: list[int] = []
@@ -290,14 +293,19 @@ class Runner:
         try:
             step()
         except Exception:  # noqa: BLE001 - whatever it is, a stream must not be left without its end
-            _log.exception("%s failed inside the router", self._stream.id)
-            self._give_up(make(ErrorCode.INTERNAL, "the request failed inside the router"))
+            self._failed()
+
+    def _failed(self) -> None:
+        _log.exception("%s failed inside the router", self._stream.id)
+        self._give_up(make(ErrorCode.INTERNAL, "the request failed inside the router"))
 
     def _give_up(self, error: Error) -> None:
         try:
             self._execute(self._race.stop(error))
         except Exception:  # noqa: BLE001 - as above: now without the race, whose state is unknown
             _log.exception("%s could not be stopped", self._stream.id)
+        for _, asking in self._asking.values():
+            asking.cancel()
         for entrant in self._entrants.values():
             entrant.attempt.abort(error)
         if not self._stream.ended:
@@ -324,8 +332,11 @@ class Runner:
         self._arm()
 
     def _arm(self) -> None:
-        """Keep one timer for what the race wants to be called for."""
-        due = self._race.next_timer()
+        """Keep one timer for what the race wants to be called for.
+
+        Nobody is called silent who has not been sent yet.
+        """
+        due = None if self._asking else self._race.next_timer()
         if due == self._armed_for:
             return
         if self._armed is not None:
@@ -336,19 +347,76 @@ class Runner:
             self._armed = asyncio.get_running_loop().call_at(due, self._due)
 
     def _start(self, command: Start) -> None:
+        """Reserve, and send at once; where others have a say in it, as soon as they are asked."""
         choice = self._candidates[command.candidate]
+        (provider, model), reservations = target_of(choice), self._shared.reservations
+        if reservations.asks(provider):
+            asks = self._ask(command, choice)
+            name = f"{self._stream.id} asks for {provider}"
+            self._asking[command.attempt] = command, tasks.spawn(asks, name=name)
+            return
+        now = clock.monotonic()
+        reservation = reservations.reserve_here(
+            provider, self._tokens, now, model=model, lease=self._lease
+        )
+        self._go(command, choice, reservation, now)
+
+    async def _ask(self, command: Start, choice: Choice) -> None:
+        """Reserve where all processes do. Cancelled, it has reserved nothing."""
+        provider, model = target_of(choice)
+        try:
+            reservation = await self._shared.reservations.reserve(
+                provider, self._tokens, model=model, lease=self._lease
+            )
+        except Exception:  # noqa: BLE001 - as in `_guarded`
+            del self._asking[command.attempt]
+            self._failed()
+            return
+        del self._asking[command.attempt]
+        self._guarded(lambda: self._answered(command, choice, reservation))
+
+    def _answered(self, command: Start, choice: Choice, reservation: Reservation | None) -> None:
+        self._go(command, choice, reservation, clock.monotonic())
+        self._execute(())
+
+    def _ask_no_more(self, entry: int) -> None:
+        command, asking = self._asking.pop(entry)
+        asking.cancel()
+        self._watch.refused(command.role)
+
+    def _go(
+        self, command: Start, choice: Choice, reservation: Reservation | None, now: float
+    ) -> None:
+        """Send what has a reservation; where it has none, another one is asked."""
+        if reservation is None:
+            self._refused(command, choice, self._over_limit(choice, now), now)
+            return
+        try:
+            self._send(command, choice, reservation, now)
+        except Exception as failure:
+            self._shared.reservations.release(reservation, now)
+            if not isinstance(failure, RequestError):
+                raise
+            self._refused(command, choice, failure.error, now)
+
+    @property
+    def _tokens(self) -> int:
+        """Of an attempt, estimated."""
+        return self._plan.input_tokens + self._plan.output_tokens
+
+    @property
+    def _lease(self) -> float:
+        """Seconds that an attempt takes at most."""
+        return self._stream.request.deadlines.total_ms / 1000
+
+    def _send(self, command: Start, choice: Choice, reservation: Reservation, now: float) -> None:
+        """Raise RequestError where the request cannot be said in the provider's words."""
         provider = choice.endpoint.provider
         request, splice = self._asked(command, choice)
         number = len(self._entries) + 1
         call = Call(provider=provider, model=choice.model, request=request, attempt=number)
         dialect = dialect_for(provider, choice.model, request)
-        now = clock.monotonic()
-        try:
-            encoded = dialect.encode(call)
-            reservation = self._reserve(choice, now)
-        except RequestError as refusal:
-            self._refused(command, choice, refusal.error, now)
-            return
+        encoded = dialect.encode(call)
         start = AttemptStart(
             attempt=number,
             provider=provider.name,
@@ -427,23 +495,15 @@ class Runner:
             Splice(broken.fold, way),
         )
 
-    def _reserve(self, choice: Choice, now: float) -> Reservation:
-        """Raise RequestError where the provider's limit is reached: another one is asked."""
+    def _over_limit(self, choice: Choice, now: float) -> Error:
         provider, model = target_of(choice)
-        limits, tokens = self._shared.limits, self._plan.input_tokens + self._plan.output_tokens
-        lease = self._stream.request.deadlines.total_ms / 1000
-        reservation = limits.reserve(provider, tokens, now, model=model, lease=lease)
-        if reservation is None:
-            wait = limits.wait(provider, tokens, now, model=model)
-            raise RequestError(
-                make(
-                    ErrorCode.RATE_LIMIT_PROVIDER,
-                    f"the limit of {provider} is reached",
-                    provider=provider,
-                    retry_after_ms=round(wait * 1000) if isfinite(wait) else None,
-                )
-            )
-        return reservation
+        wait = self._shared.limits.wait(provider, self._tokens, now, model=model)
+        return make(
+            ErrorCode.RATE_LIMIT_PROVIDER,
+            f"the limit of {provider} is reached",
+            provider=provider,
+            retry_after_ms=round(wait * 1000) if isfinite(wait) else None,
+        )
 
     def _commit(self, command: Commit) -> None:
         entrant = self._entrants[command.attempt]
@@ -477,6 +537,8 @@ class Runner:
         return splice.translate(entrant.attempt.commit(spliced))
 
     def _abort(self, entry: int, error: Error | None) -> None:
+        if entry in self._asking:
+            self._ask_no_more(entry)
         entrant = self._entrants.get(entry)
         if entrant is None:
             return  # it was never sent
@@ -591,7 +653,7 @@ class Runner:
             prices=shared.prices,
         )
         now = clock.monotonic()
-        entrant.give_back(shared.limits, now)
+        entrant.give_back(shared.reservations, now)
         self._pending.append(end)
         roles = {other.start.role for other in self._entrants.values()}
         committed = self._committed == entrant.entry

@@ -20,6 +20,7 @@ from service.hedging.exclusions import RequestFacts
 from service.hedging.hedger import Contender, Hedger, HedgeSettings, Watch, Watched
 from service.hedging.loser_cost import Price
 from service.limits.provider_limits import Limits
+from service.limits.shared_limits import SharedLimits
 from service.routing import estimate
 from service.routing.health import Health, Target
 from service.routing.plan import Choice, Plan
@@ -74,6 +75,8 @@ class Shared:
     prices: Prices
     hedger: Hedger
     limits: Limits
+    reservations: SharedLimits
+    """Under those limits: of this process alone, until it is told of an engine."""
     witnesses: tuple[Witness, ...] = ()
     continue_prompt: str = _DEFAULTS.continue_prompt
     """Asked of a model that cannot be given the beginning of its own answer."""
@@ -115,6 +118,7 @@ class Shared:
             prices=Prices(),
             hedger=hedger,
             limits=limits,
+            reservations=SharedLimits(limits),
             witnesses=witnesses,
             continue_prompt=settings.continue_prompt,
             meter=meter or Meter(),

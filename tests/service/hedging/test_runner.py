@@ -1,6 +1,7 @@
 """One request's attempts together, against scripted providers: what the log says of them."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -36,7 +37,8 @@ from service.hedging.delay import Key
 from service.hedging.exclusions import Denied
 from service.hedging.runner import Runner
 from service.hedging.shared import MEDIAN_HOLDS, Learned, Shared
-from service.limits.provider_limits import ProviderLimits
+from service.limits.provider_limits import Limits, ProviderLimits, Reservation
+from service.limits.shared_limits import SharedLimits
 from service.routing.health import State, Target
 from service.routing.plan import Choice, Plan
 from service.streams.log import StreamLog, decode
@@ -552,6 +554,147 @@ async def test_a_hedge_that_could_not_be_sent_costs_no_hedge() -> None:
     assert watch.hedge([1], now) == 1
     watch.refused(Role.HEDGE)
     assert shared.hedger.saved()[""] == before
+
+
+class Elsewhere(SharedLimits):
+    """Limits in which others have a say, who take their time."""
+
+    def __init__(self, limits: Limits, *, admits: bool = True) -> None:
+        super().__init__(limits)
+        self.counter: defaultdict[str, Gate] = defaultdict(Gate)
+        """Where those wait who ask for a provider."""
+        self.fault: Exception | None = None
+        self._own = limits
+        self._admits = admits
+
+    @override
+    def asks(self, provider: str) -> bool:
+        return True
+
+    @override
+    async def reserve(
+        self, provider: str, tokens: int, *, model: str | None = None, lease: float = 60
+    ) -> Reservation | None:
+        await self.counter[provider].passed()
+        if self.fault is not None:
+            raise self.fault
+        now = clock.monotonic()
+        return self._own.take(provider, tokens, now, lease=lease) if self._admits else None
+
+
+def elsewhere(*, admits: bool = True) -> tuple[Shared, Elsewhere]:
+    shared = Shared.fresh()
+    shared.limits.configure("a", ProviderLimits(concurrent_streams=1))
+    reservations = Elsewhere(shared.limits, admits=admits)
+    return replace(shared, reservations=reservations), reservations
+
+
+async def test_what_others_have_a_say_in_is_sent_as_soon_as_it_is_admitted() -> None:
+    shared, asked = elsewhere()
+    clients = {"a": Scripted(*chat("hello"))}
+    begun = Run(clients, shared=shared).begin()
+    await asked.counter["a"].reached()
+    assert clients["a"].sent == []
+    asked.counter["a"].open()
+    told = await over(begun, clients)
+    assert told.text == "hello"
+    assert shared.limits.left("a", clock.monotonic()).streams.used == 0
+
+
+async def test_what_others_do_not_admit_is_asked_of_the_next_one() -> None:
+    shared, asked = elsewhere(admits=False)
+    clients = {"a": Scripted(*chat("never")), "b": Scripted(*chat("never"))}
+    for gate in (asked.counter["a"], asked.counter["b"]):
+        gate.open()
+    told = await Run(clients, shared=shared).told()
+    assert [warning.code for warning in told.all(WarningEvent)] == ["candidate_refused"] * 2
+    assert told.end.error is not None
+    assert [cause.code for cause in told.end.error.causes or ()] == [
+        ErrorCode.RATE_LIMIT_PROVIDER,
+        ErrorCode.RATE_LIMIT_PROVIDER,
+    ]
+    assert told.all(AttemptStart) == []
+
+
+async def test_a_request_that_is_cancelled_while_it_asks_is_not_sent() -> None:
+    shared, asked = elsewhere()
+    clients = {"a": Scripted(*chat("never"))}
+    begun = Run(clients, shared=shared).begin()
+    await asked.counter["a"].reached()
+    begun.stream.cancel("by the caller")
+    asked.counter["a"].open()
+    told = await over(begun, clients)
+    assert told.end.finish is Finish.CANCELLED
+    assert told.all(AttemptStart) == []
+    assert clients["a"].sent == []
+    assert shared.limits.left("a", clock.monotonic()).requests.used == 0
+
+
+async def test_attempts_are_numbered_as_they_are_admitted() -> None:
+    shared, asked = elsewhere()
+    clients = {"a": Scripted(*chat("first")), "b": Scripted(*chat(Gate(), "second"))}
+    begun = Run(clients, latency={"strategy": "race"}, shared=shared).begin()
+    await asked.counter["a"].reached()
+    await asked.counter["b"].reached()
+    asked.counter["b"].open()
+    await turns()
+    asked.counter["a"].open()
+    told = await over(begun, clients)
+    assert [(start.attempt, start.provider) for start in told.all(AttemptStart)] == [
+        (1, "b"),
+        (2, "a"),
+    ]
+    assert told.text == "first"
+
+
+async def test_nobody_is_hedged_who_has_not_been_sent() -> None:
+    shared, asked = elsewhere()
+    clients = {"a": Scripted(*chat(Gate(), "slow")), "b": Scripted(*chat("quick"))}
+    run = Run(clients, latency={"strategy": "hedge", "delay_ms": 0}, shared=shared)
+    begun = run.begin()
+    await asked.counter["a"].reached()
+    await turns()
+    assert "b" not in asked.counter
+    asked.counter["a"].open()
+    asked.counter["b"].open()
+    told = await over(begun, clients)
+    assert told.text == "quick"
+    assert [start.role for start in told.all(AttemptStart)] == [Role.PRIMARY, Role.HEDGE]
+
+
+async def test_a_hedge_that_is_not_needed_before_it_is_admitted_costs_no_hedge() -> None:
+    shared, asked = elsewhere()
+    held = Gate()
+    clients = {"a": Scripted(*chat(held, "hello")), "b": Scripted(*chat("never"))}
+    asked.counter["a"].open()
+    run = Run(clients, latency={"strategy": "hedge", "delay_ms": 0}, shared=shared)
+    begun = run.begin()
+    await asked.counter["b"].reached()
+    spent = shared.hedger.saved()[""]
+    held.open()
+    told = await over(begun, clients)
+    assert told.text == "hello"
+    assert clients["b"].sent == []
+    assert shared.hedger.saved()[""] > spent
+
+
+async def test_a_fault_while_others_are_asked_ends_the_stream() -> None:
+    shared, asked = elsewhere()
+    asked.fault = KeyError("a bug")
+    asked.counter["a"].open()
+    told = await Run({"a": Scripted(*chat("never"))}, shared=shared).told()
+    assert told.end.error is not None
+    assert told.end.error.code is ErrorCode.INTERNAL
+
+
+async def test_what_cannot_be_sent_gives_back_what_it_reserved() -> None:
+    shared = Shared.fresh()
+    shared.limits.configure("a", ProviderLimits(requests_per_minute=5, concurrent_streams=1))
+    run = Run({"a": Scripted(*chat("never"))}, shared=shared)
+    run.faulty = "a"
+    await run.told()
+    standing = shared.limits.left("a", clock.monotonic())
+    assert (standing.requests.used, standing.streams.used) == (0, 0)
 
 
 class Faulty(OpenAIChat):
