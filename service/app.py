@@ -107,6 +107,8 @@ class Service:
         await self._connections.open()
         self.relay.deployment = self._deploy()
         await self.pipeline.start()
+        if self.pipeline.engine.address is not None:
+            await self.shared.reservations.start(self.pipeline.connect)
         self._sweep()
         self._lag.start()
 
@@ -170,6 +172,7 @@ class Service:
         self._lag.stop()
         if self._sweeper is not None:
             self._sweeper.cancel()
+        await self.shared.reservations.stop()
         await self.pipeline.stop()
         await tasks.settle(patience=1)
         for client in self.relay.deployment.clients.values():
