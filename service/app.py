@@ -3,7 +3,8 @@
 `Service` holds what lives as long as the process: the shared connections, the deployment (who can
 be asked), the relay and the routes over it. `serve` runs one on a socket until SIGTERM or SIGINT,
 drains, and leaves nothing behind; SIGHUP reads the configuration anew and swaps the deployment,
-while running streams keep the clients they started with.
+while running streams keep the clients they started with. As one of several workers, it does so when
+its parent says so (`service.seat`).
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,10 +43,11 @@ from service.http.websocket import WebSockets
 from service.overrides import Overrides
 from service.relay import Deployment, Relay
 from service.routing import table as routing_table
-from service.settings import Settings, SettingsError
+from service.seat import Orders, Seat, announce, cannot_listen, log_format
+from service.settings import Server, Settings, SettingsError
 from service.streams.store import Store
 from service.telemetry.lag import LagWatch
-from service.telemetry.metrics import Metrics, Readings
+from service.telemetry.metrics import Metrics, OfAllWorkers, Readings, Snapshot
 from service.telemetry.spending import Spending
 from service.telemetry.stats import Stats
 from service.usage.live import Live
@@ -60,19 +62,25 @@ _log = logging.getLogger(__name__)
 class Service:
     """Everything that lives as long as the process."""
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, settings: Settings, environ: Mapping[str, str], seat: Seat | None = None
+    ) -> None:
         """Nothing is opened yet; `start` does that, on the running loop.
 
-        Raises SettingsError where what the admin API once changed cannot be read.
+        `seat`: its place among several workers on one port; None where it is alone. Raises
+        SettingsError where what the admin API once changed cannot be read.
         """
         self.settings = settings
         """As the process started; what a reload changes is handed to whom it concerns."""
         self._environ = environ
+        self._seat = seat
         self._configured = settings
         """As read last, without what the admin API changed."""
         self._connections = Connections()
         self._sweeper: asyncio.TimerHandle | None = None
-        self._overrides = Overrides.read(settings.server.data)
+        self._overrides = Overrides.read(
+            settings.server.data, tell=None if seat is None else seat.changed
+        )
         self._stats = Stats()
         self._spending = Spending()
         self.pipeline = Pipeline(settings, environ, on_failure=self._usage_failed)
@@ -123,6 +131,20 @@ class Service:
             raise
         self._origins.server = settings.server
 
+    async def follow(self, provider: str, enabled: bool) -> None:  # noqa: FBT001 - as `Orders.follow`
+        """Do as another worker did, which changed a provider, and switched it on or not."""
+        try:
+            await self._overrides.follow(self._redeploy)
+        except SettingsError as refusal:
+            _log.warning("%s was changed for others, and not here: %s", provider, refusal)
+            return
+        if enabled:
+            self.shared.health.key_changed(provider)
+
+    async def figures(self) -> bytes:
+        """What is counted here, for another worker that is asked for the metrics."""
+        return await asyncio.to_thread(self._metrics.snapshot().packed)
+
     def application(self) -> web.Application:
         """The routes, ready for a runner."""
         app = web.Application(
@@ -147,7 +169,7 @@ class Service:
                 self.relay, native, self._spending, self._overrides, self.pipeline.rollups
             ),
             providers,
-            Scrapes(self._metrics),
+            Scrapes(self._metrics, None if self._seat is None else self._joined(self._seat)),
             Usage(self.pipeline.rollups, Live(self.pipeline.sources), self.settings.streams),
             Operations(self.relay, lambda: self.pipeline.engine),
         ):
@@ -241,6 +263,14 @@ class Service:
         self.shared.hedger.lag(seconds, now)
         self._metrics.lag(seconds, now)
 
+    def _joined(self, seat: Seat) -> Callable[[Snapshot], Awaitable[Snapshot]]:
+        async def joined(own: Snapshot) -> Snapshot:
+            of = await seat.gather()
+            told = seat.number, own
+            return OfAllWorkers(told, of.figures, missing=of.missing, restarts=of.restarts)
+
+        return joined
+
     def _lists(self, provider: str, model: str) -> bool:
         entry = self.relay.deployment.known.get(provider)
         return entry is not None and any(model == listed.id for listed in entry.provider.models)
@@ -289,26 +319,20 @@ def _key(entry: Endpoint | Inactive | None) -> str | None:
     return entry.key if isinstance(entry, Endpoint) else None
 
 
-def serve(settings: Settings, *, reload: Callable[[], Settings]) -> int:
+def serve(settings: Settings, *, reload: Callable[[], Settings], seat: Seat | None = None) -> int:
     """Run the service until it is told to stop; the process's exit code.
 
-    `reload` reads the configuration anew, for SIGHUP; it raises SettingsError.
+    `reload` reads the configuration anew, for SIGHUP; it raises SettingsError. `seat`: this
+    process' place among several workers on one port.
     """
-    if settings.server.workers > 1:
-        raise SettingsError(
-            f"server.workers: {settings.server.workers}: only 1 is allowed: "
-            "streams live in the process that started them"
-        )
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
-    )
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format=log_format(seat))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(settings, reload))
+        return runner.run(_serve(settings, reload, seat))
 
 
-async def _serve(settings: Settings, reload: Callable[[], Settings]) -> int:
+async def _serve(settings: Settings, reload: Callable[[], Settings], seat: Seat | None) -> int:
     _make_folder(settings.server.data)
-    service = Service(settings, os.environ)
+    service = Service(settings, os.environ, seat)
     await service.start()
     spare_the_collector()
     runner = Runner(
@@ -319,21 +343,27 @@ async def _serve(settings: Settings, reload: Callable[[], Settings]) -> int:
     )
     await runner.setup()
     try:
-        site = web.TCPSite(runner, settings.server.host, settings.server.port)
-        try:
-            await site.start()
-        except OSError as failure:
-            address = f"{settings.server.host}:{settings.server.port}"
-            raise SettingsError(
-                f"server.port: cannot listen on {address}: {failure.strerror}"
-            ) from None
-        print(f"Tailrace is at {_url(runner)}", flush=True)  # noqa: T201 - the start-up line
-        failed = await _until_stopped(service, reload)
+        for site in _sites(runner, settings.server, seat):
+            try:
+                await site.start()
+            except OSError as failure:
+                raise cannot_listen(settings.server, failure) from None
+        if seat is None:
+            announce(runner.addresses[0])
+        failed = await _until_stopped(service, reload, seat)
         await service.drain()
     finally:
+        if seat is not None:
+            await seat.leave()
         await runner.cleanup()
         await service.close()
     return 1 if failed else 0
+
+
+def _sites(runner: Runner, server: Server, seat: Seat | None) -> Sequence[web.BaseSite]:
+    if seat is None:
+        return [web.TCPSite(runner, server.host, server.port)]
+    return [web.SockSite(runner, listening) for listening in seat.listening]
 
 
 def spare_the_collector() -> None:
@@ -356,8 +386,13 @@ def _make_folder(data: Path) -> None:
         ) from None
 
 
-async def _until_stopped(service: Service, reload: Callable[[], Settings]) -> bool:
-    """Wait for a signal, or for what this process cannot go on after; whether it was that."""
+async def _until_stopped(
+    service: Service, reload: Callable[[], Settings], seat: Seat | None
+) -> bool:
+    """Wait for a signal, or for what this process cannot go on after; whether it was that.
+
+    A worker waits for its parent's word, too, whose business a second signal and SIGHUP are.
+    """
     stop, fatal = asyncio.Event(), asyncio.Event()
 
     def end() -> None:
@@ -368,6 +403,17 @@ async def _until_stopped(service: Service, reload: Callable[[], Settings]) -> bo
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    if seat is not None:
+        await seat.attend(
+            Orders(
+                drain=stop.set,
+                reload=lambda: service.reload(reload()),
+                follow=service.follow,
+                figures=service.figures,
+            )
+        )
+        await stop.wait()
+        return fatal.is_set()
     loop.add_signal_handler(signal.SIGHUP, _reload, service, reload)
     await stop.wait()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -382,8 +428,3 @@ def _reload(service: Service, reload: Callable[[], Settings]) -> None:
         _log.warning("configuration not changed: %s", refusal)
     else:
         _log.info("configuration read again")
-
-
-def _url(runner: web.AppRunner) -> str:
-    host, port = runner.addresses[0][:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -13,6 +13,7 @@ from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import urlencode
 
 import orjson
 from dotenv import load_dotenv
@@ -24,7 +25,9 @@ from adapters.request import AfterCommit, Complexity, Strategy, Tier, UseCase
 from service import ask, clock, discovery, preview, remote
 from service.endpoints import Inactive, resolve
 from service.routing import table
+from service.seat import Seat
 from service.settings import Settings, SettingsError, load
+from service.usage import shown
 
 DEFAULT_CONFIG = Path("tailrace.toml")
 
@@ -60,11 +63,22 @@ def _fail(code: int, message: str) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     _read_env_file(options.env_file)
-    settings = _settings(options)
-    # Imports five SDKs, seconds of work that no other command and no refusal needs.
-    from service.app import serve  # noqa: PLC0415 - see above
+    try:
+        settings = _settings(options)
+        if settings.server.workers > 1 and options.worker is None:
+            # Starts processes that import what is below, and needs none of it itself.
+            from service import workers  # noqa: PLC0415 - see above
 
-    return serve(settings, reload=lambda: _settings(options))
+            return workers.serve(settings, reload=lambda: _settings(options))
+        # Imports five SDKs, seconds of work that no other command and no refusal needs.
+        from service.app import serve  # noqa: PLC0415 - see above
+
+        return serve(settings, reload=lambda: _settings(options), seat=options.worker)
+    except SettingsError as refusal:
+        if options.worker is None:
+            raise
+        worker: Seat = options.worker
+        return worker.refuse(refusal)
 
 
 def _check_config(options: argparse.Namespace) -> int:
@@ -144,6 +158,62 @@ def _plan(options: argparse.Namespace) -> int:
         return 0
     for line in preview.lines(plan):
         print(line)
+    return 0
+
+
+def _usage_summary(options: argparse.Namespace) -> int:
+    asked = {"from": options.since, "to": options.to, "group_by": options.group_by}
+    asked |= {"format": "csv"} if options.format == "csv" else {}
+    query = urlencode({name: value for name, value in asked.items() if value is not None})
+    answer = b"".join(remote.pieces(options.url, f"/v1/usage?{query}"))
+    if options.format is not None:
+        print(answer.decode().rstrip("\r\n"))
+        return 0
+    for line in shown.lines(orjson.loads(answer)):
+        print(line)
+    return 0
+
+
+def _usage_tail(options: argparse.Namespace) -> int:
+    query = "" if options.after is None else f"?{urlencode({'after': options.after})}"
+    reached = ""
+    try:
+        for block in shown.blocks(remote.pieces(options.url, f"/v1/usage/events{query}")):
+            if block.event == "usage":
+                print(block.data.decode() if options.json else shown.line(block.data), flush=True)
+            elif block.data:
+                print(f"tailrace: {shown.remark(block.data)}", file=sys.stderr)
+            reached = block.id or reached
+    except remote.RemoteError as failure:
+        return _fail(1, f"{failure}{_go_on(reached)}")
+    return _fail(1, f"the service ended the stream{_go_on(reached)}")
+
+
+def _go_on(reached: str) -> str:
+    return f"; `tailrace usage tail --after {reached}` goes on from there" if reached else ""
+
+
+def _usage_aggregate(options: argparse.Namespace) -> int:
+    _read_env_file(options.env_file)
+    settings = _settings(options)
+    # Imports a Redis client, 0.2 s of work that other commands do not need.
+    from service.usage import consumer  # noqa: PLC0415 - see above
+
+    consumer.run(settings, os.environ, consumer=options.consumer, group=options.group)
+    return 0
+
+
+def _usage_replay(options: argparse.Namespace) -> int:
+    _read_env_file(options.env_file)
+    settings = _settings(options)
+    # As above.
+    from service.usage import archive  # noqa: PLC0415 - see above
+
+    try:
+        events = archive.replayed(settings, options.since, now_ns=clock.now_ns())
+    except archive.FAILURES as failure:
+        return _fail(1, str(failure))
+    print(f"events counted again: {events}")
     return 0
 
 
@@ -245,13 +315,15 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", help="address to listen on (default 127.0.0.1)")
     serve.add_argument("--port", help="TCP port, 0 for a free one (default 8180)")
     serve.add_argument("--data", metavar="DIR", help="the folder to write to (default ./data)")
-    serve.add_argument("--workers", metavar="N", help="processes sharing the port; only 1 for now")
+    serve.add_argument("--workers", metavar="N", help="processes sharing the port (default 1)")
     serve.add_argument(
         "--insecure",
         action="store_const",
         const=True,
         help="serve beyond loopback although no client keys are configured",
     )
+    # How a parent of several tells a worker its place; nobody else's business.
+    serve.add_argument("--worker", type=Seat.parse, help=argparse.SUPPRESS)
     _add_configuration(serve)
 
     question = commands.add_parser(
@@ -297,10 +369,84 @@ def _parser() -> argparse.ArgumentParser:
     refresh.set_defaults(run=_refresh)
     _add_catalog(refresh)
 
+    _add_usage(commands.add_parser("usage", help="what was used and spent"))
+
     check = commands.add_parser("check-config", help="validate and print the effective settings")
     check.set_defaults(run=_check_config)
     _add_configuration(check)
     return parser
+
+
+def _add_usage(parser: argparse.ArgumentParser) -> None:
+    _add_summary(parser)
+    # What a command is given for itself counts, and what it is not, may stand before it.
+    parser.set_defaults(since=None, to=None, group_by="provider,model", format=None)
+    parser.set_defaults(run=_usage_summary, url=remote.DEFAULT_URL)
+    actions = parser.add_subparsers(metavar="[ACTION]")
+
+    summary = actions.add_parser("summary", help="sums of a running service; the default")
+    summary.set_defaults(run=_usage_summary)
+    _add_summary(summary)
+
+    tail = actions.add_parser(
+        "tail",
+        help="every attempt of a running service, as it ends",
+        description="Print every usage event of a running service, one a line, until interrupted.",
+    )
+    tail.set_defaults(run=_usage_tail)
+    tail.add_argument("--after", metavar="ID", help="go on after this event; 0: all that is kept")
+    tail.add_argument("--json", action="store_true", help="print the events as they are")
+    tail.add_argument("--url", default=argparse.SUPPRESS, help=f"default {remote.DEFAULT_URL}")
+
+    aggregate = actions.add_parser(
+        "aggregate",
+        help="count the usage stream, apart from the service",
+        description="Count what is in the usage stream into the sums, until SIGTERM.",
+    )
+    aggregate.set_defaults(run=_usage_aggregate)
+    aggregate.add_argument(
+        "--consumer", metavar="NAME", help="the same after a restart, and nobody else's"
+    )
+    aggregate.add_argument(
+        "--group",
+        default="cost",
+        metavar="NAME",
+        help="consumers that share the work (%(default)s)",
+    )
+    aggregate.add_argument("--data", metavar="DIR", help="the data folder (default ./data)")
+    _add_configuration(aggregate)
+
+    again = actions.add_parser(
+        "replay",
+        help="make the sums anew from the journals",
+        description="Wipe the sums, and count again what the data folder's journals hold.",
+    )
+    again.set_defaults(run=_usage_replay)
+    again.add_argument("--since", metavar="DATE", help="from this day on only (default all)")
+    again.add_argument("--data", metavar="DIR", help="the data folder (default ./data)")
+    _add_configuration(again)
+
+
+def _add_summary(parser: argparse.ArgumentParser) -> None:
+    unset = argparse.SUPPRESS
+    parser.add_argument(
+        "--from", dest="since", default=unset, metavar="TIME", help="a date or a time, in UTC"
+    )
+    parser.add_argument("--to", default=unset, metavar="TIME", help="the same, not included")
+    parser.add_argument(
+        "--group-by", default=unset, metavar="NAMES", help="default provider,model; '' for none"
+    )
+    form = parser.add_mutually_exclusive_group()
+    for name, what in (("json", "the answer of the API"), ("csv", "a table to be kept")):
+        form.add_argument(
+            f"--{name}",
+            dest="format",
+            default=unset,
+            action="store_const",
+            const=name,
+            help=f"print {what}",
+        )
+    parser.add_argument("--url", default=unset, help=f"default {remote.DEFAULT_URL}")
 
 
 def _add_question(parser: argparse.ArgumentParser) -> None:

@@ -11,13 +11,18 @@ not find it enabled because of a slip in an editor. An entry of a provider that 
 more is kept, and counts again when the provider does.
 
 `service.settings` knows nothing of this: `apply` puts the changes over its result.
+
+Several workers share the file. Each change is then made to the file as it is at that moment, under
+a lock that the system lets go of when a process dies, and told to the others, which `follow`.
 """
 
 import asyncio
+import fcntl
 import os
-from collections.abc import Callable, Container
+from collections.abc import AsyncIterator, Callable, Container
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import IO, Annotated, Any, Final
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -32,6 +37,10 @@ MOST: Final = 1_000_000_000
 """The highest limit there is; beyond it is a slip of the finger."""
 
 Limit = Annotated[int, Field(ge=1, le=MOST)]
+
+
+Tell = Callable[[str, bool], None]
+"""Called with a provider that was changed, and whether it was switched on."""
 
 
 class ChangeError(Exception):
@@ -94,31 +103,22 @@ def _explained(failure: ValidationError) -> ChangeError:
 class Overrides:
     """Every provider's change; lives as long as the process."""
 
-    def __init__(self, path: Path, changes: dict[str, Change]) -> None:
+    def __init__(self, path: Path, changes: dict[str, Change], tell: Tell | None = None) -> None:
         """What the file at `path` holds; `read` reads it."""
         self._path = path
         self._changes = changes
+        self._tell = tell
         self._turn = asyncio.Lock()
 
     @classmethod
-    def read(cls, folder: Path) -> "Overrides":
+    def read(cls, folder: Path, *, tell: Tell | None = None) -> "Overrides":
         """Read the file in the data folder; nothing is changed where there is none.
 
-        Raises SettingsError: it cannot be read, or holds what cannot stand.
+        `tell` is called when a change is on the disk, where other processes share the file. Raises
+        SettingsError: it cannot be read, or holds what cannot stand.
         """
         path = folder / FILE
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError:
-            return cls(path, {})
-        except OSError as failure:
-            raise SettingsError(f"{path}: cannot be read: {failure.strerror}") from failure
-        try:
-            return cls(path, _parsed(content))
-        except ChangeError as failure:
-            raise SettingsError(
-                f"{path}: {failure}; mend the file, or delete it to undo what the admin API changed"
-            ) from None
+        return cls(path, _stored(path), tell)
 
     def of(self, provider: str) -> Change:
         """What is changed of a provider."""
@@ -158,28 +158,79 @@ class Overrides:
         if refusal is not None:
             raise refusal
 
+    async def follow(self, heed: Callable[[], None]) -> None:
+        """Put into force what another process changed.
+
+        Raises SettingsError, and whatever else `heed` does, and then everything is as it was.
+        """
+        async with self._turn:
+            before = self._changes
+            self._changes = await asyncio.to_thread(_stored, self._path)
+            try:
+                heed()
+            except Exception:
+                self._changes = before
+                raise
+
     async def _change(
         self, provider: str, change: Change, heed: Callable[[], None]
     ) -> Exception | None:
         """Returned, not raised: a task that raises is reported as one that died."""
-        async with self._turn:
-            before = dict(self._changes)
-            self._changes[provider] = change.over(self.of(provider))
-            try:
-                heed()
-            except Exception as refusal:  # noqa: BLE001 - any: what stayed, the next change would keep
-                self._changes = before
-                return refusal
-            try:
-                await asyncio.to_thread(_write, self._path, _encoded(self._changes))
-            except OSError as failure:
-                self._changes = before
-                heed()
-                return failure
-            return None
+        try:
+            async with self._turn, self._alone():
+                await self._put(provider, change, heed)
+        except Exception as refusal:  # noqa: BLE001 - any, for whoever asked
+            return refusal
+        if self._tell is not None:
+            self._tell(provider, bool(change.given().get("enabled")))
+        return None
+
+    async def _put(self, provider: str, change: Change, heed: Callable[[], None]) -> None:
+        before = self._changes
+        self._changes = before | {provider: change.over(self.of(provider))}
+        try:
+            heed()
+        except Exception:
+            self._changes = before  # what stayed, the next change would keep
+            raise
+        try:
+            await asyncio.to_thread(_write, self._path, _encoded(self._changes))
+        except OSError:
+            self._changes = before
+            heed()
+            raise
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """Where others share the file: know what is in it, and keep them from changing it."""
+        if self._tell is None:
+            yield
+            return
+        lock = await asyncio.to_thread(_locked, self._path)
+        try:
+            self._changes = await asyncio.to_thread(_stored, self._path)
+            yield
+        finally:
+            lock.close()
 
 
 _NOTHING: Final = Change()
+
+
+def _stored(path: Path) -> dict[str, Change]:
+    """What the file holds; raises SettingsError."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as failure:
+        raise SettingsError(f"{path}: cannot be read: {failure.strerror}") from failure
+    try:
+        return _parsed(content)
+    except ChangeError as failure:
+        raise SettingsError(
+            f"{path}: {failure}; mend the file, or delete it to undo what the admin API changed"
+        ) from None
 
 
 def _parsed(content: bytes) -> dict[str, Change]:
@@ -202,6 +253,16 @@ def _parsed(content: bytes) -> dict[str, Change]:
 def _encoded(changes: dict[str, Change]) -> bytes:
     entries = {name: change.given() for name, change in changes.items()}
     return orjson.dumps(entries, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def _locked(path: Path) -> IO[bytes]:
+    """Wait for the lock of a file that is replaced whole; closing what is returned lets go of it.
+
+    It is held for as long as a sync takes.
+    """
+    lock = path.with_name(f".{path.name}.lock").open("ab")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -95,9 +95,8 @@ class Server(Section):
     port: int = Field(default=8180, ge=0, le=65_535)
     """TCP port; 0 takes a free one, which the start-up line names."""
 
-    workers: int = Field(default=1, ge=1, le=1)
-    """Processes that share the port. Only 1: a stream lives in the process that started it, and a
-    reader that resumes could reach another."""
+    workers: int = Field(default=1, ge=1, le=64)
+    """Processes that share the port, one for each core; more than 1 needs an engine."""
 
     data: Path = Path("./data")
     """The one folder that is written to; made at the start where it is missing."""

@@ -18,6 +18,12 @@ or a provider wrote is a label or a text: codes, roles and outcomes are enums.
 Left out because it cannot be known: the seconds that hedging saved. The one who lost was cancelled,
 so nobody knows how much longer it would have taken; docs/metrics.md says what to look at instead.
 
+Several workers on one port are joined at the scrape (`OfAllWorkers`): each says its families as
+they stand, packed, and every series gets the worker's number as a label. Not their sums: when one
+worker is replaced, a sum falls by its share, which Prometheus takes for a restart of everything and
+counts what is left a second time. The library's own mode for several processes wants its own
+counters in files that outlive their processes, and knows nothing of what is only read.
+
 Lives as long as the process and starts at 0, as Prometheus expects. docs/metrics.md explains each
 figure. Measured with `python -m bench.telemetry`: `attempt_over` takes 3 us; with 80 models in use
 a scrape is 2,200 lines, which take 5 ms to collect and 35 ms to write.
@@ -29,6 +35,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from types import MappingProxyType
 
+import msgspec
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder, generate_latest
 from prometheus_client.metrics_core import (
@@ -269,6 +276,65 @@ class Snapshot(Collector):
         except TypeError:  # the library compares a version that is no number
             encode, content_type = generate_latest, CONTENT_TYPE_PLAIN_0_0_4
         return encode(self), content_type
+
+    def packed(self) -> bytes:
+        """The figures for another process; takes a thread of its own, as `exposition` does."""
+        return _pack(
+            [
+                (family.name, family.type, family.documentation, _values_of(family))
+                for family in self._families
+            ]
+        )
+
+
+class OfAllWorkers(Snapshot):
+    """The figures of several processes; unpacked where they are written down, in the thread."""
+
+    def __init__(
+        self,
+        own: tuple[int, Snapshot],
+        others: Mapping[int, bytes],
+        *,
+        missing: int,
+        restarts: Mapping[int, int],
+    ) -> None:
+        """`own`: the worker that was asked; `missing`: how many others did not answer."""
+        super().__init__([])
+        self._own = own
+        self._others = others
+        self._missing = missing
+        self._restarts = restarts
+
+    @override
+    def collect(self) -> Iterable[Metric]:
+        """Collector: every family once, with the series of all workers."""
+        number, snapshot = self._own
+        told = {**self._others, number: snapshot.packed()}
+        families: dict[str, Metric] = {}
+        for worker in sorted(told):
+            for name, kind, text, values in _unpack(told[worker]):
+                family = families.setdefault(name, Metric(name, text, kind))
+                for sample, labels, value in values:
+                    family.add_sample(sample, {**labels, "worker": str(worker)}, value)
+        return [*families.values(), *self._of_the_workers()]
+
+    def _of_the_workers(self) -> Iterator[Metric]:
+        text = "Workers whose figures are not in this scrape."
+        yield GaugeMetricFamily("tailrace_workers_missing", text, value=self._missing)
+        text = "How often another process took a worker's place."
+        restarts = CounterMetricFamily("tailrace_worker_restarts", text, labels=["worker"])
+        yield _filled(restarts, (((str(worker),), n) for worker, n in self._restarts.items()))
+
+
+_Values = list[tuple[str, dict[str, str], float]]
+"""Each sample's name, labels and value."""
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(list[tuple[str, str, str, _Values]]).decode
+
+
+def _values_of(family: Metric) -> _Values:
+    return [(sample.name, sample.labels, sample.value) for sample in family.samples]
 
 
 class _Sums:

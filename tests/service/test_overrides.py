@@ -241,3 +241,60 @@ def test_a_long_value_is_cut_in_the_answer() -> None:
     with pytest.raises(ChangeError) as caught:
         Change.of({"enabled": "x" * 10_000})
     assert len(str(caught.value)) < 200
+
+
+# --- Several processes, one file ---
+
+
+async def test_changes_made_by_several_processes_at_once_are_all_kept(tmp_path: Path) -> None:
+    told: list[tuple[str, bool]] = []
+    several = [Overrides.read(tmp_path, tell=lambda *change: told.append(change)) for _ in "abc"]
+    async with asyncio.TaskGroup() as group:
+        for number, overrides in enumerate(several):
+            change = Change.of({"requests_per_minute": 1 + number})
+            group.create_task(overrides.change(f"p{number}", change, heed))
+    assert written(tmp_path) == {f"p{n}": {"requests_per_minute": 1 + n} for n in range(3)}
+    assert sorted(told) == [(f"p{n}", False) for n in range(3)]
+
+
+async def test_whoever_follows_knows_what_another_process_changed(tmp_path: Path) -> None:
+    told: list[tuple[str, bool]] = []
+    one = Overrides.read(tmp_path, tell=lambda *change: told.append(change))
+    other = Overrides.read(tmp_path, tell=lambda *_: None)
+    await one.change("groq", Change.of({"enabled": False}), heed)
+    assert not other.switched_off("groq")
+    heeded: list[bool] = []
+    await other.follow(lambda: heeded.append(other.switched_off("groq")))
+    assert heeded == [True]
+    await one.change("groq", Change.of({"enabled": True}), heed)
+    assert told == [("groq", False), ("groq", True)]
+
+
+async def test_whoever_cannot_follow_stays_as_it_was(tmp_path: Path) -> None:
+    one, other = (Overrides.read(tmp_path, tell=lambda *_: None) for _ in "ab")
+    await one.change("groq", Change.of({"enabled": False}), heed)
+
+    def refuse() -> None:
+        raise SettingsError("no")
+
+    with pytest.raises(SettingsError, match="no"):
+        await other.follow(refuse)
+    assert not other.switched_off("groq")
+    (tmp_path / FILE).write_bytes(b"[]")
+    with pytest.raises(SettingsError, match=FILE):
+        await other.follow(heed)
+
+
+async def test_a_change_to_a_shared_file_that_somebody_spoilt_is_refused(tmp_path: Path) -> None:
+    told: list[tuple[str, bool]] = []
+    overrides = Overrides.read(tmp_path, tell=lambda *change: told.append(change))
+    (tmp_path / FILE).write_bytes(b"[]")
+    with pytest.raises(SettingsError, match=FILE):
+        await overrides.change("groq", Change.of({"enabled": False}), heed)
+    assert (tmp_path / FILE).read_bytes() == b"[]"
+    assert told == []
+
+
+async def test_a_process_alone_makes_no_lock(tmp_path: Path) -> None:
+    await Overrides.read(tmp_path).change("groq", Change.of({"enabled": False}), heed)
+    assert files(tmp_path) == [FILE]

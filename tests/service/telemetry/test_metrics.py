@@ -16,7 +16,7 @@ from adapters.events import ErrorCode, Outcome, Role, UsageSource
 from adapters.tokens import UNKNOWN
 from service.routing.health import State
 from service.telemetry.attempts import AttemptFacts
-from service.telemetry.metrics import BREAKER_STATES, Metrics, Readings
+from service.telemetry.metrics import BREAKER_STATES, Metrics, OfAllWorkers, Readings, Snapshot
 from tests.service.telemetry.facts import USAGE, completed, failed, overtaken
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
@@ -42,7 +42,11 @@ def told(counted: Metrics, name: str) -> dict[tuple[str, ...], float]:
 
 
 def samples(counted: Metrics) -> Iterable[Sample]:
-    body, _ = counted.snapshot().exposition("")
+    return exposed_by(counted.snapshot())
+
+
+def exposed_by(snapshot: Snapshot) -> Iterable[Sample]:
+    body, _ = snapshot.exposition("")
     for family in text_string_to_metric_families(body.decode()):
         yield from family.samples
 
@@ -267,3 +271,52 @@ def test_nothing_that_a_client_or_a_provider_wrote_is_told() -> None:
         body, content_type = counted.snapshot().exposition(accept)
         assert wrote.encode() not in body
         assert wrote not in content_type
+
+
+# --- Several workers ---
+
+
+def joined(own: Metrics, *others: Metrics, missing: int = 0) -> Snapshot:
+    """As the first of them tells it."""
+    packed = {number: other.snapshot().packed() for number, other in enumerate(others, start=1)}
+    return OfAllWorkers((0, own.snapshot()), packed, missing=missing, restarts={0: 0, 1: 2})
+
+
+def test_the_series_of_all_workers_are_told_apart_and_nothing_else_is_changed() -> None:
+    one = metrics(completed(), readings=Readings(streams=lambda: 3))
+    other = metrics(completed(), failed(), readings=Readings(streams=lambda: 0))
+    alone = {
+        (sample.name, *sorted(sample.labels.items()), ("worker", worker)): sample.value
+        for worker, counted in (("0", one), ("1", other))
+        for sample in samples(counted)
+        if sample.name.startswith("tailrace_")
+    }
+    together = {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for sample in exposed_by(joined(one, other))
+        if sample.name.startswith("tailrace_") and "_worker" not in sample.name
+    }
+    sort = {(name, *sorted(labels)): value for (name, *labels), value in alone.items()}
+    assert together == sort
+
+
+@pytest.mark.parametrize("accept", ["", OPENMETRICS])
+def test_a_family_of_all_workers_is_told_once(accept: str) -> None:
+    body, _ = joined(metrics(completed()), metrics(completed())).exposition(accept)
+    types = [line for line in body.decode().splitlines() if line.startswith("# TYPE")]
+    assert len(types) == len(set(types))
+    if accept:
+        assert list(openmetrics_families(body.decode()))
+
+
+def test_who_is_missing_and_who_was_replaced_is_told() -> None:
+    told_of = {
+        (sample.name, sample.labels.get("worker")): sample.value
+        for sample in exposed_by(joined(metrics(), missing=1))
+        if "_worker" in sample.name
+    }
+    assert told_of == {
+        ("tailrace_workers_missing", None): 1,
+        ("tailrace_worker_restarts_total", "0"): 0,
+        ("tailrace_worker_restarts_total", "1"): 2,
+    }
