@@ -22,13 +22,13 @@ DECIDING := adapters/catalog/* adapters/classify.py adapters/contract.py adapter
     service/hedging/loser_cost.py service/hedging/overload.py service/hedging/race.py \
     service/http/ws_delivery.py service/http/ws_messages.py service/http/ws_protocol.py \
     service/limits/account.py service/limits/provider_limits.py \
-    service/routing/* service/streams/fold.py service/streams/log.py \
+    service/routing/* service/streams/ending.py service/streams/fold.py service/streams/log.py \
     service/telemetry/spending.py service/telemetry/stats.py service/usage/backoff.py service/usage/cost.py \
     service/usage/record.py service/usage/report.py service/usage/tally.py
 empty :=
 comma := ,
 
-.PHONY: help setup run test chaos check lint format types imports dead bench-relay bench-routing bench-hedge bench-hedge-sockets image-steps lock clean
+.PHONY: help setup run test chaos check lint format types imports dead bench-relay bench-routing bench-hedge bench-hedge-sockets bench-usage image-steps lock clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/  make \1	\2/p' Makefile
@@ -79,6 +79,12 @@ bench-hedge: setup ## hedging against the best fixed policy, on a virtual clock;
 
 bench-hedge-sockets: setup ## hedging over real sockets, beside the same luck on the virtual clock: 3 minutes
 	@$(BIN)/python -m bench.hedge_sockets $(ARGS)
+
+bench-usage: setup ## how fast usage is made safe, published and counted, and what it costs a request: 5 minutes
+	@$(BIN)/python -m bench.journal
+	@$(BIN)/python -m bench.publisher
+	@$(BIN)/python -m bench.aggregate
+	@$(BIN)/python -m bench.usage_service $(ARGS)
 
 image-steps: ## the Dockerfile's build stage without a container engine
 	@rm -rf build/image && mkdir -p build

@@ -81,7 +81,7 @@ def bare_relay(provider: Process) -> Process:
     return Process("-m", "bench.bare_relay", "0", address, core=RELAY_CORE, ready="ready")
 
 
-def tailrace(provider: Process, data: str) -> Process:
+def tailrace(provider: Process, data: str, environ: Mapping[str, str] | None = None) -> Process:
     """The service with one provider, on the relay's core."""
     return Process(
         "-m",
@@ -96,5 +96,6 @@ def tailrace(provider: Process, data: str) -> Process:
         environ={
             "OPENAI_API_KEY": "test-key-bench",
             "OPENAI_BASE_URL": f"http://127.0.0.1:{provider.port}/v1",
+            **(environ or {}),
         },
     )

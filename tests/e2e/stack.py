@@ -232,7 +232,7 @@ async def _in(
     own = settings.model_copy(
         update={
             "server": settings.server.model_copy(update={"data": folder}),
-            "usage": settings.usage.model_copy(update={"engine": engine}),
+            "usage": settings.usage.model_copy(update={"engine": engine, "durability": "process"}),
         }
     )
     async with Double(speaks=speaks) as double:
