@@ -42,6 +42,14 @@ def post(url: str, path: str, body: Mapping[str, object]) -> Any:  # noqa: ANN40
     return _json(url, path, body)
 
 
+def pieces(url: str, path: str) -> Iterator[bytes]:
+    """The answer of a GET as it comes, whatever it is.
+
+    Raises RemoteError: before the first piece for a refusal, later for a connection that breaks.
+    """
+    return _exchange(url, path, {}, None)
+
+
 def stream(url: str, path: str, body: Mapping[str, object]) -> Iterator[Message]:
     """The events that a POST is answered with, until the connection ends.
 

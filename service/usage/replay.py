@@ -14,7 +14,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, Protocol
 
 from service import clock
 from service.usage import tally
@@ -128,7 +128,20 @@ def _take(
     return len(rows), taken.new, letters
 
 
-def replay(rollups: Rollups, journals: Sequence[Journal], *, since: int, now_ns: int) -> int:
+class History(Protocol):
+    """What is read of a journal that somebody may be writing to."""
+
+    def epochs(self) -> Sequence[int]:
+        """All that have not been forgotten."""
+
+    def producer(self, epoch: int) -> str:
+        """Who wrote the epoch."""
+
+    def rows(self, epoch: int, after: int, limit: int) -> Sequence[Row]:
+        """Its events in order, from the first one whose number is above `after`."""
+
+
+def replay(rollups: Rollups, journals: Sequence[History], *, since: int, now_ns: int) -> int:
     """Count again what the journals hold; it blocks.
 
     Args:
@@ -152,7 +165,7 @@ def replay(rollups: Rollups, journals: Sequence[Journal], *, since: int, now_ns:
 
 
 def _everything(
-    journals: Sequence[Journal], letters: list[Letter], purged: list[Run], now_ns: int
+    journals: Sequence[History], letters: list[Letter], purged: list[Run], now_ns: int
 ) -> Iterator[list[Arrival]]:
     for journal in journals:
         for epoch in journal.epochs():

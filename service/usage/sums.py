@@ -7,7 +7,7 @@ same database.
 from functools import partial
 from typing import Final
 
-from service.settings import Settings
+from service.settings import Settings, SettingsError
 from service.usage.database import connect
 from service.usage.rollups import Rollups
 
@@ -25,3 +25,17 @@ def opened(settings: Settings) -> Rollups:
     Each call gives an instance of its own: who counts and who reads do not wait for each other.
     """
     return Rollups(partial(connect, url_of(settings)))
+
+
+def check(settings: Settings) -> Rollups:
+    """The sums, connected; it blocks.
+
+    Raises SettingsError where the database is of no kind that can be used here, UnavailableError
+    where it does not answer.
+    """
+    rollups = opened(settings)
+    try:
+        rollups.read("SELECT 1", ())
+    except ValueError as refusal:
+        raise SettingsError(f"usage.database: {refusal}") from None
+    return rollups

@@ -21,6 +21,7 @@ import orjson
 import pytest
 
 from adapters.registry import FIFTEEN
+from service import remote
 from service.cli import main
 from tests.double.errors import Kind
 from tests.double.script import http_error
@@ -30,7 +31,7 @@ from tests.service.threaded import answering
 TAILRACE = Path(sys.executable).with_name("tailrace")
 # No keys, no settings; COVERAGE_* so that these processes are measured too.
 BARE = {k: v for k, v in os.environ.items() if k == "PATH" or k.startswith("COVERAGE_")}
-COMMANDS = ("serve", "ask", "plan", "providers", "models", "catalog", "check-config")
+COMMANDS = ("serve", "ask", "plan", "providers", "models", "catalog", "usage", "check-config")
 
 
 def run(
@@ -153,6 +154,82 @@ def test_a_served_question_is_answered_in_the_terminal_and_a_signal_ends_it_well
     assert refused.stderr.count("\n") == 1
 
 
+def test_what_was_spent_is_summed_up_watched_and_counted_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(tmp_path) as (url, process), following(url) as tail:
+        remote.post(url, "/api/coordination/llm/test", {"provider": "demo"})
+        line = tail.stdout.readline() if tail.stdout else ""
+        while not remote.get(url, "/v1/usage")["total"]["attempts"]:
+            pass  # within a second or two
+
+        def told(*arguments: str, code: int = 0) -> str:
+            assert main(["usage", *arguments]) == code
+            said = capsys.readouterr()
+            return said.err if code else said.out
+
+        at = ("--url", url)
+        answer = orjson.loads(told("--json", *at))
+        table = told("--group-by", "role", *at)
+        csv = told("summary", "--csv", "--from", "2026-01-01", *at)
+        refused = told("summary", "--group-by", "price", *at, code=1)
+        nowhere = told("tail", "--after", "$", *at, code=1)
+        again = told("replay", "--data", str(tmp_path / "data"))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+        left = tail.communicate()[1]
+    assert re.fullmatch(
+        r"\S+Z  demo/demo  conversation  primary winner  .* in, .* out  \$0\n", line
+    )
+    assert [row["provider"] for row in answer["rows"]] == ["demo"]
+    assert [row.split()[0] for row in table.splitlines()] == ["role", "primary", "total"]
+    assert csv.startswith("provider,model,attempts,")
+    assert refused.startswith("tailrace: invalid_request: group_by: 'price' is not allowed")
+    assert nowhere.startswith("tailrace: invalid_request: after: '$' is not a position")
+    assert again == "events counted again: 1\n"
+    assert tail.returncode == 1
+    assert re.fullmatch(
+        r"tailrace: .*; `tailrace usage tail --after \d+-\d+` goes on from there\n", left
+    )
+
+
+@contextmanager
+def following(url: str) -> Iterator[subprocess.Popen[str]]:
+    """A tail of all that is kept."""
+    with subprocess.Popen(  # noqa: S603 - our own script
+        [TAILRACE, "usage", "tail", "--after", "0", "--url", url],
+        env=BARE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as tail:
+        try:
+            yield tail
+        finally:
+            tail.kill()
+
+
+def test_sums_are_not_made_anew_of_less_than_is_in_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["usage", "replay"]) == 1
+    assert capsys.readouterr().err == "tailrace: there is no journal in data/usage\n"
+    assert main(["usage", "replay", "--since", "never"]) == 2
+    assert capsys.readouterr().err.startswith("tailrace: --since: 'never' is not allowed")
+
+
+@pytest.mark.usefixtures("alone")
+def test_without_a_stream_there_is_nothing_to_aggregate(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TAILRACE_USAGE__ENGINE", "in-process")
+    assert main(["usage", "aggregate"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("tailrace: usage.engine: there is no stream to read")
+    assert said.count("\n") == 1
+
+
 def test_the_package_runs_like_the_command(tmp_path: Path) -> None:
     module = subprocess.run(
         [sys.executable, "-m", "service", "check-config"],
@@ -206,10 +283,13 @@ def test_a_question_to_nobody_is_one_line(tmp_path: Path, unused_tcp_port: int) 
 # --- The command line -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "command",
+    [*COMMANDS, *(f"usage {name}" for name in ("summary", "tail", "aggregate", "replay"))],
+)
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        main([command, "--help"])
+        main([*command.split(), "--help"])
     assert caught.value.code == 0
     assert capsys.readouterr().out.startswith(f"usage: tailrace {command}")
 

@@ -32,6 +32,14 @@ async def test_json_is_fetched_from_below_any_address(aiohttp_server: AiohttpSer
     assert await asyncio.to_thread(remote.get, f"{url}/", "/x") == {"path": "/x"}
 
 
+async def test_anything_is_fetched_as_it_comes(aiohttp_server: AiohttpServer) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(text=request.method + request.query_string)
+
+    url = await serving(aiohttp_server, "/p", handler)
+    assert b"".join(await asyncio.to_thread(lambda: [*remote.pieces(url, "/p?a=1")])) == b"GETa=1"
+
+
 async def test_json_is_sent_and_its_answer_read(aiohttp_server: AiohttpServer) -> None:
     async def handler(request: web.Request) -> web.Response:
         return web.json_response([request.method, request.content_type, await request.json()])

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from service.settings import Settings
+import pytest
+
+from service.settings import Settings, SettingsError, Usage
 from service.usage import sums
 from service.usage.tally import DAY
 
@@ -25,4 +27,15 @@ def test_they_are_made_when_they_are_first_asked(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     assert rollups.read("SELECT COUNT(*) FROM usage_day WHERE at >= ?", [DAY]) == [(0,)]
     rollups.close()
+    assert (tmp_path / "usage.db").exists()
+
+
+def test_a_database_that_needs_what_is_not_there_is_a_setting_that_cannot_stand() -> None:
+    own = Settings(usage=Usage.model_construct(database="mysql://db"))
+    with pytest.raises(SettingsError, match=r"^usage\.database: mysql://: must be"):
+        sums.check(own)
+
+
+def test_one_that_is_there_is_connected(tmp_path: Path) -> None:
+    sums.check(settings(tmp_path)).close()
     assert (tmp_path / "usage.db").exists()
