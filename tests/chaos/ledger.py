@@ -79,11 +79,14 @@ class Verdict:
     """In words, what is wrong; empty where nothing is."""
 
 
-def verdict(folder: Path, database: str, *, forgivable: Callable[[UUID], bool]) -> Verdict:
+Forgivable = Callable[[UUID], bool]
+
+
+def verdict(folder: Path, database: str, *, forgivable: Forgivable | None = None) -> Verdict:
     """Compare the ledgers in a folder with the sums.
 
     `forgivable`: whether an acknowledged attempt may be missing, where the journal's promise was
-    less than the fault.
+    less than the fault; one may then be told as cut, too.
     """
     notes = noted(folder)
     rollups = Rollups(lambda: connect(database))
@@ -93,7 +96,8 @@ def verdict(folder: Path, database: str, *, forgivable: Callable[[UUID], bool]) 
         interrupted = _interrupted(rollups)
     finally:
         rollups.close()
-    lost = {attempt for attempt in notes.acknowledged - seen if not forgivable(attempt)}
+    missing = notes.acknowledged - seen
+    lost = {attempt for attempt in missing if forgivable is None or not forgivable(attempt)}
     counted = {period: sum(row.attempts for row in told[period].values()) for period in PERIODS}
     return Verdict(
         attempted=len(notes.attempted),
@@ -102,7 +106,7 @@ def verdict(folder: Path, database: str, *, forgivable: Callable[[UUID], bool]) 
         lost=len(lost),
         double=max(counted.values()) - len(seen),
         interrupted=interrupted,
-        faults=tuple(_faults(notes, seen, lost, told, interrupted)),
+        faults=tuple(_faults(notes, seen, lost, told, 0 if forgivable else interrupted)),
     )
 
 

@@ -14,10 +14,13 @@ _SUMMED = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
 
 
 def by(*tests: str) -> Callable[[Play], Awaitable[Shown]]:
-    """A scenario that these tests are: `file::name`, of the room of usage, with all parameters."""
+    """A scenario that these tests are, with all parameters.
+
+    `publisher::test_...` is of `test_publisher.py` in the room of usage, anything else a path.
+    """
 
     async def played(play: Play) -> Shown:
-        names = [test if test.startswith("tests/") else f"{ROOM}/{test}" for test in tests]
+        names = [_path(test) for test in tests]
         # One after the other, and without what the whole suite's coverage wants.
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"),
@@ -35,3 +38,8 @@ def by(*tests: str) -> Callable[[Play], Awaitable[Shown]]:
         return shown
 
     return played
+
+
+def _path(test: str) -> str:
+    module, _, name = test.partition("::")
+    return test if "/" in module else f"{ROOM}/test_{module}.py::{name}"

@@ -10,11 +10,11 @@ import asyncio
 import random
 import shutil
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from uuid import UUID
+from types import MappingProxyType
 
 import msgspec
 
@@ -31,10 +31,7 @@ from tests.service.usage.servers import Server, binary
 SERVER_OPTIONS = ("--appendonly", "yes", "--appendfsync", "everysec")
 
 
-def nothing(attempt: UUID) -> bool:
-    """The usual promise: whatever was acknowledged is counted."""
-    del attempt
-    return False
+NONE: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -47,6 +44,12 @@ class Stage:
 
     news: News = field(default_factory=News)
     server: Server | None = None
+    others: list[Server] = field(default_factory=list)
+    """Further ones, ended like it."""
+
+    elsewhere: str | None = None
+    """Where the engine is, if it is not `server`."""
+
     writers: list[Worker] = field(default_factory=list)
     consumers: list[Worker] = field(default_factory=list)
 
@@ -66,8 +69,10 @@ class Stage:
         return self.server
 
     @property
-    def url(self) -> str:
-        """Of the server, for workers."""
+    def url(self) -> str | None:
+        """Of the engine, for workers; None where there is none."""
+        if self.server is None:
+            return self.elsewhere
         return f"unix://{self.engine.address.path}?protocol={self.play.engine.protocol}"
 
     def client(self) -> Client:
@@ -88,7 +93,7 @@ class Stage:
             "folder": str(self.play.folder),
             "ledgers": str(self.ledgers),
             "sums": self.sums,
-            "url": None if self.server is None else self.url,
+            "url": self.url,
             "seed": self.play.seed,
         }
         worker = self._worker(
@@ -167,24 +172,42 @@ class Stage:
 
     # --- The end ---
 
+    def journal_files(self) -> list[Path]:
+        return sorted((self.play.folder / FOLDER).glob(f"*/{FILE}"))
+
     def journals(self) -> Iterator[tuple[str, list[Row]]]:
         """Every producer and its events, as the journals hold them."""
-        for path in sorted((self.play.folder / FOLDER).glob(f"*/{FILE}")):
+        for path in self.journal_files():
             with closing(Reader(path)) as journal:
                 for epoch in journal.epochs():
                     yield journal.producer(epoch), journal.rows(epoch, 0, 1 << 40)
 
+    def producers(self) -> list[str]:
+        """The newest one of each journal."""
+        found = []
+        for path in self.journal_files():
+            with closing(Reader(path)) as journal:
+                found.append(journal.producer(journal.epochs()[-1]))
+        return found
+
     async def drain(self) -> None:
-        """Let the writers end what they do, and wait until the engine has all of it."""
+        """Let the writers end what they do, and wait until the engine has all of it.
+
+        Once is enough, and twice does no harm.
+        """
         for worker in self.writers:
             worker.dismiss()
         for worker in self.writers:
             assert await worker.ended() == 0
             assert worker.heard["drained"]
 
-    async def counted(self) -> None:
-        """Wait until the sums have all that the journals hold."""
+    async def counted(self, marks: Mapping[str, int] = NONE) -> None:
+        """Wait until the sums have all that the journals hold.
+
+        `marks`: of producers, up to which number there are events elsewhere.
+        """
         heads = {producer: rows[-1].seq for producer, rows in self.journals() if rows}
+        heads = {name: max(heads.get(name, 0), marks.get(name, 0)) for name in heads | marks}
         rollups = Rollups(lambda: connect_database(self.sums))
 
         def all_of_it() -> bool:
@@ -194,10 +217,12 @@ class Stage:
         with closing(rollups):
             await self.news.until(all_of_it, "the sums have all that the journals hold")
 
-    async def settle(self, *, forgivable: Callable[[UUID], bool] = nothing) -> Shown:
+    async def settle(
+        self, *, forgivable: ledger.Forgivable | None = None, marks: Mapping[str, int] = NONE
+    ) -> Shown:
         """Finish, and compare."""
         await self.drain()
-        await self.counted()
+        await self.counted(marks)
         for worker in self.consumers:
             worker.dismiss()
             assert await worker.ended() == 0
@@ -228,8 +253,9 @@ async def staged(play: Play) -> AsyncIterator[Stage]:
     finally:
         for worker in (*stage.writers, *stage.consumers):
             await worker.end()
-        if stage.server is not None:
-            await stage.server.kill()
+        for server in (*stage.others, *([stage.server] if stage.server else [])):
+            server.thaw()
+            await server.kill()
 
 
 def told(faults: Counter[str]) -> str:

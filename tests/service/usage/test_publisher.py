@@ -3,16 +3,14 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from service import clock, tasks
 from service.usage.client import Client, close, connect
@@ -23,6 +21,7 @@ from service.usage.slot import Slot
 from service.usage.store import JournalError
 from tests.service.usage.ledger import Entry, Ledger
 from tests.service.usage.proxy import Proxy
+from tests.service.usage.refusals import REFUSALS
 from tests.service.usage.servers import Server, numbers, until
 
 PRODUCER = "ledger-1"
@@ -306,76 +305,6 @@ async def test_connections_that_the_server_dropped_while_idle_are_no_failure(
         await publisher.caught_up()
     assert seen.failures == []
     assert numbers(await server.entries(), PRODUCER) == [1, 2, 3, 4, 5, 6]
-
-
-async def _refuse_writes(server: Server) -> None:
-    """As with a disk that is full: a snapshot fails, and writes are refused from then on."""
-    (server.folder / "dump.rdb").mkdir()
-    await server.ask("CONFIG", "SET", "save", "3600 1")
-    await server.ask("SET", "x", "1")
-    await server.ask("BGSAVE")
-    await until(lambda: _snapshot_failed(server))
-
-
-async def _allow_writes(server: Server) -> None:
-    await server.ask("CONFIG", "SET", "stop-writes-on-bgsave-error", "no")
-
-
-async def _say(server: Server, *command: str) -> None:
-    await server.ask(*command)
-
-
-async def _be_busy(server: Server) -> None:
-    await server.ask("CONFIG", "SET", "lua-time-limit", "1")
-    loop = tasks.spawn(_swallow(server, "EVAL", "while true do end", "0"), name="busy script")
-    del loop
-    await until(lambda: _refuses(server, "BUSY"))
-
-
-async def _refuses(server: Server, word: str) -> bool:
-    try:
-        await server.ask("GET", "x")
-    except RedisError as failure:
-        return str(failure).startswith(word)
-    return False
-
-
-async def _swallow(server: Server, *command: str) -> None:
-    with suppress(RedisError):
-        await server.ask(*command)
-
-
-async def _snapshot_failed(server: Server) -> bool:
-    return (await server.ask("INFO", "persistence"))["rdb_last_bgsave_status"] == "err"
-
-
-def _command(*command: str) -> Callable[[Server], Any]:
-    return lambda server: _say(server, *command)
-
-
-async def _require_password(server: Server) -> None:
-    await server.ask("CONFIG", "SET", "requirepass", "test-key-redis")
-
-
-async def _drop_password(server: Server) -> None:
-    client = Redis(unix_socket_path=server.address.path, password="test-key-redis")
-    await client.config_set("requirepass", "")
-    await client.aclose()
-
-
-REFUSALS = {
-    "MISCONF": (_refuse_writes, _allow_writes),
-    "OOM": (
-        _command("CONFIG", "SET", "maxmemory", "1"),
-        _command("CONFIG", "SET", "maxmemory", "0"),
-    ),
-    "READONLY": (
-        _command("REPLICAOF", "127.0.0.1", "1"),
-        _command("REPLICAOF", "NO", "ONE"),
-    ),
-    "BUSY": (_be_busy, _command("SCRIPT", "KILL")),
-    "NOAUTH": (_require_password, _drop_password),
-}
 
 
 @pytest.mark.parametrize("reason", REFUSALS)
