@@ -82,7 +82,7 @@ async def starting(folder: Path, *flags: str, environ: Mapping[str, str]) -> Asy
         *command(folder, *flags),
         cwd=folder,
         env=environment(environ),
-        process_group=0,  # as a shell does, so that a test can send what a terminal sends
+        start_new_session=True,  # so that a test can send its group what a terminal sends
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
