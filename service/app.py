@@ -45,16 +45,25 @@ from service.relay import Deployment, Relay
 from service.routing import table as routing_table
 from service.seat import Orders, Seat, announce, cannot_listen, log_format
 from service.settings import Server, Settings, SettingsError
+from service.streams.shared import Door, SharedStreams
 from service.streams.store import Store
 from service.telemetry.lag import LagWatch
 from service.telemetry.metrics import Metrics, OfAllWorkers, Readings, Snapshot
 from service.telemetry.spending import Spending
 from service.telemetry.stats import Stats
+from service.usage.client import Address, AddressError, close, connect
+from service.usage.embedded import Embedded
 from service.usage.live import Live
 from service.usage.pipeline import Pipeline
 
 SWEEP = 5.0  # seconds
 """How often expired streams are forgotten: often enough that memory follows the TTL closely."""
+
+RESUME_URL = "RESUME_REDIS_URL"
+"""Where streams are shared, if not where usage is counted: they take more memory than all else."""
+
+RESUME_TIMEOUT = 2.0  # seconds
+"""For an answer of that Redis: longer than a read there waits, shorter than a reader would."""
 
 _log = logging.getLogger(__name__)
 
@@ -117,6 +126,7 @@ class Service:
         await self.pipeline.start()
         if self.pipeline.engine.address is not None:
             await self.shared.reservations.start(self.pipeline.connect)
+        self.relay.processes = await self._share_streams()
         self._sweep()
         self._lag.start()
 
@@ -194,12 +204,38 @@ class Service:
         self._lag.stop()
         if self._sweeper is not None:
             self._sweeper.cancel()
+        if self.relay.processes is not None:
+            await self.relay.processes.close()
         await self.shared.reservations.stop()
         await self.pipeline.stop()
         await tasks.settle(patience=1)
         for client in self.relay.deployment.clients.values():
             await client.close()
         await self._connections.close()
+
+    async def _share_streams(self) -> SharedStreams | None:
+        """Let other processes serve our streams and us theirs, where there can be any.
+
+        A server of our own with one process has nobody to share with, and what it is told of every
+        answer would end on the disk.
+        """
+        streams, engine = self.settings.streams, self.pipeline.engine
+        url = self._environ.get(RESUME_URL, "").strip()
+        alone = isinstance(engine, Embedded) and self.settings.server.workers == 1
+        try:
+            address = Address.parse(url) if url else None if alone else engine.address
+        except AddressError as failure:
+            raise SettingsError(f"{RESUME_URL}: {failure}") from None
+        if address is None or not streams.shared:
+            return None
+        processes = SharedStreams(
+            self.relay.store,
+            Door(lambda most: connect(address, connections=most, timeout=RESUME_TIMEOUT), close),
+            max_bytes=streams.max_bytes,
+            max_events=streams.max_events,
+        )
+        await processes.start()
+        return processes
 
     def _usage_failed(self) -> None:
         self.on_fatal()
@@ -287,6 +323,8 @@ class Service:
                 (str(role), ratio)
                 for role, ratio in self._stats.extra_ratios(clock.monotonic()).items()
             ],
+            usage=self.pipeline.counts,
+            usage_troubles=self.pipeline.troubles,
         )
 
     def _breakers(self) -> Iterator[tuple[str, str, str]]:

@@ -22,6 +22,7 @@ from service.routing.roster import Known
 from service.routing.table import Table
 from service.routing.view import View
 from service.streams.log import MAX_BYTES, MAX_EVENTS, StreamLog
+from service.streams.shared import SharedStreams
 from service.streams.store import Store
 from service.streams.stream import Stream
 
@@ -62,6 +63,7 @@ class Relay:
         *,
         max_bytes: int = MAX_BYTES,
         max_events: int = MAX_EVENTS,
+        processes: SharedStreams | None = None,
     ) -> None:
         """The bounds are those of one stream's log, in bytes and events."""
         self.store = store
@@ -69,6 +71,8 @@ class Relay:
         """May be replaced at any time: a stream keeps the one it started with."""
         self.shared = shared or Shared.fresh()
         self.draining = False
+        self.processes = processes
+        """Those that serve the same streams; None: this one is alone."""
         self._view = View(
             prices=self.shared.prices,
             health=self.shared.health,
@@ -85,14 +89,45 @@ class Relay:
         """
         return self._decide(request, self.deployment, shift=False)
 
-    def open(self, ask: Ask) -> tuple[Stream, Plan | None]:
+    async def start(self, ask: Ask) -> tuple[Stream, Plan | None]:
+        """As `open`, but where its Idempotency-Key may have started it in any process.
+
+        Raises what `open` does, and what `SharedStreams.claim` does.
+        """
+        key, processes = ask.idempotency_key, self.processes
+        if key is None or processes is None:
+            return self.open(ask)
+        fingerprint = _fingerprint(ask.request)
+        stream_id = ids.new("st", clock.now_ms())
+        running = self.store.find(key, fingerprint)
+        if running is None:
+            running = await processes.claim(key, fingerprint, stream_id)
+        if running is not None:
+            return running, None
+        try:
+            return self.open(ask, stream_id)
+        except RequestError:
+            await processes.release(key, fingerprint, stream_id)
+            raise
+
+    async def find(self, stream_id: str, after: int = -1) -> Stream:
+        """The stream of that name, of this process or of another one.
+
+        `after`: what its reader has had of it. Raises what `Store.get` and `SharedStreams.get` do.
+        """
+        if self.processes is None:
+            return self.store.get(stream_id)
+        return await self.processes.get(stream_id, after)
+
+    def open(self, ask: Ask, stream_id: str | None = None) -> tuple[Stream, Plan | None]:
         """Start a stream, or attach to the one that its Idempotency-Key started (no plan then).
 
+        `stream_id`: what the new one is to be called; by default it gets a name here.
         Raises RequestError: nobody can serve it, the key belongs to another request, draining.
         """
         fingerprint = b""
         if ask.idempotency_key is not None:
-            fingerprint = hashlib.sha256(ask.request.model_dump_json().encode()).digest()
+            fingerprint = _fingerprint(ask.request)
             running = self.store.find(ask.idempotency_key, fingerprint)
             if running is not None:
                 return running, None
@@ -109,7 +144,7 @@ class Relay:
         deployment = self.deployment
         decided = self._decide(ask.request, deployment, shift=True)
         plan = self.shared.explored(decided, clock.monotonic())
-        stream, request_id = self._stream(ask, plan), ids.new("rq", clock.now_ms())
+        stream, request_id = self._stream(ask, plan, stream_id), ids.new("rq", clock.now_ms())
         retracts = ask.dialect in _RETRACTING
         runner = Runner(
             stream,
@@ -124,6 +159,8 @@ class Relay:
         )
         # From here on nothing fails without an end in the log.
         self.store.add(stream, key=ask.idempotency_key, fingerprint=fingerprint)
+        if self.processes is not None:
+            self.processes.share(stream)
         prologue = self._prologue(ask, plan, request_id, retracts=retracts)
         stream.log.append(prologue, clock.now_ms())
         runner.begin()
@@ -138,9 +175,11 @@ class Relay:
             return plan
         return replace(plan, hedge_after_s=self.shared.delay(plan, now))
 
-    def _stream(self, ask: Ask, plan: Plan) -> Stream:
+    def _stream(self, ask: Ask, plan: Plan, stream_id: str | None) -> Stream:
         log = StreamLog(
-            ids.new("st", clock.now_ms()), max_bytes=self._max_bytes, max_events=self._max_events
+            stream_id or ids.new("st", clock.now_ms()),
+            max_bytes=self._max_bytes,
+            max_events=self._max_events,
         )
         return Stream(log, plan.request, cancel_after=ask.cancel_after)
 
@@ -159,6 +198,10 @@ class Relay:
             ),
             shown.route_plan(plan),
         ]
+
+
+def _fingerprint(request: ChatRequest) -> bytes:
+    return hashlib.sha256(request.model_dump_json().encode()).digest()
 
 
 _RETRACTING = frozenset({"native"})

@@ -57,13 +57,17 @@ class Native:
             idempotency_key=key,
             arrived=arrived,
         )
-        stream, _ = self._relay.open(ask)
+        stream, _ = await self._relay.start(ask)
         return await self.respond(request, stream, json=json, open_early_ms=chat.open_early_ms)
 
     async def attach(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/streams/{id}: from the beginning, or after the cursor given."""
-        stream = self._relay.store.get(request.match_info["id"])
-        after = _cursor(request, stream)
+        stream_id = request.match_info["id"]
+        name, after = _cursor(request, stream_id)
+        stream = await self._relay.find(stream_id, after)
+        if after >= stream.log.next:
+            last = stream.log.next - 1
+            raise _bad(name, f"{after} is ahead of the stream, whose last is {last}")
         if stream.ended and after == stream.log.next - 1:
             return web.Response(status=204, headers={"Tailrace-Stream-Id": stream.id})
         json = _wants_json(request)
@@ -71,7 +75,7 @@ class Native:
 
     async def cancel(self, request: web.Request) -> web.Response:
         """POST /v1/streams/{id}/cancel: 202, also when it is over already."""
-        stream = self._relay.store.get(request.match_info["id"])
+        stream = await self._relay.find(request.match_info["id"])
         stream.cancel("cancelled by the client")
         end = stream.log.end
         status = end.status if end is not None else "cancelled"
@@ -143,24 +147,21 @@ def _idempotency_key(request: web.Request) -> str | None:
     return key
 
 
-def _cursor(request: web.Request, stream: Stream) -> int:
-    """The sequence number after which to go on; -1: from the beginning.
+def _cursor(request: web.Request, stream_id: str) -> tuple[str, int]:
+    """The field that says after which sequence number to go on, and the number; -1: all of it.
 
     `Last-Event-ID` wins over `?after=`; both take the whole id, `?after=` the bare number too.
-    Raises RequestError where it is malformed, another stream's, or ahead of the log.
+    Raises RequestError where it is malformed or another stream's.
     """
     name, value = "Last-Event-ID", request.headers.get("Last-Event-ID")
     if not value:
         name, value = "after", request.query.get("after")
     if not value:
-        return -1
+        return name, -1
     owner, colon, number = value.rpartition(":")
-    if (colon and owner != stream.id) or not _SEQ.fullmatch(number):
+    if (colon and owner != stream_id) or not _SEQ.fullmatch(number):
         raise _bad(name, f"{value[:64]!r} is not a cursor of this stream: <id>:<seq>")
-    after = int(number)
-    if after >= stream.log.next:
-        raise _bad(name, f"{after} is ahead of the stream, whose last is {stream.log.next - 1}")
-    return after
+    return name, int(number)
 
 
 def _bad(param: str, message: str) -> RequestError:

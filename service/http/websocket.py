@@ -186,6 +186,7 @@ class Socket:
         self._session = session
         self._delivery: Delivery = session.delivery
         self._stall_s = streams.stalled_socket_s
+        self._asked: list[Start | Attach] = []
         self._replies: list[bytes] = []
         self._followers: dict[str, Follower] = {}
         self._verdict: Close | None = None
@@ -236,6 +237,7 @@ class Socket:
                 self._execute(self._session.tick(clock.monotonic()))
             elif message.type is WSMsgType.TEXT:
                 self._execute(self._session.receive(message.data, clock.monotonic()))
+                await self._open_asked()
             elif message.type is WSMsgType.BINARY:
                 self._verdict = Close(Code.BINARY, "text frames only")
             else:
@@ -269,7 +271,7 @@ class Socket:
                 case Send():
                     self._replies.append(command.message)
                 case Open():
-                    self._open(command.asked)
+                    self._asked.append(command.asked)
                 case Stop():
                     self._followers[command.id].stream.cancel(command.reason)
                 case Leave():
@@ -279,9 +281,20 @@ class Socket:
                 case _:
                     assert_never(command)
 
-    def _open(self, asked: Start | Attach) -> None:
+    async def _open_asked(self) -> None:
+        """Open what the last message has asked for.
+
+        Where that waits for another process, so do the messages behind it: a cancel must find what
+        it is about. Streams that are open go on.
+        """
+        asked, self._asked = self._asked, []
+        for each in asked:
+            await self._open(each)
+
+    async def _open(self, asked: Start | Attach) -> None:
         try:
-            stream = self._start(asked) if isinstance(asked, Start) else self._find(asked)
+            find = self._start(asked) if isinstance(asked, Start) else self._find(asked)
+            stream = await find
             lane, commands = self._session.opened(asked, stream.log)
         except RequestError as refusal:
             self._execute(self._session.refused(asked, refusal.error))
@@ -295,7 +308,7 @@ class Socket:
         stream.follow(follower)
         self._execute(commands)
 
-    def _start(self, asked: Start) -> Stream:
+    async def _start(self, asked: Start) -> Stream:
         request = body.parse(bytes(asked.request), ChatRequest)
         if asked.on_disconnect is not None:
             policy = request.model_copy(update={"on_disconnect": asked.on_disconnect})
@@ -309,11 +322,11 @@ class Socket:
             idempotency_key=asked.idempotency_key,
             arrived=clock.monotonic(),
         )
-        stream, _ = self._relay.open(ask)
+        stream, _ = await self._relay.start(ask)
         return stream
 
-    def _find(self, asked: Attach) -> Stream:
-        return self._relay.store.get(asked.stream)
+    async def _find(self, asked: Attach) -> Stream:
+        return await self._relay.find(asked.stream, asked.after)
 
     def _leave(self, id: str) -> None:  # noqa: A002 - the protocol's word
         follower = self._followers.pop(id)

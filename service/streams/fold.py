@@ -3,14 +3,19 @@
 One `Fold` takes a stream's events in order and holds the answer as it stands: its blocks with
 their text or arguments, and the facts of the lifecycle events. A `failover` that restarts takes the
 blocks it drops out again, so the fold of a whole stream never shows what was retracted.
+
+`events` says a fold again in as few events as there are: another process that adds them has the
+same fold.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from adapters.events import (
     AttemptCommit,
+    AttemptEnd,
+    AttemptStart,
     BlockEnd,
     BlockKind,
     BlockStart,
@@ -23,8 +28,10 @@ from adapters.events import (
     ReasoningSignature,
     RefusalDelta,
     RoutePlan,
+    SequencedEvent,
     SnapshotBlock,
     StreamEnd,
+    StreamStart,
     TextDelta,
     ToolDelta,
     WarningEvent,
@@ -61,6 +68,10 @@ class Fold:
 
     def __init__(self) -> None:
         """Start with nothing."""
+        self.start: StreamStart | None = None
+        self.attempts: dict[int, AttemptStart] = {}
+        self.outcomes: dict[int, AttemptEnd] = {}
+        """Attempts that are over."""
         self.blocks: dict[str, FoldedBlock] = {}
         self.citations: list[tuple[str | None, Citation]] = []
         self.warnings: list[WarningEvent] = []
@@ -77,6 +88,8 @@ class Fold:
     def copy(self) -> Self:
         """An independent copy, to go on folding without changing this one."""
         twin = type(self)()
+        twin.start = self.start
+        twin.attempts, twin.outcomes = dict(self.attempts), dict(self.outcomes)
         twin.blocks = {key: block.copy() for key, block in self.blocks.items()}
         twin.citations = list(self.citations)
         twin.warnings = list(self.warnings)
@@ -95,9 +108,34 @@ class Fold:
             if block.start.kind is BlockKind.TOOL_CALL and block.complete
         ]
 
+    def events(self) -> list[SequencedEvent]:
+        """What gives this fold again where it is added to an empty one."""
+        said: list[SequencedEvent | None] = [self.start, self.plan]
+        said += self.attempts.values()
+        said += self.outcomes.values()
+        said.append(self.commit)
+        for block in self.blocks.values():
+            said += _retold(block)
+        said += [CitationAdd(block=block, citation=cited) for block, cited in self.citations]
+        said += self.warnings
+        said.append(self.end)
+        return [event for event in said if event is not None]
+
     def snapshot(self) -> list[SnapshotBlock]:
         """The blocks as `stream.snapshot` shows them."""
         return [_snapshot_block(block) for block in self.blocks.values()]
+
+
+def _on_start(fold: Fold, event: StreamStart) -> None:
+    fold.start = event
+
+
+def _on_attempt_start(fold: Fold, event: AttemptStart) -> None:
+    fold.attempts[event.attempt] = event
+
+
+def _on_attempt_end(fold: Fold, event: AttemptEnd) -> None:
+    fold.outcomes[event.attempt] = event
 
 
 def _on_plan(fold: Fold, event: RoutePlan) -> None:
@@ -154,6 +192,9 @@ def _on_end(fold: Fold, event: StreamEnd) -> None:
 
 
 _HANDLERS: dict[type[Event], Callable[[Fold, Any], None]] = {
+    StreamStart: _on_start,
+    AttemptStart: _on_attempt_start,
+    AttemptEnd: _on_attempt_end,
     RoutePlan: _on_plan,
     AttemptCommit: _on_commit,
     BlockStart: _on_block_start,
@@ -182,3 +223,26 @@ def _snapshot_block(block: FoldedBlock) -> SnapshotBlock:
         name=block.start.name,
         done=block.done,
     )
+
+
+def _retold(block: FoldedBlock) -> list[SequencedEvent | None]:
+    """A block in at most four events."""
+    name, text = block.start.block, block.text
+    said: list[SequencedEvent | None] = [block.start]
+    if text:
+        said.append(_DELTAS[block.start.kind](name, text))
+    said.append(block.signature)
+    if block.done:
+        status: Literal["complete", "incomplete"] = "complete" if block.complete else "incomplete"
+        said.append(BlockEnd(block=name, status=status, args=block.args))
+    return said
+
+
+_DELTAS: dict[BlockKind, Callable[[str, str], SequencedEvent]] = {
+    BlockKind.TEXT: TextDelta,
+    BlockKind.REASONING: ReasoningDelta,
+    BlockKind.REFUSAL: RefusalDelta,
+    BlockKind.TOOL_CALL: ToolDelta,
+    BlockKind.FILE: lambda block, data: FileDelta(block=block, data=data),
+}
+"""What a block's words come in; the kinds that are missing have none."""

@@ -65,14 +65,7 @@ class Store:
             return None
         kept = self._kept[stream_id]
         if kept.fingerprint != fingerprint:
-            raise RequestError(
-                make(
-                    ErrorCode.CONFLICT,
-                    "this Idempotency-Key was used for a different request",
-                    param="Idempotency-Key",
-                    phase=Phase.BEFORE_STREAM,
-                )
-            )
+            raise conflicting()
         return kept.stream
 
     def get(self, stream_id: str) -> Stream:
@@ -84,11 +77,7 @@ class Store:
         kept = self._kept.get(stream_id)
         if kept is not None:
             return kept.stream
-        if stream_id in self._gone:
-            code, message = ErrorCode.STREAM_EXPIRED, "this stream is no longer kept"
-        else:
-            code, message = ErrorCode.NOT_FOUND, "no stream of this id"
-        raise RequestError(make(code, message, param="stream", phase=Phase.BEFORE_STREAM))
+        raise unknown(expired=stream_id in self._gone)
 
     def ended(self, stream: Stream, now: float) -> None:
         """The stream's end is in its log: it expires `ttl` seconds from `now`."""
@@ -116,3 +105,22 @@ class Store:
         self._gone[stream_id] = None
         if len(self._gone) > TOMBSTONES:
             self._gone.popitem(last=False)
+
+
+def unknown(*, expired: bool) -> RequestError:
+    """There is no such stream (any more)."""
+    code = ErrorCode.STREAM_EXPIRED if expired else ErrorCode.NOT_FOUND
+    message = "this stream is no longer kept" if expired else "no stream of this id"
+    return RequestError(make(code, message, param="stream", phase=Phase.BEFORE_STREAM))
+
+
+def conflicting() -> RequestError:
+    """An Idempotency-Key came twice, with different requests."""
+    return RequestError(
+        make(
+            ErrorCode.CONFLICT,
+            "this Idempotency-Key was used for a different request",
+            param="Idempotency-Key",
+            phase=Phase.BEFORE_STREAM,
+        )
+    )

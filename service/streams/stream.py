@@ -84,6 +84,11 @@ class Stream:
         end = self.log.end
         return None if end is None or self.content_started else end.error
 
+    @property
+    def attached(self) -> bool:
+        """Whether anybody follows, or waits for the answer."""
+        return bool(self._attached)
+
     def attach(self, holder: object) -> None:
         """Somebody follows, or waits for the answer."""
         self._attached.append(holder)

@@ -2,6 +2,7 @@
 
 from adapters.errors import make
 from adapters.events import (
+    AttemptEnd,
     BlockEnd,
     BlockKind,
     BlockStart,
@@ -12,6 +13,7 @@ from adapters.events import (
     Failover,
     FileDelta,
     Meta,
+    Outcome,
     ReasoningDelta,
     ReasoningSignature,
     TextDelta,
@@ -109,3 +111,31 @@ def test_facts_beside_the_blocks_are_kept_or_passed_over() -> None:
     assert fold.blocks["b1.0"].signature == signature
     assert fold.text(BlockKind.FILE) == "QUJD"
     assert fold.end == end()
+
+
+def test_what_a_fold_says_again_makes_the_same_fold() -> None:
+    fold = folded(
+        start(),
+        *attempt(),
+        AttemptEnd(attempt=1, outcome=Outcome.COMPLETED),
+        BlockStart(block="b1.0", index=0, attempt=1, kind=BlockKind.REASONING, form="raw"),
+        ReasoningDelta("b1.0", "hm"),
+        ReasoningSignature(block="b1.0", provider="p", format="f", value="v"),
+        *text_block("b1.1", "a", "b"),
+        *tool("b1.2", '{"x":', "1}"),
+        *tool("b1.3", '{"y"', complete=False),
+        BlockStart(block="b1.4", index=4, attempt=1, kind=BlockKind.FILE, media_type="image/png"),
+        FileDelta(block="b1.4", data="QUJD", offset=0),
+        BlockStart(block="b1.5", index=5, attempt=1, kind=BlockKind.REFUSAL),
+        CitationAdd(block="b1.1", citation=Citation(id="1", kind="url")),
+        WarningEvent(code="parameter_dropped", message="seed", field="seed"),
+        end(),
+    )
+    again = folded(*fold.events())
+    texts = [(block.text, block.args) for block in fold.blocks.values()]
+    assert [(block.text, block.args) for block in again.blocks.values()] == texts
+    assert again.events() == fold.events()
+    assert again.snapshot() == fold.snapshot()
+    assert again.tool_calls() == fold.tool_calls()
+    assert (again.attempts, again.outcomes) == (fold.attempts, fold.outcomes)
+    assert (again.start, again.commit, again.end) == (fold.start, fold.commit, fold.end)

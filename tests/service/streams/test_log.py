@@ -174,3 +174,40 @@ def test_what_was_said_is_counted_in_bytes_however_often_it_is_asked_and_evicted
         log.append(text_block("b1.0", text), TS)
         asked.append(log.written())
     assert asked == [1, 3, 5, 8, 12, 13]  # as JSON has them: two bytes each for é and \"
+
+
+# --- Entries of another process ---------------------------------------------------------------
+
+
+def test_adopted_entries_are_those_of_the_log_that_made_them() -> None:
+    made = filled(start(), *text_block("b1.0", "a", "b"), end())
+    copy = StreamLog("st_1")
+    reader = CountingReader(copy)
+    copy.subscribe(reader)
+    copy.adopt(made.read(0)[:3])
+    assert copy.end is None
+    copy.adopt(made.read(3))
+    assert copy.read(0) == made.read(0)
+    assert (copy.end, copy.size, copy.next) == (made.end, made.size, made.next)
+    assert reader.seen == [3, 6]
+
+
+def test_adopted_entries_are_bounded_as_others_are() -> None:
+    made = filled(*text_block("b1.0", *"abcdefgh"))
+    copy = StreamLog("st_1", max_events=4)
+    for entry in made.read(0):
+        copy.adopt([entry])
+    assert (copy.first, copy.next) == (6, 10)
+    assert copy.fold().blocks["b1.0"].text == "abcdefgh"
+
+
+def test_a_log_goes_on_from_a_fold_of_what_it_does_not_have() -> None:
+    made = filled(*text_block("b1.0", *"abcdefgh"), max_events=4)
+    gone = made.evicted()
+    assert gone is not None
+    copy = filled(*text_block("b1.0", "a")[:2])
+    copy.resume(made.first, gone)
+    copy.adopt(made.read(made.first))
+    assert copy.read(copy.first) == made.read(made.first)
+    assert copy.snapshot() == made.snapshot()
+    assert copy.fold().blocks == made.fold().blocks

@@ -1,0 +1,496 @@
+"""Streams that several processes serve: every one of them can resume, attach to and cancel all.
+
+`SharedStreams` stands before the process's own `Store`. A stream it does not hold is looked for in
+Redis and followed from there (`replicas`); its own streams are copied there (`copies`); and an
+Idempotency-Key is claimed there before the generation starts, so that one process generates.
+
+Who lives is said by leases. Each process renews its own once a second, and in the same breath tells
+the owners of the streams that it follows that it does, which keeps `cancel_after` from counting,
+and learns who of them is gone. A stream whose owner's lease has been missing for a while, with
+Redis there all the time, is ended by whoever follows it (`ending`), in the buffer, once for all.
+
+Without Redis every process is on its own: streams go on, a key is its own process's, and a stream
+of another process is a 503 that says so. No request waits longer for Redis than `QUICK` before its
+own work, nor than `PATIENCE` for somebody else's stream.
+
+Lifetime: `start` opens the connections, `close` ends what `start` began. Source: docs/streams.md,
+"Several processes".
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from redis.exceptions import RedisClusterException, RedisError
+
+from adapters.errors import RequestError, make
+from adapters.events import ErrorCode, Phase
+from service import clock, ids, tasks
+from service.streams.buffer_scripts import (
+    BEAT,
+    CLAIM,
+    END,
+    GONE,
+    RELEASE,
+    Client,
+    Shard,
+    Shards,
+)
+from service.streams.copies import LIVE_MS, NAMED_MS, PACE, Copies
+from service.streams.ending import interrupted
+from service.streams.fold import Fold
+from service.streams.log import StreamLog
+from service.streams.replicas import (
+    INBOX_MS,
+    PAGE,
+    Replica,
+    Replicas,
+    following,
+    message_of,
+    run_of,
+)
+from service.streams.store import Store, conflicting
+from service.streams.stream import Stream
+
+BLOCK_MS: Final = 1_000
+"""How long a read waits for news; shorter than any timeout of a connection."""
+
+QUICK: Final = 0.05
+"""Seconds a request waits for Redis before it goes on alone."""
+
+PATIENCE: Final = 2.0
+"""Seconds a request waits for what is elsewhere and must appear."""
+
+FLUSH: Final = 1.0
+"""Seconds that a process which leaves takes to send what its streams said last."""
+
+_LOOK = 0.02  # seconds, between two looks for a stream that has been claimed and is not there yet
+
+_AWAY = (RedisError, RedisClusterException, OSError, TimeoutError)
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+Step = Callable[[Client], Awaitable[None]]
+"""One turn of what a task does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """The way to Redis."""
+
+    connect: Callable[[int], Client]
+    """A client of at most so many connections."""
+
+    close: Callable[[Client], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """How soon a process that is gone is known to be gone. All in seconds."""
+
+    beat: float = 1.0
+    """From one renewal of the lease to the next."""
+
+    lease: float = 3.0
+    """How long a process that says nothing counts as living."""
+
+    alone: float = 1.5
+    """For how long a lease must have been missing, seen by us, before its streams are ended: an
+    owner that was cut off from Redis just as we were is given time to come back."""
+
+    followed: float = 3.0
+    """How long a reader elsewhere counts after it was last heard of."""
+
+    retry: float = 0.25
+    """From a failure to the next try: well within a lease."""
+
+
+_RHYTHM = Rhythm()
+
+
+class SharedStreams:
+    """This process's streams and everybody else's."""
+
+    def __init__(
+        self,
+        store: Store,
+        door: Door,
+        *,
+        max_bytes: int,
+        max_events: int,
+        rhythm: Rhythm = _RHYTHM,
+    ) -> None:
+        """The bounds are those of one stream's log."""
+        self.process = ids.new("pr", clock.now_ms())
+        """What the others call this process."""
+        self._store = store
+        self._door = door
+        self._rhythm = rhythm
+        self._client = door.connect(8)
+        shards = self._shards = Shards.of(self._client)
+        self._copies = Copies(shards, self.process, ttl=store.ttl)
+        self._replicas = Replicas(shards, max_bytes=max_bytes, max_events=max_events)
+        self._followed: dict[tuple[str, str], _Followed] = {}
+        """By stream and process: who has readers of ours."""
+        self._heard: dict[Shard, bytes] = dict.fromkeys(shards.all, b"0")
+        """The last message of each inbox."""
+        self._there = False
+        self._new = True
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # --- Lifetime ---
+
+    async def start(self) -> None:
+        """Begin to copy, to follow and to say that we live; Redis may be away."""
+        work: dict[str, Step] = {
+            "copies": self._copy,
+            "messages": self._replicas.send,
+            "lease": self._beat,
+        }
+        for shard in self._shards.all:
+            work[f"followed streams {shard.number}"] = partial(self._follow, shard)
+        # Connected before the first request, which may have only 50 ms to wait.
+        clients = [self._door.connect(1) for _ in work]
+        greeted = await asyncio.gather(*map(_greets, [self._client, *clients]))
+        self._there = all(greeted)
+        for client, (name, step) in zip(clients, work.items(), strict=True):
+            always = self._always(name, step, client)
+            self._tasks.append(tasks.spawn(always, name=f"streams: {name}"))
+
+    async def close(self) -> None:
+        """Send what is left, for a moment, then leave."""
+        if self._there:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH):
+                    await self._copies.done()
+        for task in self._tasks:
+            await tasks.end(task)
+        await self._door.close(self._client)
+
+    # --- Asked by requests ---
+
+    def share(self, stream: Stream) -> None:
+        """Let the others see a stream of ours, from its first event on."""
+        self._copies.add(stream)
+
+    async def get(self, stream_id: str, after: int = -1) -> Stream:
+        """The stream of that name, whoever makes it.
+
+        A reader that has had `after` from elsewhere is waited with until that is here, too.
+        Raises RequestError: `stream_expired`, `not_found`, or that the others cannot be asked.
+        """
+        local = self._local(stream_id)
+        if local is not None:
+            return local
+        replica = self._replicas.find(stream_id)
+        if replica is None:
+            replica = await self._patiently(self._replicas.load(self._client, stream_id))
+            self._replicas.ring(replica.shard, self.process)
+        if replica.grace:
+            self._replicas.post(replica, following(self.process, [stream_id]))
+        replica.idle_since = clock.monotonic()
+        await _reached(replica.stream, after)
+        return replica.stream
+
+    async def claim(self, key: str, fingerprint: bytes, stream_id: str) -> Stream | None:
+        """Take an Idempotency-Key for `stream_id`; else the stream that has it already.
+
+        Without Redis everybody gets it. Raises RequestError: conflict, and as `get` does.
+        """
+        try:
+            return await self._claimed(key, fingerprint, stream_id)
+        except asyncio.CancelledError:
+            # Nobody is left who could start what the key is held for.
+            _ = tasks.spawn(self.release(key, fingerprint, stream_id), name="streams: release")
+            raise
+
+    async def _claimed(self, key: str, fingerprint: bytes, stream_id: str) -> Stream | None:
+        digest, stale = fingerprint.hex(), ""
+        ours = f"{stream_id} {digest} {self.process}"
+        deadline = clock.monotonic() + PATIENCE
+        while True:
+            held = await self._quickly(self._claim(key, ours, stale))
+            if held in {None, ours}:
+                return None
+            theirs, their_digest, owner = str(held).split()
+            if their_digest != digest:
+                raise conflicting()
+            stale = ""
+            try:
+                return await self.get(theirs)
+            except RequestError as missing:
+                code = missing.error.code
+            if code is ErrorCode.STREAM_EXPIRED:
+                stale = str(held)
+            elif code is not ErrorCode.NOT_FOUND:
+                raise _unreachable()
+            elif clock.monotonic() >= deadline:
+                if await self._patiently(self._lives(owner, key)):
+                    raise _unreachable()
+                stale = str(held)
+            else:
+                await asyncio.sleep(_LOOK)
+
+    async def release(self, key: str, fingerprint: bytes, stream_id: str) -> None:
+        """Give back what `claim` has taken: nothing came of it."""
+        held = f"{stream_id} {fingerprint.hex()} {self.process}"
+        where = [self._shards.find(key).claim(key)]
+        await self._quickly(RELEASE.run(self._client, where, [held]))
+
+    def _local(self, stream_id: str) -> Stream | None:
+        try:
+            return self._store.get(stream_id)
+        except RequestError as unknown:
+            if unknown.error.code is ErrorCode.NOT_FOUND:
+                return None
+            raise
+
+    async def _claim(self, key: str, ours: str, stale: str) -> str:
+        where = [self._shards.find(key).claim(key)]
+        kept_ms = round(self._store.ttl * 1000) + LIVE_MS
+        held: bytes = await CLAIM.run(self._client, where, [ours, kept_ms, stale])
+        return held.decode()
+
+    async def _lives(self, process: str, key: str) -> bool:
+        return bool(await self._client.exists(self._shards.find(key).lease(process)))
+
+    async def _quickly(self, asked: Coroutine[Any, Any, T]) -> T | None:
+        """An answer of Redis; None where there is none in time."""
+        if not self._there:
+            asked.close()
+            return None
+        try:
+            async with asyncio.timeout(QUICK):
+                answer = await asked
+        except _AWAY:
+            return None
+        _heed_cancellation()
+        return answer
+
+    async def _patiently(self, asked: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                answer = await asked
+        except _AWAY:
+            raise _unreachable() from None
+        _heed_cancellation()
+        return answer
+
+    # --- Tasks ---
+
+    async def _always(self, name: str, step: Step, client: Client) -> None:
+        """Take step after step, with another client after each failure."""
+        failing = False
+        while True:
+            try:
+                while True:
+                    await step(client)
+                    _heed_cancellation()
+                    failing = False
+            except _AWAY as failure:
+                if not failing:
+                    _log.warning("%s wait for Redis: %s", name, failure)
+                failing = True
+            finally:
+                await self._door.close(client)
+            _heed_cancellation()
+            await asyncio.sleep(self._rhythm.retry)
+            client = self._door.connect(1)
+
+    async def _copy(self, client: Client) -> None:
+        await self._copies.send(client)
+        await asyncio.sleep(PACE)
+
+    async def _follow(self, shard: Shard, client: Client) -> None:
+        """Read what is new of a shard's streams, and its inbox."""
+        inbox = shard.inbox(self.process).encode()
+        replicas = {r.buffer.entries.encode(): r for r in self._replicas.of(shard)}
+        places: dict[Any, Any] = {key: replica.position for key, replica in replicas.items()}
+        places[inbox] = self._heard[shard]
+        found: Any = await client.xread(places, count=PAGE, block=BLOCK_MS)
+        for key, runs in found.items():
+            if key == inbox:
+                for message_id, fields in runs:
+                    self._heard[shard] = message_id
+                    self._hear(fields[b"m"])
+            elif not all(replicas[key].take(*run_of(fields)) for _, fields in runs):
+                await self._bridge(client, replicas[key], runs)
+
+    async def _bridge(self, client: Client, replica: Replica, runs: Any) -> None:  # noqa: ANN401 - Redis' own types
+        """Events are missing: go on with what stands for them, or end where there is nothing."""
+        await self._replicas.reload(client, replica)
+        if not all(replica.take(*run_of(fields)) for _, fields in runs):
+            first, entries = _ending(replica)
+            replica.take(first, entries)
+
+    # --- Messages from those who follow our streams ---
+
+    def _hear(self, message: bytes) -> None:
+        match message_of(message):
+            case ["f", process, *streams]:
+                until = clock.monotonic() + self._rhythm.followed
+                for stream_id in streams:
+                    self._hold(stream_id, process, until)
+            case ["c", stream_id, reason]:
+                stream = self._copies.find(stream_id)
+                if stream is not None:
+                    stream.cancel(reason)
+            case ["w"]:
+                pass  # our own: to read a longer list of streams
+            case other:
+                _log.warning("a message of %r is not known here", other[:1])
+
+    def _hold(self, stream_id: str, process: str, until: float) -> None:
+        stream = self._copies.find(stream_id)
+        if stream is None or stream.ended:
+            return
+        held = self._followed.get((stream_id, process))
+        if held is None:
+            held = self._followed[stream_id, process] = _Followed(stream)
+            stream.attach(held)
+        held.until = until
+
+    # --- Once a second ---
+
+    async def _beat(self, client: Client) -> None:
+        try:
+            for shard in self._shards.all:
+                await self._beat_of(client, shard)
+        except _AWAY:
+            self._there = False
+            for shard in self._shards.all:
+                for replica in self._replicas.of(shard):
+                    replica.alone_since = None  # nobody was seen to be missing
+            raise
+        self._there, self._new = True, False
+        now = clock.monotonic()
+        self._copies.forget(now)
+        self._replicas.forget(now)
+        for key, held in list(self._followed.items()):
+            if now >= held.until or held.stream.ended:
+                del self._followed[key]
+                held.stream.detach(held)
+        await asyncio.sleep(self._rhythm.beat)
+
+    async def _beat_of(self, client: Client, shard: Shard) -> None:
+        by_owner: dict[str, list[Replica]] = {}
+        for replica in self._replicas.of(shard):
+            by_owner.setdefault(replica.owner, []).append(replica)
+        keys, args = [shard.lease(self.process)], [round(self._rhythm.lease * 1000), INBOX_MS]
+        messages: list[bytes] = []
+        for owner, replicas in by_owner.items():
+            keys += [shard.lease(owner), shard.inbox(owner)]
+            read = [r.stream.id for r in replicas if r.grace and r.stream.attached]
+            messages.append(following(self.process, read) if read else b"")
+        ours, *theirs = await BEAT.run(client, keys, [*args, *messages])
+        if not ours and not self._new:
+            self._copies.doubt(shard)
+        now = clock.monotonic()
+        for lives, replicas in zip(theirs, by_owner.values(), strict=True):
+            for replica in replicas:
+                await self._look_after(client, replica, now, lives=bool(lives))
+
+    async def _look_after(
+        self, client: Client, replica: Replica, now: float, *, lives: bool
+    ) -> None:
+        """End a stream whose owner is gone."""
+        if lives:
+            replica.alone_since = None
+        elif replica.alone_since is None:
+            replica.alone_since = now
+        elif now >= replica.alone_since + self._rhythm.alone:
+            await self._end(client, replica)
+
+    async def _end(self, client: Client, replica: Replica) -> None:
+        first, entries = _ending(replica)
+        keys = [*replica.buffer.all, replica.shard.lease(replica.owner)]
+        ttl_ms = round(self._store.ttl * 1000)
+        after, run = first + len(entries), b"".join(entries)
+        upto = await END.run(client, keys, [first, after, run, ttl_ms, NAMED_MS])
+        if upto == GONE or upto < first:
+            replica.take(first, entries)  # Redis has lost it: at least our readers know
+        # Else it comes as everything comes, from the buffer: ours, or what was there before it.
+
+
+@dataclass(slots=True, eq=False)
+class _Followed:
+    """Another process has readers of a stream of ours; attached to it as a reader is."""
+
+    stream: Stream
+    until: float = 0.0
+
+
+def _ending(replica: Replica) -> tuple[int, list[bytes]]:
+    """What would end it now: the first one's number, and the entries."""
+    log, now_ms = replica.stream.log, clock.now_ms()
+    scratch = StreamLog(log.stream)
+    scratch.resume(log.next, Fold())
+    scratch.append(interrupted(log.fold(), now_ms), now_ms)
+    return log.next, scratch.read(log.next)
+
+
+class _Arrival:
+    """A reader that waits for one event."""
+
+    def __init__(self, seq: int) -> None:
+        self.arrived = asyncio.Event()
+        self._seq = seq
+
+    def push(self, new: list[bytes], upto: int) -> None:
+        del new
+        if upto > self._seq:
+            self.arrived.set()
+
+
+async def _reached(stream: Stream, seq: int) -> None:
+    """Wait for an event that its owner has sent already; not for ever, it may have been lost."""
+    if seq < stream.log.next or stream.ended:
+        return
+    arrival = _Arrival(seq)
+    stream.log.subscribe(arrival)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await arrival.arrived.wait()
+    except TimeoutError:
+        return
+    finally:
+        stream.log.unsubscribe(arrival)
+
+
+async def _greets(client: Client) -> bool:
+    """Connect; whether somebody was there."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await client.ping()
+    except _AWAY:
+        return False
+    return True
+
+
+def _unreachable() -> RequestError:
+    return RequestError(
+        make(
+            ErrorCode.INTERNAL,
+            "this stream is not in this process, and the others cannot be asked for it now",
+            http=503,
+            retry_after_ms=1_000,
+            phase=Phase.BEFORE_STREAM,
+        )
+    )
+
+
+def _heed_cancellation() -> None:
+    """End a task that was asked to end, whether or not it was told.
+
+    Before Python 3.12, asyncio.wait_for passes over a cancellation that comes just when what it
+    waits for is done, and redis-py sends every command within one.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -1,0 +1,107 @@
+"""Several processes' shares of the same streams, in one process and on one real Redis."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from adapters.events import Event
+from adapters.request import ChatRequest
+from service import clock, tasks
+from service.streams.log import MAX_BYTES, StreamLog
+from service.streams.shared import Door, Rhythm, SharedStreams
+from service.streams.store import Store
+from service.streams.stream import Stream
+from service.usage.client import Address, close, connect
+from tests.service.usage.servers import Server, binary
+
+REQUEST = ChatRequest.model_validate({"messages": [{"role": "user", "content": "hi"}]})
+TS = 1_795_392_000_123
+PATIENCE = 15.0
+RHYTHM = Rhythm(beat=0.1, lease=0.4, alone=0.2, followed=0.4, retry=0.03)
+"""Ten times as fast as it is."""
+
+
+class Process:
+    """What one process has of them."""
+
+    def __init__(self, address: Address, *, ttl: float = 600, max_bytes: int = MAX_BYTES) -> None:
+        """Not started."""
+        self.store = Store(ttl=ttl)
+        self.max_bytes = max_bytes
+        door = Door(lambda most: connect(address, connections=most, timeout=2), close)
+        self.shared = SharedStreams(
+            self.store, door, max_bytes=max_bytes, max_events=50_000, rhythm=RHYTHM
+        )
+
+    def stream(self, name: str, *, cancel_after: float | None = None) -> Stream:
+        """A stream of this process, shared from its first event on."""
+        log = StreamLog(name, max_bytes=self.max_bytes)
+        stream = Stream(log, REQUEST, cancel_after=cancel_after)
+        self.store.add(stream)
+        self.shared.share(stream)
+        return stream
+
+    def end(self, stream: Stream, last: Event) -> None:
+        """As a runner does."""
+        stream.log.append([last], TS)
+        stream.mark_ended()
+        self.store.ended(stream, clock.monotonic())
+
+    async def copied(self) -> None:
+        """Wait until every stream has ended and lies in Redis whole."""
+        async with asyncio.timeout(PATIENCE):
+            await self.shared._copies.done()
+
+    async def dies(self) -> None:
+        """As after kill -9: nothing more is sent, and the lease runs out."""
+        await self._stop(self.shared._tasks)
+
+    async def sleeps(self, name: str) -> None:
+        """One of its tasks does nothing more."""
+        await self._stop([t for t in self.shared._tasks if t.get_name() == f"streams: {name}"])
+
+    async def _stop(self, running: Sequence["asyncio.Task[None]"]) -> None:
+        for task in running:
+            await tasks.end(task)
+
+
+@asynccontextmanager
+async def redis(folder: Path) -> AsyncIterator[Server]:
+    """A server of its own."""
+    server = await Server(binary("valkey"), folder).start()
+    try:
+        yield server
+    finally:
+        await server.kill()
+
+
+@asynccontextmanager
+async def processes(
+    address: Address, count: int, *, ttl: float = 600, max_bytes: int = MAX_BYTES
+) -> AsyncIterator[list[Process]]:
+    """So many of them, started."""
+    async with AsyncExitStack() as stack:
+        made = [Process(address, ttl=ttl, max_bytes=max_bytes) for _ in range(count)]
+        for process in made:
+            await process.shared.start()
+            stack.push_async_callback(process.shared.close)
+        yield made
+
+
+async def reaches(stream: Stream, count: int) -> None:
+    """Wait until a log has so many events."""
+    grown = asyncio.Event()
+
+    class Watcher:
+        def push(self, new: list[bytes], upto: int) -> None:
+            del new, upto
+            grown.set()
+
+    watcher = Watcher()
+    stream.log.subscribe(watcher)
+    async with asyncio.timeout(PATIENCE):
+        while stream.log.next < count:
+            grown.clear()
+            await grown.wait()
+    stream.log.unsubscribe(watcher)

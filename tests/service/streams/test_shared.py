@@ -1,0 +1,341 @@
+"""Streams of one process, resumed, followed, cancelled and ended by another; a real Redis."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable
+from pathlib import Path
+
+import pytest
+
+from adapters.errors import RequestError
+from adapters.events import BlockKind, ErrorCode, Finish, Status, StreamEnd, TextDelta
+from service import tasks
+from service.http import folded
+from service.streams.log import decode
+from service.streams.stream import Stream
+from tests.e2e import grammar
+from tests.service.http.serving import parsed
+from tests.service.streams.events_for_tests import attempt, end, start, text_block
+from tests.service.streams.processes import PATIENCE, RHYTHM, TS, Process, processes, reaches, redis
+from tests.service.usage.servers import Server, until
+
+SAME, OTHER = b"s" * 32, b"o" * 32
+"""Digests of requests."""
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Server]:
+    async with redis(tmp_path / "r") as server:
+        yield server
+
+
+def begin(process: Process, name: str, *, cancel_after: float | None = None) -> Stream:
+    """A stream whose answer has begun: events 0 to 4."""
+    stream = process.stream(name, cancel_after=cancel_after)
+    stream.log.append([start()], TS)
+    stream.mark_committed()
+    stream.log.append([*attempt(), *text_block("b1.0", "a")[:-1]], TS)
+    return stream
+
+
+def says(stream: Stream, *words: str) -> None:
+    for word in words:
+        stream.log.append([TextDelta("b1.0", word)], TS)
+
+
+async def ended(stream: Stream) -> StreamEnd:
+    async with asyncio.timeout(PATIENCE):
+        await stream.over()
+    last = decode(stream.log.read(stream.log.first)[-1])
+    assert isinstance(last, StreamEnd)
+    return last
+
+
+async def refused(asked: Awaitable[object]) -> ErrorCode:
+    with pytest.raises(RequestError) as refusal:
+        await asked
+    return refusal.value.error.code
+
+
+# --- Resuming -------------------------------------------------------------------------------
+
+
+async def test_a_stream_is_followed_elsewhere_from_its_first_byte_to_its_last(
+    server: Server,
+) -> None:
+    async with processes(server.address, 2) as (here, there):
+        stream = begin(here, "st_1")
+        replica = await there.shared.get("st_1", after=await copied(server, "st_1", 5))
+        assert replica.content_started
+        says(stream, *"bcd")
+        await reaches(replica, 8)
+        here.end(stream, end())
+        assert await ended(replica) == end()
+        assert replica.log.read(0) == stream.log.read(0)
+
+
+async def copied(server: Server, name: str, count: int) -> int:
+    """Wait until so many events of a stream are in Redis; the last one's number."""
+
+    async def there() -> bool:
+        return int(await server.ask("HGET", f"{{r0}}:{name}:meta", "next") or 0) >= count
+
+    await until(there)
+    return count - 1
+
+
+async def test_a_stream_that_has_ended_is_read_elsewhere_as_it_was(server: Server) -> None:
+    async with processes(server.address, 2) as (here, there):
+        stream = begin(here, "st_1")
+        here.end(stream, end())
+        await here.copied()
+        replica = await there.shared.get("st_1", after=5)
+        assert replica.ended
+        assert replica.log.read(0) == stream.log.read(0)
+        assert (await folded.answer(replica)).body == (await folded.answer(stream)).body
+
+
+async def test_several_who_ask_at_once_share_one_replica(server: Server) -> None:
+    async with processes(server.address, 2) as (here, there):
+        begin(here, "st_1")
+        await copied(server, "st_1", 5)
+        found = await asyncio.gather(*(there.shared.get("st_1") for _ in range(5)))
+        assert len({id(stream) for stream in found}) == 1
+
+
+async def test_a_cursor_that_the_buffer_has_not_reached_is_waited_for(server: Server) -> None:
+    async with processes(server.address, 2) as (here, there):
+        stream = begin(here, "st_1")
+        await copied(server, "st_1", 5)
+        asked = tasks.spawn(there.shared.get("st_1", after=6), name="resume")
+        says(stream, "b", "c")
+        assert (await asked).log.next == 7
+
+
+async def test_what_nobody_has_is_not_found_and_what_was_there_is_expired(server: Server) -> None:
+    async with processes(server.address, 2, ttl=0.05) as (here, there):
+        assert await refused(there.shared.get("st_none")) is ErrorCode.NOT_FOUND
+        stream = begin(here, "st_1")
+        here.end(stream, end())
+        await here.copied()
+
+        async def gone() -> bool:
+            return not await server.ask("EXISTS", "{r0}:st_1:meta")
+
+        await until(gone)
+        assert await refused(there.shared.get("st_1")) is ErrorCode.STREAM_EXPIRED
+
+
+async def test_what_the_log_has_dropped_is_folded_elsewhere_too(server: Server) -> None:
+    async with processes(server.address, 3, max_bytes=20_000) as (here, there, late):
+        stream = begin(here, "st_1")
+        await copied(server, "st_1", 5)
+        replica = await there.shared.get("st_1")
+        for number in range(40):
+            says(stream, *(f"{number}-{part} " for part in range(20)))
+            await reaches(replica, stream.log.next)
+        latest = await late.shared.get("st_1")
+        assert latest.log.first > 0
+        assert latest.content_started
+        here.end(stream, end())
+        whole = stream.log.fold().text(BlockKind.TEXT)
+        for other in (replica, latest):
+            assert await ended(other) == end()
+            assert other.log.fold().text(BlockKind.TEXT) == whole
+            assert other.log.read(stream.log.next - 20) == stream.log.read(stream.log.next - 20)
+
+
+async def test_a_replica_that_nobody_reads_is_forgotten_and_found_again(server: Server) -> None:
+    async with processes(server.address, 2) as (here, there):
+        begin(here, "st_1")
+        await copied(server, "st_1", 5)
+        first = await there.shared.get("st_1")
+        there.shared._replicas.forget(1e12)
+        second = await there.shared.get("st_1")
+        assert second is not first
+        assert second.log.read(0) == first.log.read(0)
+
+
+# --- Cancelling and following ---------------------------------------------------------------
+
+
+async def test_a_stream_is_cancelled_from_elsewhere_with_the_readers_words(server: Server) -> None:
+    async with processes(server.address, 2) as (here, there):
+        stream = begin(here, "st_1")
+        stopped: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        stream.on_stop(lambda error: stopped.set_result(f"{error.code}: {error.message}"))
+        await copied(server, "st_1", 5)
+        (await there.shared.get("st_1")).cancel("the reader had enough")
+        async with asyncio.timeout(PATIENCE):
+            assert await stopped == "cancelled: the reader had enough"
+
+
+async def test_a_reader_elsewhere_keeps_a_stream_alive_and_its_leaving_ends_it(
+    server: Server,
+) -> None:
+    async with processes(server.address, 2) as (here, there):
+        stream = begin(here, "st_1", cancel_after=0)
+        stopped = asyncio.Event()
+        stream.on_stop(lambda _: stopped.set())
+        ours, theirs = object(), object()
+        stream.attach(ours)
+        await copied(server, "st_1", 5)
+        replica = await there.shared.get("st_1")
+        replica.attach(theirs)
+
+        async def heard() -> bool:
+            return len(stream._attached) == 2
+
+        await until(heard)
+        stream.detach(ours)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(RHYTHM.followed + 3 * RHYTHM.beat):
+                await stopped.wait()
+        replica.detach(theirs)
+        async with asyncio.timeout(PATIENCE):
+            await stopped.wait()
+
+
+# --- Idempotency-Key ------------------------------------------------------------------------
+
+
+async def test_of_two_who_come_at_once_with_a_key_one_generates_and_the_other_attaches(
+    server: Server,
+) -> None:
+    async with processes(server.address, 2) as both:
+
+        async def ask(process: Process, name: str) -> Stream:
+            theirs = await process.shared.claim("key", SAME, name)
+            return theirs or begin(process, name)
+
+        one, other = await asyncio.gather(ask(both[0], "st_1"), ask(both[1], "st_2"))
+        assert one.id == other.id
+        assert {len(process.store) for process in both} == {0, 1}
+
+
+async def test_a_key_that_was_used_for_another_request_is_a_conflict_everywhere(
+    server: Server,
+) -> None:
+    async with processes(server.address, 2) as (here, there):
+        assert await here.shared.claim("key", SAME, "st_1") is None
+        begin(here, "st_1")
+        assert await refused(there.shared.claim("key", OTHER, "st_2")) is ErrorCode.CONFLICT
+
+
+async def test_a_key_of_which_nothing_came_is_free_again(server: Server) -> None:
+    async with processes(server.address, 2) as (here, there):
+        assert await here.shared.claim("key", SAME, "st_1") is None
+        waiting = tasks.spawn(there.shared.claim("key", SAME, "st_2"), name="claim")
+        await here.shared.release("key", SAME, "st_1")
+        assert await waiting is None
+
+
+async def test_a_key_of_a_stream_that_has_expired_starts_another_one(server: Server) -> None:
+    async with processes(server.address, 2, ttl=0.05) as (here, there):
+        assert await here.shared.claim("key", SAME, "st_1") is None
+        here.end(begin(here, "st_1"), end())
+        await here.copied()
+
+        async def gone() -> bool:
+            return not await server.ask("EXISTS", "{r0}:st_1:meta")
+
+        await until(gone)
+        assert await there.shared.claim("key", SAME, "st_2") is None
+
+
+async def test_a_key_whose_request_was_given_up_while_it_was_claimed_is_free(
+    server: Server,
+) -> None:
+    async with processes(server.address, 2) as (here, there):
+        assert await here.shared.claim("key", SAME, "st_1") is None
+        waiting = tasks.spawn(there.shared.claim("key", SAME, "st_2"), name="claim")
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await tasks_named("streams: release")
+        held = await server.ask("GET", here.shared._shards.find("key").claim("key"))
+        assert held.startswith(b"st_1 ")
+
+
+async def tasks_named(name: str) -> None:
+    await asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name() == name))
+
+
+# --- A process that dies --------------------------------------------------------------------
+
+
+async def test_the_stream_of_a_process_that_died_ends_once_and_the_same_for_everybody(
+    server: Server,
+) -> None:
+    async with processes(server.address, 4) as (here, *others):
+        begin(here, "st_1")
+        await copied(server, "st_1", 5)
+        following = [await other.shared.get("st_1") for other in others[:2]]
+        for replica in following:
+            replica.attach(object())
+        await here.dies()
+        for replica in following:
+            last = await ended(replica)
+            assert (last.status, last.finish) == (Status.FAILED, Finish.INTERRUPTED)
+            assert last.error is not None
+            assert last.error.code is ErrorCode.STREAM_INTERRUPTED
+        late = await others[2].shared.get("st_1")
+        told = [replica.log.read(0) for replica in (*following, late)]
+        assert told[0] == told[1] == told[2]
+        grammar.check([seen.data for seen in parsed(b"".join(told[0]))])
+
+
+async def test_a_process_that_wakes_up_after_its_stream_was_ended_leaves_that_ending(
+    server: Server,
+) -> None:
+    async with processes(server.address, 2) as (here, there):
+        stream = begin(here, "st_1")
+        await copied(server, "st_1", 5)
+        replica = await there.shared.get("st_1")
+        await here.sleeps("lease")
+        last = await ended(replica)
+        says(stream, "more")
+        here.end(stream, end())
+        await here.copied()
+        there.shared._replicas.forget(1e12)
+        assert await ended(await there.shared.get("st_1")) == last
+        assert stream.log.end == end()
+
+
+# --- Redis goes away ------------------------------------------------------------------------
+
+
+async def test_without_redis_a_stream_goes_on_and_is_whole_when_redis_is_back(
+    server: Server,
+) -> None:
+    async with processes(server.address, 2) as (here, there):
+        stream = begin(here, "st_1")
+        await copied(server, "st_1", 5)
+        replica = await there.shared.get("st_1")
+        await server.kill()
+        says(stream, *"bcdef")
+        await server.start()  # empty
+        says(stream, "g")
+        here.end(stream, end())
+        assert await ended(replica) == end()
+        assert replica.log.read(0) == stream.log.read(0)
+        await here.copied()
+        there.shared._replicas.forget(1e12)
+        assert (await there.shared.get("st_1")).log.read(0) == stream.log.read(0)
+
+
+async def test_without_redis_everybody_is_alone_and_hardly_waits(server: Server) -> None:
+    async with processes(server.address, 2) as (here, there):
+        begin(here, "st_1")
+        await copied(server, "st_1", 5)
+        server.freeze()
+        before = time.monotonic()
+        assert await there.shared.claim("key", SAME, "st_2") is None
+        assert time.monotonic() - before < 1
+        assert (await here.shared.get("st_1")).id == "st_1"
+        with pytest.raises(RequestError) as refusal:
+            await there.shared.get("st_1")
+        assert refusal.value.error.http == 503
+        assert refusal.value.error.retryable
+        server.thaw()
