@@ -215,6 +215,7 @@ def _limits(standing: Standing) -> dict[str, Any]:
         "requests_per_minute": _left(standing.requests),
         "tokens_per_minute": _left(standing.tokens),
         "concurrent_streams": _left(standing.streams),
+        "shared": standing.shared,
         "provider_says": {
             model: {
                 account: {

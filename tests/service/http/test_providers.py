@@ -200,6 +200,7 @@ async def test_what_is_used_of_the_limits_is_shown_and_what_the_provider_says(
     assert shown["tokens_per_minute"]["used"] == 300
     assert shown["tokens_per_minute"]["left"] is None
     assert shown["concurrent_streams"] == {"limit": 2, "used": 1, "left": 1, "full_in_ms": None}
+    assert shown["shared"] is False
     assert 29_000 < shown["provider_says"]["one"]["tokens"].pop("reset_ms") <= 30_000
     assert shown["provider_says"] == {"one": {"tokens": {"limit": 6_000, "remaining": 5_000}}}
 
