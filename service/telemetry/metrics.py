@@ -86,6 +86,10 @@ class Readings:
     """Provider, limit, and how much of it is left, in its own unit."""
     extra: Callable[[], Iterable[tuple[str, float]]] | None = None
     """Role, and attempts of that role per request, lately."""
+    usage: Callable[[], Iterable[tuple[str, float]]] | None = None
+    """What happened to usage events, and to how many since the start."""
+    usage_troubles: Callable[[], Iterable[tuple[str, float]]] | None = None
+    """What may keep usage from the sums, and 1 where it does."""
 
 
 _FATES: Mapping[Outcome, str] = MappingProxyType(
@@ -226,6 +230,14 @@ class Metrics(Collector):
             text = "Further attempts per request, by role, over the last quarter of an hour."
             extra = GaugeMetricFamily("tailrace_extra_request_ratio", text, labels=["role"])
             yield _filled(extra, (((role,), ratio) for role, ratio in readings.extra()))
+        if readings.usage is not None:
+            text = "Usage events, by what happened to them."
+            usage = CounterMetricFamily("tailrace_usage_events", text, labels=["step"])
+            yield _filled(usage, (((step,), n) for step, n in readings.usage()))
+        if readings.usage_troubles is not None:
+            text = "1 where something keeps usage from the sums."
+            troubles = GaugeMetricFamily("tailrace_usage_trouble", text, labels=["part"])
+            yield _filled(troubles, (((part,), n) for part, n in readings.usage_troubles()))
 
     def _breakers(self, standings: Iterable[tuple[str, str, str]]) -> Metric:
         """Of several unlisted models of a provider, the one that is worst off counts."""

@@ -15,7 +15,7 @@ Lifetime: `start` before the first request, `stop` after the last attempt is ove
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -141,9 +141,16 @@ class Pipeline:
         """A client of the engine's, for who has made sure that there is one."""
         return connect(self._address())
 
-    def backlog(self) -> int:
-        """Events of this process that are not in the sums yet, as far as it has counted them."""
-        return max(0, sum(j.head(j.epoch) for j in self._journals[:1]) - self.watch.new)
+    def counts(self) -> Iterator[tuple[str, int]]:
+        """What happened to how many events here since the start, for the metrics."""
+        yield "written", sum(journal.head(journal.epoch) for journal in self._journals)
+        yield from self.watch.counts()
+
+    def troubles(self) -> Iterator[tuple[str, int]]:
+        """What may be wrong, and 1 where it is now, for the metrics."""
+        unwritable = any(not journal.writable for journal in self._journals[:1])
+        yield "journal", int(unwritable)
+        yield from self.watch.troubles()
 
     # --- Opening ---
 

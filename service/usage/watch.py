@@ -39,17 +39,20 @@ class Watch:
         """For an aggregator."""
         return Counting(self)
 
-    def figures(self) -> Iterator[tuple[str, float]]:
-        """Name and value of everything; what is so now is 1 or 0."""
+    def counts(self) -> Iterator[tuple[str, int]]:
+        """What happened, and how often since the start."""
         yield "published", self.events
-        yield "rewinds", self.rewinds
+        yield "rewound", self.rewinds
         yield "counted", self.new
         yield "repeated", self.again
-        yield "dead_letters", self.letters
+        yield "given_up", self.letters
         yield "missing", self.lost
-        yield "stream_full", float(self.at_cap)
-        yield "publishing_fails", float("publishing" in self.failing)
-        yield "counting_fails", float("counting" in self.failing)
+
+    def troubles(self) -> Iterator[tuple[str, int]]:
+        """What may be wrong, and 1 where it is now."""
+        yield "stream_full", int(self.at_cap)
+        yield "publishing", int("publishing" in self.failing)
+        yield "counting", int("counting" in self.failing)
 
     def note(self, part: str, reason: str | None) -> None:
         """A part fails for that reason; None: it does no more."""

@@ -150,8 +150,12 @@ def test_what_others_keep_is_asked_for_at_each_scrape() -> None:
         budgets=lambda: [("preset:writer", 4.5)],
         limits=lambda: [("openai", "requests_per_minute", 12)],
         extra={Role.HEDGE: 0.04}.items,
+        usage={"written": 3, "published": 2}.items,
+        usage_troubles={"journal": 1}.items,
     )
     counted = metrics(readings=readings)
+    assert told(counted, "tailrace_usage_events_total") == {("written",): 3, ("published",): 2}
+    assert told(counted, "tailrace_usage_trouble") == {("journal",): 1}
     assert told(counted, "tailrace_streams") == {(): 3}
     streams[0] = 0
     assert told(counted, "tailrace_streams") == {(): 0}
@@ -224,6 +228,8 @@ def test_the_document_explains_every_figure_with_its_type_and_labels() -> None:
         budgets=lambda: [("analysis", 4.5)],
         limits=lambda: [("openai", "streams", 12)],
         extra={Role.HEDGE: 0.04}.items,
+        usage={"written": 3}.items,
+        usage_troubles={"journal": 0}.items,
     )
     priced = msgspec.structs.replace(USAGE, cost_usd="0.25")
     counted = metrics(completed(), failed(), overtaken(usage=priced), readings=everything)

@@ -12,8 +12,8 @@ def test_what_is_published_is_counted_and_so_is_going_back() -> None:
     publishing.published(3)
     publishing.published(2)
     publishing.rewound("p", 5, 1)
-    figures = dict(watch.figures())
-    assert (figures["published"], figures["rewinds"]) == (5, 1)
+    counts = dict(watch.counts())
+    assert (counts["published"], counts["rewound"]) == (5, 1)
 
 
 def test_what_is_counted_is_told_from_what_came_again_and_what_was_given_up() -> None:
@@ -22,9 +22,9 @@ def test_what_is_counted_is_told_from_what_came_again_and_what_was_given_up() ->
     counting.counted(4, 1)
     counting.buried(LETTER)
     counting.missing("p", 1, 3)
-    figures = dict(watch.figures())
-    names = ("counted", "repeated", "dead_letters", "missing")
-    assert [figures[name] for name in names] == [4, 1, 1, 1]
+    counts = dict(watch.counts())
+    names = ("counted", "repeated", "given_up", "missing")
+    assert [counts[name] for name in names] == [4, 1, 1, 1]
 
 
 def test_a_full_stream_and_a_failing_part_are_told_for_as_long_as_they_are_so() -> None:
@@ -33,11 +33,9 @@ def test_a_full_stream_and_a_failing_part_are_told_for_as_long_as_they_are_so() 
     publishing.full(full=True)
     publishing.failed("MISCONF")
     counting.failed("UnavailableError")
-    figures = dict(watch.figures())
-    assert figures["stream_full"] == figures["publishing_fails"] == figures["counting_fails"] == 1
+    assert dict(watch.troubles()) == {"stream_full": 1, "publishing": 1, "counting": 1}
     assert watch.failing == {"publishing": "MISCONF", "counting": "UnavailableError"}
     publishing.full(full=False)
     publishing.failed(None)
     counting.failed(None)
-    figures = dict(watch.figures())
-    assert figures["stream_full"] == figures["publishing_fails"] == figures["counting_fails"] == 0
+    assert dict(watch.troubles()) == {"stream_full": 0, "publishing": 0, "counting": 0}
