@@ -7,8 +7,9 @@ limit never come here, and without an engine nothing does: then every process ke
 
 Each provider has a lane: one call at a time takes everything that waits (`account`). So it costs a
 connection per provider however many requests come at once, what waits is never blocked by what
-hangs, and cancelling a request touches no connection. Measured on a unix socket: 0.6 ms for one
-request alone, 12,000 admissions a second.
+hangs, and cancelling a request touches no connection. Measured on a unix socket, on two busy cores:
+0.2 to 0.4 ms for one request alone; in a crowd, from the reservation to the end of an attempt,
+35 us of this process and 6 us of the server.
 
 Where the engine does not answer within 50 ms, or with an error, it counts as away for everybody
 here: who waits for it goes on at once, and each process holds itself to its part of every limit,
@@ -19,7 +20,8 @@ meanwhile, so that this counts for all, then what became of what; nothing is cro
 has said so. What could not be told by the end of its lease heals by itself.
 
 Lifetime: `start` once the engine is known, `stop` when the last attempt is over. One per process.
-Left out: leases of shares that spare hot providers the engine; one key takes some 50,000 calls/s.
+Left out: shares taken in advance, which would spare the engine; it has one core for a provider, and
+that is enough for some 100,000 attempts a second.
 """
 
 import asyncio

@@ -1,11 +1,14 @@
-"""A real server of each kind, for the limits that processes share."""
+"""A real server of each kind, for the limits that processes share, and the usage's cluster."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from tests.service.usage.conftest import cluster, executable, start_server
 from tests.service.usage.servers import SERVERS, Server, binary
+
+__all__ = ["cluster", "executable", "server", "start_server"]
 
 
 @pytest.fixture(params=SERVERS)

@@ -16,6 +16,7 @@ from service.limits.provider_limits import (
     Limits,
     ProviderLimits,
     Reservation,
+    Together,
 )
 from service.settings import ProviderSettings
 
@@ -406,3 +407,101 @@ def test_what_has_waited_as_long_as_it_was_told_may_be_sent(
             limits.settle(reservation, int(2 * share * asked), now)
     # A microsecond for the rounding of sums of seconds.
     assert limits.wait("groq", tokens, now + limits.wait("groq", tokens, now) + 1e-6) == 0.0
+
+
+# --- All processes --------------------------------------------------------------------------
+
+
+def test_what_all_processes_use_drains_steadily_and_says_when_there_is_room() -> None:
+    limits = limited(requests_per_minute=60, tokens_per_minute=600)
+    limits.told("groq", Together(requests=60, tokens=300, streams=7, at=100.0))
+    assert limits.wait("groq", 10, 100.0) == 1.0
+    assert limits.wait("groq", 10, 100.5) == 0.5
+    assert limits.wait("groq", 10, 101.0) == 0.0
+    assert limits.wait("groq", 400, 101.0) == 9.0
+    assert limits.wait("groq", 601, 101.0) == inf
+    standing = limits.left("groq", 130.0)
+    assert standing.shared
+    assert (standing.requests.used, standing.requests.left) == (30, 30)
+    assert standing.requests.full_in == 30.0
+    assert (standing.tokens.used, standing.tokens.full_in) == (0, 0.0)
+    assert limits.headroom("groq", 130.0) == 0.5
+
+
+def test_what_has_no_limit_is_counted_here_whatever_the_others_use() -> None:
+    limits = limited(requests_per_minute=60)
+    limits.take("groq", 500, 100.0)
+    limits.told("groq", Together(requests=20, tokens=0, streams=0, at=100.0))
+    standing = limits.left("groq", 100.0)
+    assert (standing.requests.used, standing.tokens.used, standing.streams.used) == (20, 500, 1)
+    assert limits.wait("groq", 10**9, 100.0) == 0.0
+
+
+def test_that_all_streams_run_is_believed_for_a_moment_only() -> None:
+    limits = limited(concurrent_streams=4)
+    limits.told("groq", Together(requests=0, tokens=0, streams=4, at=100.0))
+    assert limits.wait("groq", 0, 100.0) == BUSY
+    assert limits.left("groq", 100.0).streams.left == 0
+    assert limits.wait("groq", 0, 100.0 + BUSY) == 0.0
+    limits.told("groq", Together(requests=0, tokens=0, streams=3, at=200.0))
+    assert limits.wait("groq", 0, 200.0) == 0.0
+
+
+def test_what_is_granted_elsewhere_is_noted_for_the_day_on_which_it_counts() -> None:
+    limits = limited(requests_per_minute=10, concurrent_streams=10)
+    limits.told("groq", Together(requests=0, tokens=0, streams=0, at=100.0))
+    held = [limits.take("groq", 0, 100.0) for _ in range(4)]
+    assert limits.wait("groq", 0, 100.0) == 0.0
+    limits.divide(2)
+    assert not limits.left("groq", 101.0).shared
+    reserved(limits, 0, 101.0)
+    assert limits.reserve("groq", 0, 101.0) is None
+    limits.release(held[0], 101.0)
+    reserved(limits, 0, 101.0)
+
+
+@pytest.mark.parametrize(("processes", "part"), [(1, 10), (2, 5), (3, 3), (10, 1), (50, 1)])
+def test_one_of_so_many_is_held_to_its_part_and_at_least_to_1(processes: int, part: int) -> None:
+    limits = limited(requests_per_minute=10, tokens_per_minute=10, concurrent_streams=10)
+    limits.divide(processes)
+    standing = limits.left("groq", 0.0)
+    assert {standing.requests.limit, standing.tokens.limit, standing.streams.limit} == {part}
+    limits.divide(1)
+    assert limits.left("groq", 0.0).requests.limit == 10
+
+
+def test_a_limit_that_is_set_while_divided_is_divided_too() -> None:
+    limits = Limits()
+    limits.divide(2)
+    limits.configure("groq", ProviderLimits(requests_per_minute=10))
+    assert limits.left("groq", 0.0).requests.limit == 5
+    assert limits.limited("groq") == ProviderLimits(requests_per_minute=10)
+
+
+def test_who_is_limited_is_known() -> None:
+    limits = limited(requests_per_minute=1)
+    limits.configure("openai", ProviderLimits())
+    assert limits.everybody_limited() == ["groq"]
+    assert limits.limited("openai") is None
+    assert limits.limited("mistral") is None
+
+
+def test_what_was_told_of_the_others_goes_with_the_limit() -> None:
+    limits = limited(requests_per_minute=1)
+    told = Together(requests=1, tokens=0, streams=0, at=100.0)
+    limits.told("groq", told)
+    limits.configure("groq", ProviderLimits())
+    assert not limits.left("groq", 100.0).shared
+    limits.told("groq", told)  # asked before, answered now
+    assert not limits.left("groq", 100.0).shared
+
+
+def test_what_the_provider_says_can_be_asked_for_alone() -> None:
+    limits = limited(requests_per_minute=1)
+    reserved(limits, 0, 100.0)
+    assert limits.wait_as_said("groq", 0, 100.0) == 0.0
+    said = RateLimits(requests=Window(limit=5, remaining=0, reset=30.0))
+    limits.observe("groq", said, 100.0, model="m")
+    assert limits.wait_as_said("groq", 0, 100.0) == 0.0
+    assert limits.wait_as_said("groq", 0, 100.0, model="m") == 30.0
+    assert limits.wait_as_said("mistral", 0, 100.0) == 0.0

@@ -12,10 +12,11 @@ import pytest
 
 from adapters.ratelimits import RateLimits, Window
 from service import clock, tasks
+from service.limits.account import MOST_ENDS
 from service.limits.limit_scripts import REPLICAS, keys
 from service.limits.provider_limits import BUSY, Limits, ProviderLimits, Reservation
-from service.limits.shared_limits import PATIENCE, SharedLimits
-from service.usage.client import Client
+from service.limits.shared_limits import FAREWELL, PATIENCE, SharedLimits
+from service.usage.client import Client, connect
 from tests.service.usage.servers import Server, until
 
 ROOT = Path(__file__).parents[3]
@@ -148,20 +149,36 @@ async def test_what_was_not_sent_is_given_back(start: Start) -> None:
     assert len(await process.ask(2, 50)) == 2
 
 
+@pytest.mark.parametrize("turns", [1, 20], ids=["before it is heard", "before it is answered"])
 async def test_a_request_that_is_cancelled_while_it_asks_has_reserved_nothing(
-    start: Start, server: Server
+    start: Start, server: Server, turns: int
 ) -> None:
     process = await start(concurrent_streams=5)
-    asking = [tasks.spawn(process.ask(1), name="ask") for _ in range(5)]
-    await asyncio.sleep(0)  # they have asked, and nobody has answered
+    server.freeze()
+    asking = [tasks.spawn(process.shared.reserve("groq", 0), name="ask") for _ in range(5)]
+    for _ in range(turns):
+        await asyncio.sleep(0)
     for one in asking:
         one.cancel()
     await asyncio.wait(asking)
+    server.thaw()
+    assert all(one.cancelled() for one in asking)
 
     async def free() -> bool:
         return await server.ask("ZCARD", keys("groq")[1]) == 0 and len(await process.ask(5)) == 5
 
     await until(free)
+
+
+async def test_on_a_cluster_it_is_the_same(start: Start, cluster: list[Server]) -> None:
+    def of_cluster() -> Client:
+        return connect(cluster[0].as_cluster())
+
+    one = await start(of_cluster, requests_per_minute=20)
+    other = await start(of_cluster, requests_per_minute=20)
+    got = await asyncio.gather(one.ask(15), other.ask(15))
+    assert sum(map(len, got)) == 20
+    assert one.shared.asks("groq")
 
 
 async def test_what_the_provider_says_is_heeded_before_the_engine_is_asked(
@@ -290,6 +307,38 @@ async def test_an_engine_that_is_away_from_the_start_is_joined_when_it_comes(
     await server.start()
     await process.back()
     assert not await process.ask(1)
+
+
+async def test_what_cannot_be_told_at_the_end_is_said_and_waited_for_no_longer(
+    start: Start, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    process = await start(concurrent_streams=9)
+    running = await process.ask(3)
+    server.freeze()
+    for reservation in running:
+        process.settle(reservation)
+    begun = clock.monotonic()
+    await process.shared.stop()
+    assert clock.monotonic() - begun < 2 * FAREWELL + PATIENCE
+    server.thaw()
+    assert "3 attempts count against limits until their leases end" in caplog.text
+    process.settle(running[0])
+    assert not process.shared.asks("groq")
+
+
+async def test_more_ends_than_are_kept_for_an_engine_that_is_away_are_said_to_be_lost(
+    start: Start, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    process = await start(concurrent_streams=20_000)
+    running = await process.ask(MOST_ENDS + 2)
+    assert len(running) == MOST_ENDS + 2
+    await server.kill()
+    assert await process.ask(1)
+    for reservation in running:
+        process.settle(reservation)
+    await server.start()
+    await process.back()
+    assert "groq: 2 ends were not told while the engine was away" in caplog.text
 
 
 # --- Processes ------------------------------------------------------------------------------
