@@ -40,6 +40,9 @@ log = logging.getLogger(__name__)
 REFUSED: Final = 2
 """The exit code of a worker whose configuration cannot stand, as of every command."""
 
+GATHERED_S: Final = 2.0
+"""Seconds for the figures of the others; the parent waits half as long for them."""
+
 _TOLD: Final = "%(asctime)s %(levelname)s "
 
 
@@ -119,13 +122,16 @@ class Seat:
         self._say(Changed(provider, enabled))
 
     async def gather(self) -> Gathered:
-        """The figures of all the others; the parent waits a second for each."""
+        """The figures of all the others; all are missing where the parent does not answer."""
         question = next(self._questions)
         answer: asyncio.Future[Gathered] = asyncio.get_running_loop().create_future()
         self._asked[question] = answer
         self._say(Ask(question))
         try:
-            return await answer
+            async with asyncio.timeout(GATHERED_S):
+                return await answer
+        except TimeoutError:
+            return self._nobodys(question)
         finally:
             del self._asked[question]
 
@@ -159,8 +165,11 @@ class Seat:
                     assert_never(message)
         log.warning("the process that started this one is gone: draining")
         for question in self._asked:
-            self._answered(Gathered(question, {}, self._of - 1, {}))
+            self._answered(self._nobodys(question))
         orders.drain()
+
+    def _nobodys(self, question: int) -> Gathered:
+        return Gathered(question, {}, self._of - 1, {})
 
     def _answered(self, gathered: Gathered) -> None:
         answer = self._asked.get(gathered.question)  # whoever asked may have left

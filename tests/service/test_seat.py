@@ -158,6 +158,12 @@ async def test_without_a_parent_all_the_others_are_missing() -> None:
         assert await asked == Gathered(0, {}, missing=2, restarts={})
 
 
+async def test_where_the_parent_does_not_answer_all_the_others_are_missing() -> None:
+    async with seated() as working:
+        await working.attend()
+        assert await working.seat.gather() == Gathered(0, {}, missing=2, restarts={})
+
+
 async def test_a_refusal_reaches_the_parent_and_ends_the_worker_with_2() -> None:
     async with seated() as working:
         assert working.seat.refuse(SettingsError("server.data: no")) == REFUSED == 2
