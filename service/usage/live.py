@@ -189,25 +189,28 @@ class _Tail:
 
     async def _run(self, sources: Callable[[], Awaitable[Sequence[Source]]]) -> None:
         self.shards = [_Shard(source) for source in await patiently(sources)]
+        async with asyncio.TaskGroup() as group:
+            for number in range(len(self.shards)):
+                group.create_task(self._read_until_left(number))
+
+    async def _read_until_left(self, number: int) -> None:
+        # Closed by the task that opened it: the group cancels it once, however often it is itself.
         try:
-            async with asyncio.TaskGroup() as group:
-                for number in range(len(self.shards)):
-                    group.create_task(self._read(number))
+            await self._read(number)
         finally:
-            for shard in self.shards:
-                await shard.source.reset()
+            await self.shards[number].source.reset()
 
     async def _read(self, number: int) -> None:
         """Read a shard; from one failure to the next."""
         shard = self.shards[number]
         failures = 0
         while True:
-            _heed_cancellation()
+            tasks.heed_cancellation()
             try:
                 self._place(number, await shard.source.last())
                 failures = _succeeded(failures)
                 while entries := await shard.source.wait(shard.place or BEGINNING):
-                    _heed_cancellation()
+                    tasks.heed_cancellation()
                     self._hand_out(number, entries)
                 continue
             except Exception as failure:  # noqa: BLE001 - whatever it was, the next try may do
@@ -337,7 +340,7 @@ async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
     """Ask until there is an answer."""
     failures = 0
     while True:
-        _heed_cancellation()
+        tasks.heed_cancellation()
         try:
             return await ask()
         except Exception as failure:  # noqa: BLE001 - whatever it was, the next try may do
@@ -348,13 +351,3 @@ async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
 
 def _pause(failures: int) -> float:
     return backoff.pause(failures, random.random())  # noqa: S311 - jitter, no secret
-
-
-def _heed_cancellation() -> None:
-    """End a task that was asked to end, whether or not it was told.
-
-    Before Python 3.12, redis-py loses one in some twenty cancellations (`service.usage.aggregate`).
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
