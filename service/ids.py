@@ -12,6 +12,9 @@ from uuid import UUID
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
+_TIME = 10  # characters
+
+
 def new(prefix: str, now_ms: int) -> str:
     """`<prefix>_` and 26 characters; `now_ms` is the Unix time in milliseconds."""
     number = (now_ms << 80) | secrets.randbits(80)
@@ -27,3 +30,14 @@ def uuid7(now_ms: int) -> UUID:
     version, variant = 7 << 76, 2 << 62
     random = (secrets.randbits(12) << 64) | secrets.randbits(62)
     return UUID(int=(now_ms << 80) | version | variant | random)
+
+
+def made_at(name: str) -> int | None:
+    """When `new` made a name, Unix time in milliseconds; None where it is no such name."""
+    time = name.rpartition("_")[2][:_TIME]
+    if len(time) < _TIME or not set(time) <= set(_ALPHABET):
+        return None
+    number = 0
+    for character in time:
+        number = number * 32 + _ALPHABET.index(character)
+    return number

@@ -189,10 +189,7 @@ class Replicas:
     async def _load(self, client: Client, stream_id: str) -> Replica:
         shard = self._shards.find(stream_id)
         buffer = shard.stream(stream_id)
-        known: Any = await client.hmget(buffer.meta, ["owner", "grace", "first", "fold"])
-        owner, grace, first, fold = known
-        if owner is None:
-            raise unknown(expired=bool(await client.exists(buffer.was)))
+        owner, grace, first, fold = await self._known(client, buffer)
         max_bytes, max_events = self._bounds
         log = StreamLog(stream_id, max_bytes=max_bytes, max_events=max_events)
         stream = Stream(log, _UNSEEN, cancel_after=None)
@@ -202,6 +199,17 @@ class Replicas:
             replica.resume(int(first), fold)
         await self._read(client, replica)
         return replica
+
+    async def _known(self, client: Client, buffer: Buffer) -> Any:  # noqa: ANN401 - Redis' own types
+        fields = ["owner", "grace", "first", "fold"]
+        known: Any = await client.hmget(buffer.meta, fields)
+        if known[0] is None and await client.exists(buffer.was):
+            known = await client.hmget(buffer.meta, fields)  # made between the two?
+            if known[0] is None:
+                raise unknown(expired=True)
+        if known[0] is None:
+            raise unknown(expired=False)
+        return known
 
     async def _read(self, client: Client, replica: Replica) -> None:
         """Everything from its position on."""

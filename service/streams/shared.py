@@ -23,7 +23,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from redis.exceptions import RedisClusterException, RedisError
 
@@ -67,6 +67,9 @@ PATIENCE: Final = 2.0
 
 FLUSH: Final = 1.0
 """Seconds that a process which leaves takes to send what its streams said last."""
+
+FRESH_MS: Final = 1_000
+"""Age, by its own name, of a stream that may not be in Redis yet."""
 
 _LOOK = 0.02  # seconds, between two looks for a stream that has been claimed and is not there yet
 
@@ -190,11 +193,12 @@ class SharedStreams:
             return local
         replica = self._replicas.find(stream_id)
         if replica is None:
-            replica = await self._patiently(self._replicas.load(self._client, stream_id))
-            self._replicas.ring(replica.shard, self.process)
+            replica = await self._patiently(self._found(stream_id))
+        if replica is None:
+            return self._store.get(stream_id)
+        replica.idle_since = clock.monotonic()
         if replica.grace:
             self._replicas.post(replica, following(self.process, [stream_id]))
-        replica.idle_since = clock.monotonic()
         await _reached(replica.stream, after)
         return replica.stream
 
@@ -243,6 +247,27 @@ class SharedStreams:
         where = [self._shards.find(key).claim(key)]
         await self._quickly(RELEASE.run(self._client, where, [held]))
 
+    async def _found(self, stream_id: str) -> Replica | None:
+        """Load a stream; None: it is ours after all.
+
+        One that was made a moment ago may be on its way to Redis.
+        """
+        while True:
+            replica = None
+            try:
+                replica = await self._replicas.load(self._client, stream_id)
+            except RequestError as missing:
+                made = ids.made_at(stream_id)
+                fresh = made is not None and abs(clock.now_ms() - made) < FRESH_MS
+                if missing.error.code is not ErrorCode.NOT_FOUND or not fresh:
+                    raise
+            if self._local(stream_id) is not None:
+                return None  # of two requests with one key, here: the other one has begun
+            if replica is not None:
+                self._replicas.ring(replica.shard, self.process)
+                return replica
+            await asyncio.sleep(_LOOK)
+
     def _local(self, stream_id: str) -> Stream | None:
         try:
             return self._store.get(stream_id)
@@ -266,21 +291,15 @@ class SharedStreams:
             asked.close()
             return None
         try:
-            async with asyncio.timeout(QUICK):
-                answer = await asked
+            return await _within(QUICK, asked)
         except _AWAY:
             return None
-        _heed_cancellation()
-        return answer
 
-    async def _patiently(self, asked: Awaitable[T]) -> T:
+    async def _patiently(self, asked: Coroutine[Any, Any, T]) -> T:
         try:
-            async with asyncio.timeout(PATIENCE):
-                answer = await asked
+            return await _within(PATIENCE, asked)
         except _AWAY:
             raise _unreachable() from None
-        _heed_cancellation()
-        return answer
 
     # --- Tasks ---
 
@@ -291,7 +310,7 @@ class SharedStreams:
             try:
                 while True:
                     await step(client)
-                    _heed_cancellation()
+                    tasks.heed_cancellation()
                     failing = False
             except _AWAY as failure:
                 if not failing:
@@ -299,7 +318,7 @@ class SharedStreams:
                 failing = True
             finally:
                 await self._door.close(client)
-            _heed_cancellation()
+            tasks.heed_cancellation()
             await asyncio.sleep(self._rhythm.retry)
             client = self._door.connect(1)
 
@@ -463,14 +482,42 @@ async def _reached(stream: Stream, seq: int) -> None:
         stream.log.unsubscribe(arrival)
 
 
+async def _within(limit: float, asked: Coroutine[Any, Any, T]) -> T:
+    """The answer; TimeoutError after `limit` seconds.
+
+    It is waited for in a task that nobody cancels, neither the limit nor a client that leaves:
+    redis-py 8.1 leaves a connection whose handshake was cancelled half way in its pool, and whoever
+    uses it next reads the handshake's replies as its own. The task ends by the client's timeouts.
+    """
+    task = tasks.spawn(_outcome(asked), name="streams: ask Redis")
+    done, _ = await asyncio.wait([task], timeout=limit)
+    if not done:
+        raise TimeoutError
+    answer, failure = task.result()
+    if failure is not None:
+        raise failure
+    return cast("T", answer)
+
+
+async def _outcome(asked: Coroutine[Any, Any, T]) -> tuple[T | None, Exception | None]:
+    """An answer or a failure, which is then not the task's own: it may have no reader any more."""
+    try:
+        return await asked, None
+    except Exception as failure:  # noqa: BLE001 - raised by who waits for it
+        return None, failure
+
+
 async def _greets(client: Client) -> bool:
     """Connect; whether somebody was there."""
     try:
-        async with asyncio.timeout(PATIENCE):
-            await client.ping()
+        await _within(PATIENCE, _ping(client))
     except _AWAY:
         return False
     return True
+
+
+async def _ping(client: Client) -> None:
+    await client.ping()
 
 
 def _unreachable() -> RequestError:
@@ -483,14 +530,3 @@ def _unreachable() -> RequestError:
             phase=Phase.BEFORE_STREAM,
         )
     )
-
-
-def _heed_cancellation() -> None:
-    """End a task that was asked to end, whether or not it was told.
-
-    Before Python 3.12, asyncio.wait_for passes over a cancellation that comes just when what it
-    waits for is done, and redis-py sends every command within one.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError

@@ -30,3 +30,9 @@ def test_a_uuid_says_its_version_and_its_time_and_sorts_by_it() -> None:
 
 def test_uuids_of_one_moment_differ() -> None:
     assert len({ids.uuid7(NOW) for _ in range(1_000)}) == 1_000
+
+
+def test_a_name_says_when_it_was_made_and_another_one_does_not() -> None:
+    assert ids.made_at(ids.new("st", 1_795_392_000_123)) == 1_795_392_000_123
+    for other in ("", "st_1", "st_none", "st_01kb0000000000000000000000"):
+        assert ids.made_at(other) is None

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.errors import RequestError
 from adapters.events import BlockKind, ErrorCode, Finish, Status, StreamEnd, TextDelta
-from service import tasks
+from service import clock, ids, tasks
 from service.http import folded
 from service.streams.log import decode
 from service.streams.stream import Stream
@@ -21,6 +21,9 @@ from tests.service.usage.servers import Server, until
 
 SAME, OTHER = b"s" * 32, b"o" * 32
 """Digests of requests."""
+
+NEW = ids.new("st", clock.now_ms())
+"""A name that is not older than these tests."""
 
 
 @pytest.fixture
@@ -260,6 +263,35 @@ async def test_a_key_whose_request_was_given_up_while_it_was_claimed_is_free(
 
 async def tasks_named(name: str) -> None:
     await asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name() == name))
+
+
+async def test_of_two_who_come_to_one_process_with_a_key_one_waits_for_the_other(
+    server: Server,
+) -> None:
+    async with processes(server.address, 1) as (here,):
+        assert await here.shared.claim("key", SAME, NEW) is None
+        waiting = tasks.spawn(here.shared.claim("key", SAME, "st_2"), name="claim")
+        await asyncio.sleep(0)
+        stream = begin(here, NEW)
+        assert await waiting is stream
+
+
+async def test_a_stream_that_was_just_made_is_waited_for(server: Server) -> None:
+    async with processes(server.address, 2) as (here, there):
+        name = ids.new("st", clock.now_ms())
+        asked = tasks.spawn(there.shared.get(name), name="attach")
+        await until_asked(server)
+        begin(here, name)
+        assert (await asked).id == name
+
+
+async def until_asked(server: Server) -> None:
+    """Wait until somebody has looked for a stream."""
+
+    async def looked() -> bool:
+        return "cmdstat_hmget" in await server.ask("INFO", "commandstats")
+
+    await until(looked)
 
 
 # --- A process that dies --------------------------------------------------------------------

@@ -1,0 +1,187 @@
+"""Two service processes on one Redis: what one starts, the other resumes, cancels and ends."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from tests.double.script import reply
+from tests.double.server import Double
+from tests.double.steps import Gate, Wait
+from tests.e2e import grammar
+from tests.e2e.process import Served, serving
+from tests.e2e.stack import heard, question, read, speaks, variables
+from tests.service.http.serving import parsed, until
+from tests.service.usage.servers import Server, binary
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+Answer = AbstractAsyncContextManager[aiohttp.ClientResponse]
+
+
+@dataclass(slots=True)
+class Pair:
+    """Two processes and one to be killed, their providers' double and a client."""
+
+    one: Served
+    other: Served
+    doomed: Served
+    double: Double
+    client: aiohttp.ClientSession
+
+    def start(self, served: Served, **headers: str) -> Answer:
+        """Start a stream."""
+        body = question("openai/auto", open_early_ms=0)
+        return self.client.post(f"{served.url}/v1/streams", json=body, headers=headers)
+
+    def resume(self, served: Served, stream: str, after: int, **headers: str) -> Answer:
+        """Go on with a stream."""
+        params = {"after": after}
+        url = f"{served.url}/v1/streams/{stream}"
+        return self.client.get(url, params=params, headers=headers)
+
+
+@asynccontextmanager
+async def process(folder: Path, environ: Mapping[str, str]) -> AsyncIterator[Served]:
+    """One of them, with a folder of its own."""
+    await asyncio.to_thread(folder.mkdir)
+    async with serving(folder, environ=environ) as served:
+        yield served
+
+
+# Starting them takes seconds, so the tests share two and kill a third one.
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pair(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pair]:
+    folder = tmp_path_factory.mktemp("pair")
+    async with AsyncExitStack() as stack:
+        server = await Server(binary("valkey"), folder / "r").start()
+        stack.push_async_callback(server.kill)
+        double = await stack.enter_async_context(Double(speaks=speaks))
+        environ = variables(double.url, ["openai"]) | {"REDIS_URL": f"unix://{server.address.path}"}
+        client = await stack.enter_async_context(aiohttp.ClientSession())
+        one, other, third = [
+            await stack.enter_async_context(process(folder / name, environ))
+            for name in ("one", "other", "third")
+        ]
+        yield Pair(one, other, third, double, client)
+
+
+def numbers(body: bytes) -> list[int]:
+    return [seen.data["seq"] for seen in parsed(body)]
+
+
+def entries(body: bytes) -> bytes:
+    """An SSE body without what is for this one connection."""
+    blocks = body.split(b"\n\n")
+    return b"\n\n".join(
+        b"\n".join(line for line in block.split(b"\n") if not line.startswith((b"retry:", b":")))
+        for block in blocks
+    )
+
+
+async def test_a_stream_that_one_has_started_goes_on_at_the_other_byte_for_byte(pair: Pair) -> None:
+    gate = Gate()
+    pair.double.script(reply("Hel", Wait(gate), "lo", " there"))
+    async with pair.start(pair.one) as response:
+        stream = response.headers["Tailrace-Stream-Id"]
+        begun = await until(response, b'"delta":"Hel"')
+    first = entries(begun[: begun.rindex(b"\n\n") + 2])
+    last = numbers(first)[-1]
+    async with pair.resume(pair.other, stream, last) as response:
+        gate.open()
+        rest = entries(await response.read())
+    async with pair.resume(pair.one, stream, -1) as response:
+        whole = entries(await response.read())
+    assert first + rest == whole
+    assert numbers(whole) == list(range(len(numbers(whole))))
+    grammar.check([seen.data for seen in parsed(whole)])
+
+    # Over, it is read there in every form that there is.
+    async with pair.resume(pair.other, stream, -1, Accept="application/json") as response:
+        there = await response.json()
+    async with pair.resume(pair.one, stream, -1, Accept="application/json") as response:
+        assert await response.json() == there
+    assert there["content"] == "Hello there"
+    async with pair.resume(pair.other, stream, numbers(whole)[-1]) as response:
+        assert response.status == 204
+
+
+async def test_a_websocket_of_the_other_follows_and_cancels(pair: Pair) -> None:
+    gate = Gate()
+    pair.double.script(reply("Hel", Wait(gate), "lo"))
+    async with (
+        pair.start(pair.one) as response,
+        pair.client.ws_connect(f"{pair.other.url}/v1/ws") as ws,
+    ):
+        stream = response.headers["Tailrace-Stream-Id"]
+        begun = await until(response, b'"delta":"Hel"')
+        await ws.send_json({"t": "init"})
+        await ws.send_json({"t": "attach", "id": "a", "stream": stream, "after": -1})
+        await ws.send_json({"t": "cancel", "id": "a", "reason": "enough"})
+        events = [event async for event in heard(ws)]
+        begun += await response.read()
+    assert events == [seen.data for seen in parsed(begun)]
+    assert (events[-1]["status"], events[-1]["error"]["code"]) == ("cancelled", "cancelled")
+    grammar.check(events)
+
+
+async def test_a_stream_is_cancelled_at_the_other(pair: Pair) -> None:
+    pair.double.script(reply("Hel", Wait(Gate()), "lo"))
+    async with pair.start(pair.one) as response:
+        stream = response.headers["Tailrace-Stream-Id"]
+        begun = await until(response, b'"delta":"Hel"')
+        async with pair.client.post(f"{pair.other.url}/v1/streams/{stream}/cancel") as cancelled:
+            assert cancelled.status == 202
+            assert await cancelled.json() == {"id": stream, "status": "cancelled"}
+        begun += await response.read()
+    assert parsed(begun)[-1].data["status"] == "cancelled"
+    async with pair.client.get(f"{pair.other.url}/v1/streams/st_none") as response:
+        assert response.status == 404
+
+
+async def test_one_key_at_both_at_once_generates_once(pair: Pair) -> None:
+    pair.double.default = reply("one", " answer")
+    key: dict[str, str] = {}
+    for number in range(5):
+        key = {"Idempotency-Key": f"k-{number}"}
+        before = len(pair.double.requests)
+
+        async def told(served: Served, headers: dict[str, str] = key) -> tuple[str, list[Any]]:
+            async with pair.start(served, **headers) as response:
+                answer = await read(response)
+                return answer.stream, answer.events
+
+        first, second = await asyncio.gather(told(pair.one), told(pair.other))
+        assert first == second
+        assert len(pair.double.requests) == before + 1
+    body = question("openai/auto", temperature=0.5)
+    for served in (pair.one, pair.other):
+        async with pair.client.post(f"{served.url}/v1/streams", json=body, headers=key) as response:
+            assert response.status == 409
+
+
+async def test_a_killed_process_stream_ends_honestly_for_who_follows_it_elsewhere(
+    pair: Pair,
+) -> None:
+    pair.double.script(reply("Hel", Wait(Gate()), "lo"))
+    async with pair.start(pair.doomed) as response:
+        stream = response.headers["Tailrace-Stream-Id"]
+        await until(response, b'"delta":"Hel"')
+        async with pair.resume(pair.other, stream, -1) as followed:
+            begun = await until(followed, b'"delta":"Hel"')
+            pair.doomed.tell(signal.SIGKILL)
+            rest = await followed.read()
+    events = [seen.data for seen in parsed(begun + rest)]
+    grammar.check(events)
+    last = events[-1]
+    assert (last["status"], last["finish"]) == ("failed", "interrupted")
+    assert last["error"]["code"] == "stream_interrupted"
+    async with pair.resume(pair.other, stream, -1) as response:
+        assert [seen.data for seen in parsed(await response.read())] == events
