@@ -10,8 +10,9 @@ made again, and nothing is crossed off before a reply says so. Two rules make th
   would be counted twice, were its reply lost and the call made again.
 
 What was admitted here is told with all it took while it is younger than a minute, as the limits
-are a minute's; later only that it runs, and when it is over nothing. What is not told when its
-lease is over need not be: the engine has dropped it by itself.
+are a minute's; later only that it runs, and when it is over nothing. What runs is told once more
+when the engine comes back, which may have forgotten it. What is not told when its lease is over
+need not be: the engine has dropped it by itself.
 
 Deciding only: `now` in monotonic seconds is an argument. One `Account` per provider and process.
 """
@@ -57,7 +58,7 @@ class Hold:
     refused: bool = False
     """The engine does not know it, nor will it."""
     past: bool = False
-    """Told too late to be counted as more than a stream that runs."""
+    """It counts there as a stream that runs, and as nothing more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +88,8 @@ class Entry:
     of: Hold | End
     words: tuple[str | int, ...]
     """As the script wants it."""
+    past: bool = False
+    """Told too late to be counted as more than a stream that runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,7 @@ class Account:
         self._asking: deque[Hold] = deque()
         # Dictionaries, of which the order counts and from which anything may go.
         self._running: dict[Hold, None] = {}
-        """Admitted here; the engine does not know of it."""
+        """Admitted here; the engine does not know of it, or may have forgotten."""
         self._over: dict[Hold, End] = {}
         """The same, and over."""
         self._ends: dict[End, None] = {}
@@ -147,15 +150,20 @@ class Account:
         hold.counted, hold.refused = None, False
         self._running[hold] = None
 
+    def remind(self, hold: Hold) -> None:
+        """The engine is back, and may not know any more what runs."""
+        self._running[hold] = None
+
     def end(self, end: End) -> None:
         """An attempt is over."""
-        if end.hold in self._running:
-            del self._running[end.hold]
-            self._over[end.hold] = end
+        hold = end.hold
+        if hold in self._running and hold.counted is None:
+            self._over[hold] = end
             self._bound(self._over)
         else:
             self._ends[end] = None
             self._bound(self._ends)
+        self._running.pop(hold, None)
 
     def strand(self) -> list[Hold]:
         """Nobody is to wait for the engine any more; who was."""
@@ -195,11 +203,12 @@ class Account:
                 self._ends.pop(entry.of, None)
                 continue
             hold = entry.of
-            hold.counted = counted.now
             if entry.verb == "own":
-                self._known(hold)
+                if done or hold.counted is None:
+                    hold.counted, hold.past = counted.now, entry.past
+                self._owned(hold)
             else:
-                hold.refused = not done
+                hold.counted, hold.refused = counted.now, not done
                 verdicts.append((hold, done))
         return verdicts
 
@@ -210,7 +219,7 @@ class Account:
             hold.counted = _ALWAYS
         return asking
 
-    def _known(self, hold: Hold) -> None:
+    def _owned(self, hold: Hold) -> None:
         """The engine knows of one that was admitted here."""
         if hold in self._running:
             del self._running[hold]
@@ -245,9 +254,9 @@ def _ask(hold: Hold, now: float) -> Entry:
 
 
 def _own(hold: Hold, now: float) -> Entry:
-    hold.past = _is_past(hold, now)
-    requests, tokens = (0, 0) if hold.past else (1, hold.tokens)
-    return Entry("own", hold, ("own", hold.name, tokens, _lease(hold, now), requests))
+    past = _is_past(hold, now)
+    requests, tokens = (0, 0) if past else (1, hold.tokens)
+    return Entry("own", hold, ("own", hold.name, tokens, _lease(hold, now), requests), past)
 
 
 def _lease(hold: Hold, now: float) -> int:

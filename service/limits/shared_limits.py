@@ -16,8 +16,8 @@ here: who waits for it goes on at once, and each process holds itself to its par
 the limit divided by the number of processes there were last (each tells of itself every 5 s), by
 its own sliding minute, in which what it sent before counts, too. From then on no request waits for
 the engine; a task looks for it once a second. When it is back it is told first what was admitted
-meanwhile, so that this counts for all, then what became of what; nothing is crossed off before it
-has said so. What could not be told by the end of its lease heals by itself.
+meanwhile and what runs, so that this counts for all, then what became of what; nothing is crossed
+off before it has said so. What could not be told by the end of its lease heals by itself.
 
 Lifetime: `start` once the engine is known, `stop` when the last attempt is over. One per process.
 Left out: shares taken in advance, which would spare the engine; it has one core for a provider, and
@@ -132,7 +132,8 @@ class SharedLimits:
     ) -> Reservation | None:
         """The same, under the limits of all processes; None: `Limits.wait` says for how long.
 
-        Takes `PATIENCE` at most. A caller that is cancelled meanwhile has reserved nothing.
+        Takes `PATIENCE` at most where the engine has stopped answering; where it is slow, twice as
+        long, for the call before it. A caller that is cancelled meanwhile has reserved nothing.
         """
         limits, now = self._limits, clock.monotonic()
         if limits.wait_as_said(provider, tokens, now, model=model) > 0:
@@ -266,6 +267,8 @@ class SharedLimits:
             _log.info(
                 "the limits are held by all processes together again, %d of them", self._processes
             )
+            for reservation, hold in self._holds.items():
+                self._lane(reservation.provider).account.remind(hold)
         self._fallen.clear()
         self._up = True
         self._limits.divide(1)
@@ -349,7 +352,7 @@ class _Line:
         """Close what is open."""
         client, self._client = self._client, None
         if client is not None:
-            await close(client)
+            await _closed(client)
 
 
 async def _outcome(asked: Awaitable[list[Any]]) -> list[Any] | Exception:
@@ -380,6 +383,10 @@ async def _drop(client: Client, asked: asyncio.Task[Any]) -> None:
     """Close a client in whatever state it is."""
     _ = asked.cancel()
     _ = await asyncio.wait([asked], timeout=LOOK)
+    await _closed(client)
+
+
+async def _closed(client: Client) -> None:
     with suppress(OSError, RedisError):
         await close(client)
 

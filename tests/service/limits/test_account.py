@@ -218,6 +218,36 @@ def test_what_still_runs_after_a_minute_counts_as_a_stream_and_with_what_it_took
     assert told(of, NOW + MINUTE) == [("end", "c", 0, CLOCK, 0)]
 
 
+def test_what_the_engine_still_knows_when_it_is_reminded_counts_as_it_did() -> None:
+    of = Account()
+    one = admitted(of, hold())
+    of.remind(one)
+    batch = of.batch(NOW + MINUTE)
+    assert words(batch) == [("own", "a", 0, 540_000_000, 0)]
+    of.took(batch, answered(batch, False, at=CLOCK + 1))
+    of.end(End(one, 40))
+    assert told(of, NOW + MINUTE) == [("end", "a", -60, CLOCK, 0)]
+
+
+def test_what_it_has_forgotten_counts_as_it_is_reminded() -> None:
+    of = Account()
+    one = admitted(of, hold())
+    of.remind(one)
+    batch = of.batch(NOW + MINUTE)
+    of.took(batch, answered(batch, True, at=CLOCK + 1))
+    of.end(End(one, 40))
+    assert told(of, NOW + MINUTE) == [("end", "a", 0, CLOCK + 1, 0)]
+
+
+def test_what_ends_before_the_engine_is_reminded_is_ended_there() -> None:
+    of = Account()
+    one = admitted(of, hold())
+    of.remind(one)
+    of.end(End(one, 40))
+    assert told(of) == [("end", "a", -60, CLOCK, 0)]
+    assert of.waiting == 0
+
+
 def test_what_runs_beyond_its_lease_is_not_told() -> None:
     of = Account()
     of.owe(hold(lease=5))

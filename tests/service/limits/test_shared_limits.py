@@ -263,7 +263,10 @@ async def test_while_it_is_away_each_holds_its_part_and_what_it_sent_before_coun
     other.settle(sent[0])
     await server.start()
     await other.back()
-    await until(lambda: _is(other.streams == 3))  # the new server knows what the old one did not
+    await until(lambda: _is(other.streams == 14))  # the new server is told what the old one knew
+    left = other.limits.left("groq", clock.monotonic())
+    assert left.shared
+    assert left.requests.used == pytest.approx(14, abs=2)
 
 
 async def test_a_server_that_comes_back_empty_is_told_what_runs_here_since_it_left(
