@@ -13,7 +13,7 @@ from service.streams.shared import Door, Rhythm, SharedStreams
 from service.streams.store import Store
 from service.streams.stream import Stream
 from service.usage.client import Address, close, connect
-from tests.service.usage.servers import Server, binary
+from tests.service.usage.servers import Server, binary, free_port, until
 
 REQUEST = ChatRequest.model_validate({"messages": [{"role": "user", "content": "hi"}]})
 TS = 1_795_392_000_123
@@ -71,6 +71,24 @@ async def redis(folder: Path) -> AsyncIterator[Server]:
     """A server of its own."""
     server = await Server(binary("valkey"), folder).start()
     try:
+        yield server
+    finally:
+        await server.kill()
+
+
+@asynccontextmanager
+async def cluster(folder: Path) -> AsyncIterator[Server]:
+    """A cluster of one, with what sets a cluster apart: slots."""
+    options = ("--port", str(free_port()), "--bind", "127.0.0.1", "--cluster-enabled", "yes")
+    bus = ("--cluster-port", str(free_port()))
+    server = await Server(binary("valkey"), folder, *options, *bus).start()
+
+    async def agreed() -> bool:
+        return b"cluster_state:ok" in await server.ask("CLUSTER", "INFO")
+
+    try:
+        await server.ask("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+        await until(agreed)
         yield server
     finally:
         await server.kill()

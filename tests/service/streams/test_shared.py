@@ -11,19 +11,26 @@ from adapters.errors import RequestError
 from adapters.events import BlockKind, ErrorCode, Finish, Status, StreamEnd, TextDelta
 from service import clock, ids, tasks
 from service.http import folded
+from service.streams.buffer_scripts import Shard
 from service.streams.log import decode
 from service.streams.stream import Stream
 from tests.e2e import grammar
 from tests.service.http.serving import parsed
 from tests.service.streams.events_for_tests import attempt, end, start, text_block
-from tests.service.streams.processes import PATIENCE, RHYTHM, TS, Process, processes, reaches, redis
+from tests.service.streams.processes import (
+    PATIENCE,
+    RHYTHM,
+    TS,
+    Process,
+    cluster,
+    processes,
+    reaches,
+    redis,
+)
 from tests.service.usage.servers import Server, until
 
 SAME, OTHER = b"s" * 32, b"o" * 32
 """Digests of requests."""
-
-NEW = ids.new("st", clock.now_ms())
-"""A name that is not older than these tests."""
 
 
 @pytest.fixture
@@ -269,10 +276,11 @@ async def test_of_two_who_come_to_one_process_with_a_key_one_waits_for_the_other
     server: Server,
 ) -> None:
     async with processes(server.address, 1) as (here,):
-        assert await here.shared.claim("key", SAME, NEW) is None
+        name = ids.new("st", clock.now_ms())
+        assert await here.shared.claim("key", SAME, name) is None
         waiting = tasks.spawn(here.shared.claim("key", SAME, "st_2"), name="claim")
         await asyncio.sleep(0)
-        stream = begin(here, NEW)
+        stream = begin(here, name)
         assert await waiting is stream
 
 
@@ -371,3 +379,34 @@ async def test_without_redis_everybody_is_alone_and_hardly_waits(server: Server)
         assert refusal.value.error.http == 503
         assert refusal.value.error.retryable
         server.thaw()
+
+
+# --- A cluster ------------------------------------------------------------------------------
+
+
+async def test_on_a_cluster_streams_of_every_shard_are_resumed_cancelled_and_ended(
+    tmp_path: Path,
+) -> None:
+    async with cluster(tmp_path / "c") as server, processes(server.as_cluster(), 2) as pair:
+        here, there = pair
+        now = clock.now_ms()
+        streams = [begin(here, ids.new("st", now)) for _ in range(12)]
+        stopped: list[str] = []
+        assert {here.shared._shards.find(stream.id) for stream in streams} > {Shard(0)}
+        for stream in streams:
+            stream.on_stop(lambda _, name=stream.id: stopped.append(name))
+        replicas = [await there.shared.get(stream.id, after=4) for stream in streams]
+        for stream, replica in zip(streams, replicas, strict=True):
+            says(stream, "b", "c")
+            await reaches(replica, stream.log.next)
+            replica.attach(object())
+            replica.cancel("enough")
+
+        async def all_stopped() -> bool:
+            return sorted(stopped) == sorted(stream.id for stream in streams)
+
+        await until(all_stopped)
+        await here.dies()
+        for replica in replicas:
+            assert (await ended(replica)).finish is Finish.INTERRUPTED
+        assert await there.shared.claim("key", SAME, "st_1") is None
