@@ -93,6 +93,7 @@ class Service:
         self._stats = Stats()
         self._spending = Spending()
         self.pipeline = Pipeline(settings, environ, on_failure=self._usage_failed)
+        self._usage_events = Live(self.pipeline.sources)
         self.on_fatal: Callable[[], None] = _nothing
         """Called where this process cannot go on, and a new one may."""
         self._metrics = Metrics(listed=self._lists, readings=self._readings())
@@ -180,7 +181,7 @@ class Service:
             ),
             providers,
             Scrapes(self._metrics, None if self._seat is None else self._joined(self._seat)),
-            Usage(self.pipeline.rollups, Live(self.pipeline.sources), self.settings.streams),
+            Usage(self.pipeline.rollups, self._usage_events, self.settings.streams),
             Operations(self.relay, lambda: self.pipeline.engine),
         ):
             app.add_routes(room.routes())
@@ -198,6 +199,7 @@ class Service:
         except TimeoutError:
             for stream in self.relay.store.live:
                 stream.stop(make(ErrorCode.DRAINING, "the service is shutting down"))
+        self._usage_events.close()
 
     async def close(self) -> None:
         """Close every connection; nothing of the service is left after it."""

@@ -199,8 +199,7 @@ def _usage_aggregate(options: argparse.Namespace) -> int:
     # Imports a Redis client, 0.2 s of work that other commands do not need.
     from service.usage import consumer  # noqa: PLC0415 - see above
 
-    consumer.run(settings, os.environ, consumer=options.consumer, group=options.group)
-    return 0
+    return consumer.run(settings, os.environ, consumer=options.consumer, group=options.group)
 
 
 def _usage_replay(options: argparse.Namespace) -> int:

@@ -3,8 +3,8 @@ r"""What was used and spent, as sums and as it happens.
 `GET /v1/usage` asks the sums, in a thread, over a connection that only reading uses: one answer is
 of one moment, whoever counts meanwhile. `GET /v1/usage/events` is every usage event as it is in the
 stream, live: server-sent events by the same wire rules as a stream of an answer (`:\n` as
-keep-alive, `retry` with the first block), without an end. A block's `id` is where to go on; the
-first one of a watcher without a position has nothing else, so that it can come back even before
+keep-alive, `retry` with the first block), until the service ends. A block's `id` is where to go on;
+the first one of a watcher without a position has nothing else, so that it can come back even before
 there was an event. Docs: docs/usage.md.
 """
 
@@ -172,6 +172,8 @@ class _Line:
                 async for batch in said:
                     if not await self._send_all(map(_block, batch)):
                         break
+                else:
+                    await self._send(_notice("draining"))
             beating.cancel()
 
     async def _send_all(self, blocks: Iterable[bytes]) -> bool:
@@ -210,16 +212,17 @@ class _Line:
         """Say why, past what cannot be written to: it is read if the client wakes in time."""
         if self._transport is None:
             return
-        framed = b"%x\r\n%b\r\n" % (len(_SLOW), _SLOW)
-        self._transport.write(framed if self._chunked else _SLOW)
+        notice = _notice("slow_consumer")
+        framed = b"%x\r\n%b\r\n" % (len(notice), notice)
+        self._transport.write(framed if self._chunked else notice)
         self._transport.close()
         asyncio.get_running_loop().call_later(self._patience, self._transport.abort)
 
 
-_SLOW: Final = (
-    b"event: notice\n"
-    b'data: {"type":"notice","code":"slow_consumer","reconnect_after_ms":%d}\n\n' % RETRY_MS[0]
-)
+def _notice(code: str) -> bytes:
+    """A word about the connection: without an id, so it moves nobody."""
+    data = {"type": "notice", "code": code, "reconnect_after_ms": RETRY_MS[0]}
+    return b"event: notice\ndata: %b\n\n" % orjson.dumps(data)
 
 
 def _block(said: Said) -> bytes:

@@ -46,8 +46,8 @@ def run(
     *,
     consumer: str | None = None,
     group: str = GROUP,
-) -> None:
-    """Count what is in the stream, until a signal.
+) -> int:
+    """Count what is in the stream, until a signal; the process's exit code.
 
     Args:
         settings: Where the sums are, and for how long things are kept.
@@ -61,12 +61,12 @@ def run(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
     )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run(settings, environ, consumer, group))
+        return runner.run(_run(settings, environ, consumer, group))
 
 
 async def _run(
     settings: Settings, environ: Mapping[str, str], consumer: str | None, group: str
-) -> None:
+) -> int:
     rollups = await _sums(settings)
     data = settings.server.data
     try:
@@ -74,7 +74,7 @@ async def _run(
         engine = await _engine(settings, environ)
         try:
             with _named(data / FOLDER, consumer) as name:
-                await _count(settings, engine, rollups, name, group)
+                return await _count(settings, engine, rollups, name, group)
         finally:
             await engine.aclose()
     except OSError as failure:
@@ -122,7 +122,7 @@ def _named(folder: Path, given: str | None) -> Iterator[str]:
 
 async def _count(
     settings: Settings, engine: Engine, rollups: Rollups, name: str, group: str
-) -> None:
+) -> int:
     if engine.address is None:
         raise RuntimeError("there is no engine")
     own = settings.usage
@@ -143,7 +143,7 @@ async def _count(
     counting = tasks.spawn(aggregator.run(), name="count usage")
     counting.add_done_callback(lambda _: stop.set())
     await stop.wait()
-    if counting.done():
-        counting.result()  # it ends by itself only of a fault, which is told where it is raised
+    died = counting.done()  # it ends by itself only of a fault, which is in the log by now
     await tasks.end(counting)
     log.info("counted %d events, %d came again", watch.new, watch.again)
+    return 1 if died else 0

@@ -140,9 +140,10 @@ class Live:
         """`sources`: finds the shards, when somebody watches; may raise anything."""
         self._sources = sources
         self._tail: _Tail | None = None
+        self._closed = False
 
     async def follow(self, after: Position | None) -> AsyncGenerator[Sequence[Said], None]:
-        """What is said to one watcher, without an end: to be closed.
+        """What is said to one watcher, until `close`; to be closed by who follows.
 
         `after`: None begins now, and says first where that is.
         """
@@ -151,7 +152,7 @@ class Live:
         tail.watchers.add(watcher)
         try:
             yield await watcher.begin(after)
-            while True:
+            while not self._closed:
                 said = await watcher.some()
                 if said:
                     yield said
@@ -160,6 +161,12 @@ class Live:
             if not tail.watchers:
                 tail.end()
                 self._tail = None
+
+    def close(self) -> None:
+        """Let those go who have seen everything; who waits for an engine goes on to."""
+        self._closed = True
+        for watcher in self._tail.watchers if self._tail else ():
+            watcher.handed.set()
 
 
 @dataclass(slots=True)

@@ -189,7 +189,9 @@ def test_what_was_spent_is_summed_up_watched_and_counted_again(
     assert again == "events counted again: 1\n"
     assert tail.returncode == 1
     assert re.fullmatch(
-        r"tailrace: .*; `tailrace usage tail --after \d+-\d+` goes on from there\n", left
+        r"tailrace: draining\ntailrace: the service ended the stream; "
+        r"`tailrace usage tail --after \d+-\d+` goes on from there\n",
+        left,
     )
 
 

@@ -64,6 +64,7 @@ class Board:
 
 class Bench(NamedTuple):
     board: Board
+    live: Live
     url: str
     session: aiohttp.ClientSession
 
@@ -81,9 +82,10 @@ async def bench(
     async def sources() -> Sequence[Source]:
         return [board]
 
-    routes = Usage(rollups, Live(sources), Streams.model_validate(streams)).routes()
+    live = Live(sources)
+    routes = Usage(rollups, live, Streams.model_validate(streams)).routes()
     async with served(*routes) as url, aiohttp.ClientSession() as session:
-        yield Bench(board, f"{url}/v1/usage", session)
+        yield Bench(board, live, f"{url}/v1/usage", session)
     await tasks.settle()
     rollups.close()
 
@@ -236,6 +238,15 @@ async def test_silence_is_filled_with_comments(tmp_path: Path) -> None:
         b.board.add(body(1))
         await until(response, b"id: 7-1\n")
     assert told.count(b"\n\n") == 1
+
+
+async def test_a_watcher_is_told_when_the_service_ends(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b, b.session.get(f"{b.url}/events") as response:
+        await until(response, b"\n\n")
+        b.live.close()
+        rest = await response.read()
+    expected = b'{"type":"notice","code":"draining","reconnect_after_ms":1000}'
+    assert rest == b"event: notice\ndata: %b\n\n" % expected
 
 
 async def test_what_is_several_lines_stays_one_event(tmp_path: Path) -> None:

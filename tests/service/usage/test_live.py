@@ -225,6 +225,16 @@ async def test_nothing_is_read_when_nobody_watches(server: Server) -> None:
         assert await later.events(1) == numbered([1])
 
 
+async def test_when_it_is_closed_who_has_seen_everything_is_let_go(server: Server) -> None:
+    watched = live(server)
+    async with watching(watched) as watcher:
+        await published(server, numbered([1]))
+        await watcher.events(1)
+        watched.close()
+        with pytest.raises(StopAsyncIteration):
+            await watcher.events(2)
+
+
 async def test_one_who_leaves_while_the_engine_is_away_leaves_nothing_behind() -> None:
     async def nowhere() -> list[object]:
         raise ConnectionRefusedError
