@@ -62,6 +62,9 @@ STEADY_S: Final = 10.0
 FIGURES_S: Final = 1.0
 """Seconds for a worker to say its figures; a scraper waits for ten, by default."""
 
+RELOADED_S: Final = 5.0
+"""Seconds for a worker to read the configuration and build what it is asked with anew."""
+
 LAST_WORDS_S: Final = 1.0
 """Seconds to read what a worker said before it ended."""
 
@@ -119,7 +122,11 @@ class Worker:
         """Let it read the configuration again; why it refused, None if it did not."""
         self._reloaded = asyncio.get_running_loop().create_future()
         self.line.say(Reload())
-        return await self._reloaded
+        try:
+            async with asyncio.timeout(RELOADED_S):
+                return await self._reloaded
+        except TimeoutError:
+            return f"no answer within {RELOADED_S:.0f} s"
 
     def answered(self, refusal: str | None) -> None:
         """It has read the configuration, or is gone: who takes its place will."""
@@ -207,7 +214,8 @@ class Workers:
         try:
             worker = await self._start(number)
         except OSError as failure:
-            log.error("worker %d cannot be started: %s", number, failure.strerror)  # noqa: TRY400
+            # No traceback: it is the system's refusal, and says all there is to know.
+            log.error("worker %d cannot be started: %s", number, failure.strerror)  # noqa: TRY400 - so
             return 1, None
         self._there[number] = worker
         if self._stop.is_set():
@@ -329,7 +337,8 @@ class Workers:
             log.warning("configuration not changed: %s", next(iter(refused.values())))
         else:
             who = ", ".join(map(str, refused))
-            log.warning("configuration not changed in %s: %s", who, next(iter(refused.values())))
+            why = next(iter(refused.values()))
+            log.warning("configuration not changed in worker %s: %s", who, why)
 
 
 def _ended(code: int, refusal: str | None) -> str:

@@ -169,6 +169,10 @@ async def test_a_change_over_the_api_and_the_configuration_read_again_reach_ever
                 assert await running.state("mistral") == "disabled"
                 assert await running.state("openai") == "disabled"
 
+        with running.only(1):
+            running.served.tell(signal.SIGHUP)
+            assert "not changed in worker 0: no answer" in await running.served.logs("config")
+
 
 # --- Deaths ---------------------------------------------------------------------------------
 
