@@ -32,6 +32,16 @@ def spawn(coro: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
     return task
 
 
+def heed_cancellation() -> None:
+    """End the task that this is called in, if it was asked to end, whether or not it was told.
+
+    For loops that call libraries which may pass over a cancellation: see `end`.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 async def end(task: asyncio.Task[Any]) -> None:
     """Cancel a task until it has ended.
 

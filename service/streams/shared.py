@@ -40,7 +40,7 @@ from service.streams.buffer_scripts import (
     Shard,
     Shards,
 )
-from service.streams.copies import LIVE_MS, NAMED_MS, PACE, Copies
+from service.streams.copies import LIVE_MS, NAMED_MS, Copies
 from service.streams.ending import interrupted
 from service.streams.fold import Fold
 from service.streams.log import StreamLog
@@ -323,8 +323,7 @@ class SharedStreams:
             client = self._door.connect(1)
 
     async def _copy(self, client: Client) -> None:
-        await self._copies.send(client)
-        await asyncio.sleep(PACE)
+        await asyncio.sleep(await self._copies.send(client))
 
     async def _follow(self, shard: Shard, client: Client) -> None:
         """Read what is new of a shard's streams, and its inbox."""

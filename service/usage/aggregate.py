@@ -38,7 +38,7 @@ from typing import Any, Final, Protocol
 
 from redis.exceptions import ResponseError
 
-from service import clock
+from service import clock, tasks
 from service.usage import backoff, group, scripts
 from service.usage.batch import DELIVERIES, Entry, Fields, Settled, producer_of, settle
 from service.usage.client import Client, close
@@ -142,10 +142,10 @@ class Aggregator:
     async def run(self) -> None:
         """Aggregate until cancelled."""
         shards = await self._shards()
-        _heed_cancellation()
-        async with asyncio.TaskGroup() as tasks:
+        tasks.heed_cancellation()
+        async with asyncio.TaskGroup() as running:
             for keys in shards.all:
-                tasks.create_task(_Shard(keys, self._connect, self._work).run())
+                running.create_task(_Shard(keys, self._connect, self._work).run())
 
     async def _shards(self) -> Shards:
         tries = Tries(self._work.observer.failed)
@@ -215,7 +215,7 @@ class _Shard:
     async def run(self) -> None:
         """Until cancelled; from one failure to the next."""
         while True:
-            _heed_cancellation()
+            tasks.heed_cancellation()
             client = self._connect()
             try:
                 await self._session(client)
@@ -230,7 +230,7 @@ class _Shard:
         due = clock.monotonic() + self._work.pace.look_s
         entries = await self._take(client)
         while True:
-            _heed_cancellation()
+            tasks.heed_cancellation()
             entries = entries or await self._wait(client)
             backlog = len(entries) >= self._work.pace.batch
             if backlog and clock.monotonic() < due:
@@ -428,16 +428,6 @@ class _Shard:
                 )
                 self._work.observer.missing(producer, position, mark)
 
-
-def _heed_cancellation() -> None:
-    """End a task that was asked to end, whether or not it was told.
-
-    Before Python 3.12, asyncio.wait_for passes over a cancellation that comes just when what it
-    waits for is done, and redis-py sends every command within one: one of some twenty was lost.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 def _portions(deliveries: Mapping[str, int]) -> Iterator[dict[str, int]]:

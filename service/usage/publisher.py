@@ -202,6 +202,7 @@ class Publisher:
                 await self._session()
             except Exception as failure:  # noqa: BLE001 - whatever it was, the next try may do
                 self._report(failure)
+            tasks.heed_cancellation()
             await asyncio.sleep(_pause(self._failures))
             self._failures += 1
 
@@ -231,6 +232,7 @@ class Publisher:
         swept = -math.inf
         full = 0  # rounds in a row
         while True:
+            tasks.heed_cancellation()
             if full or clock.monotonic() - swept >= self._janitor.every_s:
                 await self._janitor.sweep(session.client, session.shards, self._most)
                 swept = clock.monotonic()

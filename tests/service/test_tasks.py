@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+from contextlib import suppress
 
 import pytest
 
@@ -80,3 +81,31 @@ async def test_settling_covers_tasks_that_are_started_meanwhile() -> None:
     await tasks.settle(patience=0.01)
     assert late[0].cancelled()
     assert tasks.running() == 0
+
+
+async def test_a_task_whose_cancellation_was_passed_over_ends_all_the_same() -> None:
+    passed_over = asyncio.Event()
+
+    async def deaf() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            passed_over.set()
+        await asyncio.Event().wait()
+
+    async def heeding() -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        while True:
+            tasks.heed_cancellation()
+
+    for work in (deaf, heeding):
+        task = tasks.spawn(work(), name="work")
+        await asyncio.sleep(0)
+        await tasks.end(task)
+        assert task.cancelled()
+    assert passed_over.is_set()
+
+
+async def test_a_task_that_nobody_asked_to_end_goes_on() -> None:
+    tasks.heed_cancellation()
