@@ -24,7 +24,7 @@ DECIDING := adapters/catalog/* adapters/classify.py adapters/contract.py adapter
     service/limits/account.py service/limits/provider_limits.py \
     service/routing/* service/streams/ending.py service/streams/fold.py service/streams/log.py \
     service/telemetry/spending.py service/telemetry/stats.py service/usage/backoff.py service/usage/cost.py \
-    service/usage/record.py service/usage/report.py service/usage/tally.py
+    service/usage/record.py service/usage/report.py service/usage/shown.py service/usage/tally.py
 empty :=
 comma := ,
 
