@@ -27,6 +27,7 @@ from tests.double.steps import Gate, Wait
 from tests.e2e.process import PATIENCE, Served, serving, starting
 from tests.e2e.stack import Told, question, read, speaks, variables
 from tests.service.http.serving import parsed, until
+from tests.service.usage.servers import Server, binary, free_port
 
 pytestmark = pytest.mark.timeout(120)  # each starts interpreters that import five SDKs
 
@@ -89,15 +90,27 @@ class Crew:
 
 @asynccontextmanager
 async def crew(folder: Path, *flags: str, environ: Mapping[str, str]) -> AsyncIterator[Crew]:
+    """With a Redis that others run: one of its own would outlive workers that are killed."""
     connector = aiohttp.TCPConnector(force_close=True)
     async with (
-        serving(folder, "--workers", "2", *flags, environ=environ) as served,
+        redis(folder / "redis") as url,
+        serving(folder, "--workers", "2", *flags, environ={**environ, "REDIS_URL": url}) as served,
         aiohttp.ClientSession(connector=connector) as client,
     ):
         running = Crew(served, client, {})
         for _ in range(2):
             await running.started()
         yield running
+
+
+@asynccontextmanager
+async def redis(folder: Path) -> AsyncIterator[str]:
+    port = str(free_port())
+    server = await Server(binary("valkey"), folder, "--port", port).start()
+    try:
+        yield f"redis://127.0.0.1:{port}"
+    finally:
+        await server.kill()
 
 
 @pytest.fixture
@@ -132,6 +145,29 @@ async def test_all_serve_on_one_port_and_whoever_is_asked_tells_the_figures_of_a
         assert running.served.process.stdout is not None
         assert await running.served.process.stdout.read() == b""  # the start-up line came once
         assert await running.served.ends() == 0
+
+
+async def test_all_have_one_embedded_engine_which_ends_with_the_last(tmp_path: Path) -> None:
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with (
+        serving(tmp_path, "--workers", "2", environ={"REDIS_URL": ""}) as served,
+        aiohttp.ClientSession(connector=connector) as client,
+    ):
+        running = Crew(served, client, {})
+        for _ in range(2):
+            await running.started()
+        engines = []
+        for number in running.pids:
+            with running.only(number):
+                async with client.get(f"{served.url}/healthz") as response:
+                    engines.append((await response.json())["engine"])
+        served.tell(signal.SIGTERM)
+        assert await served.ends() == 0
+    assert engines[0] == engines[1]
+    assert engines[0]["kind"] == "embedded"
+    port = int(engines[0]["url"].rpartition(":")[2])
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
 
 
 async def test_a_change_over_the_api_and_the_configuration_read_again_reach_every_worker(
