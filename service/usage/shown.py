@@ -4,6 +4,8 @@ It takes what the API answers: the document of `GET /v1/usage`, and the bytes of
 `GET /v1/usage/events`, which are cut up here rather than by `adapters.sse`, because what that
 passes over is the point: a block's `id`, where a next `tail` goes on. What is unknown is a dash,
 never a zero.
+
+Deciding only.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
