@@ -1,6 +1,6 @@
 """All scenarios by number, and the tests that prove a number elsewhere."""
 
-from tests.chaos import again, clients, failover, groups, kills, outage, pace, power
+from tests.chaos import again, clients, failover, groups, kills, outage, pace, power, services
 from tests.chaos.proven import by
 from tests.chaos.scenario import Scenario
 
@@ -11,6 +11,7 @@ SCENARIOS = (
     Scenario("T2", "and the engine forgets", kills.forgetful, matrix=True),
     Scenario("T3", "masters die, stale replicas take over", failover.failovers),
     Scenario("T4", "the engine is away", outage.away),
+    Scenario("T4", "and requests do not feel it", services.away),
     Scenario("T5", "a loss of power, where only processes may die", power.lost),
     Scenario(
         "T6",
@@ -20,12 +21,15 @@ SCENARIOS = (
             "journal::test_a_failed_sync_is_the_end_and_nothing_is_confirmed_after_it",
         ),
     ),
+    Scenario("T7", "two hundred streams are cut", services.cut),
+    Scenario("T8", "attempts end in every way", services.every_end),
     Scenario("T9", "replies get lost", outage.speechless, matrix=True),
     Scenario(
         "T10",
         "the control: a plain XADD",
         by("publisher::test_a_plain_xadd_whose_reply_is_lost_is_there_twice"),
     ),
+    Scenario("T11", "the disk is full", services.full_disk),
     Scenario("T12", "the engine refuses", outage.refusing, matrix=True),
     Scenario(
         "T12",
@@ -72,13 +76,14 @@ SCENARIOS = (
     ),
     Scenario(
         "T23",
-        "the embedded engine outlives its service, and dies",
+        "the embedded engine outlives its service",
         by(
             "embedded::test_a_server_that_a_killed_service_left_behind_is_adopted_and_later_ended",
             "embedded::test_a_killed_server_is_back_within_two_seconds_with_what_it_held",
             "embedded::test_real_processes_share_one_server_that_outlives_kill_9_and_no_clean_stop",
         ),
     ),
+    Scenario("T23", "the embedded engine dies", services.engine_dies),
     Scenario("T24", "no engine, and the counting process is killed", kills.without_engine),
     Scenario(
         "T24",

@@ -8,7 +8,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,9 +76,15 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def starting(folder: Path, *flags: str, environ: Mapping[str, str]) -> AsyncIterator[Served]:
-    """Start one in `folder`; it is killed at the end if it has not ended by then."""
+async def starting(
+    folder: Path, *flags: str, environ: Mapping[str, str], before: Sequence[str] = ()
+) -> AsyncIterator[Served]:
+    """Start one in `folder`; it is killed at the end if it has not ended by then.
+
+    `before`: a command that the service is the last words of.
+    """
     process = await asyncio.create_subprocess_exec(
+        *before,
         *command(folder, *flags),
         cwd=folder,
         env=environment(environ),
@@ -95,9 +101,11 @@ async def starting(folder: Path, *flags: str, environ: Mapping[str, str]) -> Asy
 
 
 @asynccontextmanager
-async def serving(folder: Path, *flags: str, environ: Mapping[str, str]) -> AsyncIterator[Served]:
+async def serving(
+    folder: Path, *flags: str, environ: Mapping[str, str], before: Sequence[str] = ()
+) -> AsyncIterator[Served]:
     """Start one and wait for its start-up line."""
-    async with starting(folder, *flags, environ=environ) as served:
+    async with starting(folder, *flags, environ=environ, before=before) as served:
         assert served.process.stdout is not None
         async with asyncio.timeout(PATIENCE):
             line = (await served.process.stdout.readline()).decode()

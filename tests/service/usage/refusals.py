@@ -59,6 +59,7 @@ async def _load(server: Server) -> None:
 async def _have_loaded(server: Server) -> None:
     await until(server.answers)
     await server.ask("CONFIG", "SET", "key-load-delay", "0")
+    (server.folder / "dump.rdb").unlink()
 
 
 async def _require_password(server: Server) -> None:
