@@ -142,6 +142,7 @@ for i = 0, #KEYS / 3 - 1 do
     upto = -1
   else
     if not known[1] then
+      call('DEL', buf) -- of a hash that Redis has dropped alone: its numbers would be in the way
       call('HSET', meta, 'owner', ARGV[1], 'grace', grace, 'next', 0)
       call('SET', was, '1', 'PX', ttl[1] + tonumber(ARGV[4]))
     end

@@ -14,6 +14,7 @@ Lifetime: a replica is forgotten some seconds after its last reader has left; it
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -36,6 +37,8 @@ LINGER: Final = 5.0
 """Seconds that a replica without a reader is kept."""
 
 MESSAGES: Final = 10_000
+"""Most that wait to be sent, and most that an inbox holds; the oldest are dropped."""
+
 INBOX_MS: Final = 60_000
 """Of a process that is gone nothing is left after that."""
 
@@ -114,7 +117,7 @@ class Replicas:
         self._bounds = (max_bytes, max_events)
         self._replicas: dict[str, Replica] = {}
         self._loading: dict[str, _Loading] = {}
-        self._mail: list[tuple[str, bytes]] = []
+        self._mail: deque[tuple[str, bytes]] = deque(maxlen=MESSAGES)
         self._posted = asyncio.Event()
 
     def __len__(self) -> int:
@@ -180,10 +183,13 @@ class Replicas:
         """Wait for a message to an owner and send it."""
         await self._posted.wait()
         while self._mail:
-            inbox, message = self._mail[0]
-            await client.xadd(inbox, {"m": message}, maxlen=MESSAGES, approximate=True)
-            await client.pexpire(inbox, INBOX_MS)
-            del self._mail[0]
+            inbox, message = letter = self._mail.popleft()
+            try:
+                await client.xadd(inbox, {"m": message}, maxlen=MESSAGES, approximate=True)
+                await client.pexpire(inbox, INBOX_MS)
+            except BaseException:
+                self._mail.appendleft(letter)  # all of them may be said twice
+                raise
         self._posted.clear()
 
     async def _load(self, client: Client, stream_id: str) -> Replica:

@@ -12,12 +12,13 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from service.settings import Settings, Streams
 from tests.double.script import reply
 from tests.double.server import Double
 from tests.double.steps import Gate, Wait
 from tests.e2e import grammar
-from tests.e2e.process import Served, serving
-from tests.e2e.stack import heard, question, read, speaks, variables
+from tests.e2e.process import Served, serving, starting
+from tests.e2e.stack import heard, question, read, speaks, stack, variables
 from tests.service.http.serving import parsed, until
 from tests.service.usage.servers import Server, binary
 
@@ -33,6 +34,9 @@ class Pair:
     one: Served
     other: Served
     doomed: Served
+    redis: str
+    """Its URL."""
+
     double: Double
     client: aiohttp.ClientSession
 
@@ -60,17 +64,18 @@ async def process(folder: Path, environ: Mapping[str, str]) -> AsyncIterator[Ser
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def pair(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pair]:
     folder = tmp_path_factory.mktemp("pair")
-    async with AsyncExitStack() as stack:
+    async with AsyncExitStack() as entered:
         server = await Server(binary("valkey"), folder / "r").start()
-        stack.push_async_callback(server.kill)
-        double = await stack.enter_async_context(Double(speaks=speaks))
-        environ = variables(double.url, ["openai"]) | {"REDIS_URL": f"unix://{server.address.path}"}
-        client = await stack.enter_async_context(aiohttp.ClientSession())
+        entered.push_async_callback(server.kill)
+        double = await entered.enter_async_context(Double(speaks=speaks))
+        redis = f"unix://{server.address.path}"
+        environ = variables(double.url, ["openai"]) | {"REDIS_URL": redis}
+        client = await entered.enter_async_context(aiohttp.ClientSession())
         one, other, third = [
-            await stack.enter_async_context(process(folder / name, environ))
+            await entered.enter_async_context(process(folder / name, environ))
             for name in ("one", "other", "third")
         ]
-        yield Pair(one, other, third, double, client)
+        yield Pair(one, other, third, redis, double, client)
 
 
 def numbers(body: bytes) -> list[int]:
@@ -185,3 +190,33 @@ async def test_a_killed_process_stream_ends_honestly_for_who_follows_it_elsewher
     assert last["error"]["code"] == "stream_interrupted"
     async with pair.resume(pair.other, stream, -1) as response:
         assert [seen.data for seen in parsed(await response.read())] == events
+
+
+@pytest.fixture(scope="module")
+def resume_url(pair: Pair) -> dict[str, str]:
+    """The environment in which streams, and nothing else, are on the pair's Redis."""
+    return {"RESUME_REDIS_URL": pair.redis}
+
+
+async def test_what_is_shared_leaves_nothing_behind(resume_url: dict[str, str]) -> None:
+    async with stack("openai", environ=resume_url) as here:
+        told = await here.ask("openai/auto", reply("Hello", " there"))
+        async with stack("openai", environ=resume_url) as there:
+            assert (await there.fetch(told.stream)).events == told.events
+
+
+async def test_streams_stay_in_their_process_where_they_are_not_to_be_shared(
+    resume_url: dict[str, str],
+) -> None:
+    apart = Settings(streams=Streams(shared=False))
+    async with stack("openai", environ=resume_url, settings=apart) as here:
+        told = await here.ask("openai/auto", reply("Hello"))
+        async with stack("openai", environ=resume_url) as there:
+            assert (await there.fetch(told.stream)).status == 404
+
+
+async def test_a_redis_for_streams_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    environ = {"RESUME_REDIS_URL": "http://127.0.0.1"}
+    async with starting(tmp_path, environ=environ) as served:
+        assert await served.ends() == 2
+    assert "RESUME_REDIS_URL: must begin with one of redis," in "".join(served.log)

@@ -92,6 +92,14 @@ async def test_a_fold_takes_the_place_of_what_is_before_it(client: Client) -> No
     assert await runs(client) == [(b"10-0", b"9", b"j")]
 
 
+async def test_a_buffer_whose_hash_redis_has_dropped_begins_anew(client: Client) -> None:
+    await keep(client, 0, b"a", b"b", b"c")
+    await client.delete(BUFFER.meta)
+    assert await keep(client, 3, b"d") == 0
+    assert await keep(client, 0, b"a") == 1
+    assert await runs(client) == [(b"1-0", b"0", b"a")]
+
+
 async def test_what_has_ended_is_kept_for_its_time_and_its_name_for_longer(client: Client) -> None:
     await keep(client, 0, b"a")
     assert await client.pttl(BUFFER.meta) > LIFE[1]

@@ -1,22 +1,27 @@
 """How another process's entries become a stream of this one."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
+from redis.exceptions import RedisError
 
 from adapters.events import TextDelta
-from service.streams.buffer_scripts import Shard
+from service.streams.buffer_scripts import Shard, Shards
 from service.streams.log import StreamLog
 from service.streams.replicas import (
     WAKE,
     Replica,
+    Replicas,
     cancelling,
     following,
     message_of,
     run_of,
 )
 from service.streams.stream import Stream
+from service.usage.client import Address, Layout, close, connect
 from tests.service.streams.events_for_tests import attempt, end, start, text_block
-from tests.service.streams.processes import REQUEST, TS
+from tests.service.streams.processes import REQUEST, TS, redis
 
 
 def made(*, max_events: int = 50_000) -> StreamLog:
@@ -88,3 +93,23 @@ def test_messages_say_what_they_were_made_of() -> None:
     assert message_of(following("pr_1", ["st_1", "st_2"])) == ["f", "pr_1", "st_1", "st_2"]
     assert message_of(cancelling("st_1", "enough")) == ["c", "st_1", "enough"]
     assert message_of(WAKE) == ["w"]
+
+
+async def test_what_could_not_be_said_to_an_owner_is_said_later(
+    replica: Replica, tmp_path: Path
+) -> None:
+    async with redis(tmp_path / "r") as server:
+        client, unreachable = server.client(), connect(nowhere(tmp_path))
+        replicas = Replicas(Shards.of(client), max_bytes=1 << 20, max_events=100)
+        replicas.post(replica, cancelling("st_1", "enough"))
+        with pytest.raises((RedisError, OSError)):
+            await replicas.send(unreachable)
+        await replicas.send(client)
+        assert await server.ask("XLEN", "{r0}:pr_1:in") == 1
+        assert await server.ask("PTTL", "{r0}:pr_1:in") > 0
+        await close(client)
+        await close(unreachable)
+
+
+def nowhere(folder: Path) -> Address:
+    return Address(Layout.SINGLE, path=str(folder / "nobody"))
