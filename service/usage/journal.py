@@ -236,10 +236,9 @@ class Journal:
         self._orders.put(_Job(call, done))
         return await done
 
-    def bell(self) -> asyncio.Event:
-        """Another `appended`, for another task, as long as the journal."""
-        self._bells.append(asyncio.Event())
-        return self._bells[-1]
+    def ring(self, bell: asyncio.Event) -> None:
+        """Set this one, too, whenever `appended` is: for another task."""
+        self._bells.append(bell)
 
     # --- Reading, from any thread ---
 

@@ -82,6 +82,8 @@ class Pipeline:
         self._counting: Rollups = sums.opened(settings)
         self._journals: list[Journal] = []
         """This process' own, and then those that it drains for others."""
+        self._appended = asyncio.Event()
+        """Set when something was written to this process' own."""
         self._publishers: list[Publisher] = []
         self._running: list[asyncio.Task[None]] = []
         self._checkpoint: asyncio.TimerHandle | None = None
@@ -94,7 +96,7 @@ class Pipeline:
         Raises SettingsError where the data folder, REDIS_URL or the database cannot be used, or
         several processes would share nothing.
         """
-        await asyncio.to_thread(self._check_database)
+        await self._meet_database()
         self.engine = await self._resolve()
         try:
             own = await self._open_journal()
@@ -104,6 +106,7 @@ class Pipeline:
         if own.recovered:
             log.warning("%d attempts were cut short by a crash, and are counted so", own.recovered)
         self.meter.keep(own)
+        own.ring(self._appended)
         self._journals.append(own)
         self._tick()
         self._publish(own)
@@ -133,8 +136,7 @@ class Pipeline:
     async def sources(self) -> Sequence[Source]:
         """Where usage events can be watched; raises what the engine's client does."""
         if self.engine.address is None:
-            own = self._journals[0]
-            return await sources.of_journal(own, own.bell())
+            return await sources.of_journal(self._journals[0], self._appended)
         return await sources.of_redis(self.connect)
 
     def connect(self) -> Client:
@@ -154,13 +156,13 @@ class Pipeline:
 
     # --- Opening ---
 
-    def _check_database(self) -> None:
+    async def _meet_database(self) -> None:
         try:
-            sums.opened(self._settings).read("SELECT 1", ())
-        except ValueError as refusal:
-            raise SettingsError(f"usage.database: {refusal}") from None
+            rollups = await asyncio.to_thread(sums.check, self._settings)
         except UnavailableError as failure:
             log.warning("usage is counted when its database is there: %s", failure)
+        else:
+            await asyncio.to_thread(rollups.close)
 
     async def _resolve(self) -> Engine:
         server, data = self._settings.server, self._settings.server.data
