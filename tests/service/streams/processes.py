@@ -18,8 +18,8 @@ from tests.service.usage.servers import Server, binary, free_port, until
 REQUEST = ChatRequest.model_validate({"messages": [{"role": "user", "content": "hi"}]})
 TS = 1_795_392_000_123
 PATIENCE = 15.0
-RHYTHM = Rhythm(beat=0.1, lease=0.4, alone=0.2, followed=0.4, retry=0.03)
-"""Ten times as fast as it is."""
+RHYTHM = Rhythm(beat=0.1, lease=1, alone=0.5, followed=0.4, retry=0.03)
+"""Faster than it is, but not so fast that a machine that is busy looks like one that died."""
 
 
 class Process:

@@ -11,7 +11,6 @@ from adapters.errors import RequestError
 from adapters.events import BlockKind, ErrorCode, Finish, Status, StreamEnd, TextDelta
 from service import clock, ids, tasks
 from service.http import folded
-from service.streams.buffer_scripts import Shard
 from service.streams.log import decode
 from service.streams.stream import Stream
 from tests.e2e import grammar
@@ -302,6 +301,20 @@ async def until_asked(server: Server) -> None:
     await until(looked)
 
 
+async def test_a_key_whose_owner_died_is_taken_over_and_one_whose_owner_lives_is_not(
+    server: Server,
+) -> None:
+    async with processes(server.address, 3) as (doomed, slow, third):
+        assert await doomed.shared.claim("dead", SAME, "st_1") is None
+        assert await slow.shared.claim("slow", SAME, "st_2") is None
+        await doomed.dies()
+        taken, refusal = await asyncio.gather(
+            third.shared.claim("dead", SAME, "st_3"),
+            refused(third.shared.claim("slow", SAME, "st_4")),
+        )
+        assert (taken, refusal) == (None, ErrorCode.INTERNAL)
+
+
 # --- A process that dies --------------------------------------------------------------------
 
 
@@ -341,6 +354,36 @@ async def test_a_process_that_wakes_up_after_its_stream_was_ended_leaves_that_en
         there.shared._replicas.forget(1e12)
         assert await ended(await there.shared.get("st_1")) == last
         assert stream.log.end == end()
+
+
+async def test_a_stream_of_which_redis_has_lost_everything_ends_for_its_readers(
+    server: Server,
+) -> None:
+    async with processes(server.address, 2) as (here, there):
+        begin(here, "st_1")
+        await copied(server, "st_1", 5)
+        replica = await there.shared.get("st_1")
+        replica.attach(object())
+        await here.dies()
+        await server.ask("FLUSHALL")
+        assert (await ended(replica)).finish is Finish.INTERRUPTED
+
+
+async def test_a_stream_of_which_redis_has_lost_the_middle_ends_for_who_missed_it(
+    server: Server,
+) -> None:
+    async with processes(server.address, 3) as (here, there, late):
+        stream = begin(here, "st_1")
+        await copied(server, "st_1", 5)
+        replica = await there.shared.get("st_1")
+        await server.ask("DEL", "{r0}:st_1:buf")
+        says(stream, "b")
+        await reaches(replica, 6)
+        behind = await late.shared.get("st_1")
+        says(stream, "c")
+        assert (await ended(behind)).finish is Finish.INTERRUPTED
+        await reaches(replica, 7)
+        assert replica.log.read(0) == stream.log.read(0)
 
 
 # --- Redis goes away ------------------------------------------------------------------------
@@ -392,7 +435,7 @@ async def test_on_a_cluster_streams_of_every_shard_are_resumed_cancelled_and_end
         now = clock.now_ms()
         streams = [begin(here, ids.new("st", now)) for _ in range(12)]
         stopped: list[str] = []
-        assert {here.shared._shards.find(stream.id) for stream in streams} > {Shard(0)}
+        assert len({here.shared._shards.find(stream.id) for stream in streams}) > 1
         for stream in streams:
             stream.on_stop(lambda _, name=stream.id: stopped.append(name))
         replicas = [await there.shared.get(stream.id, after=4) for stream in streams]
