@@ -28,7 +28,7 @@ DECIDING := adapters/catalog/* adapters/classify.py adapters/contract.py adapter
 empty :=
 comma := ,
 
-.PHONY: help setup run test chaos check lint format types imports dead bench-relay bench-routing bench-hedge bench-hedge-sockets bench-usage image-steps lock clean
+.PHONY: help setup run test chaos chaos-full check lint format types imports dead bench-relay bench-routing bench-hedge bench-hedge-sockets bench-usage image-steps lock clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/  make \1	\2/p' Makefile
@@ -50,6 +50,14 @@ test: setup ## the whole test suite, with coverage
 
 chaos: setup ## everything killed, cut, filled and frozen, on one engine (ARGS="--seed 7 --only T1,T2")
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+chaos-full: setup build/hiredis ## the same, and what differs by engine on every engine and client
+	@$(BIN)/python -m tests.chaos --matrix $(ARGS)
+
+# Apart from everything else: redis-py takes it wherever it finds it.
+build/hiredis: tests/chaos/hiredis.lock
+	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps --upgrade --target $@ -r $<
+	@touch $@
 
 check: lint format types imports dead ## style, types, import contracts, dead code: seconds
 

@@ -2,19 +2,28 @@
 
 import argparse
 import secrets
+import shutil
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import uvloop
 
 from service import clock
-from tests.chaos.scenario import Engine, Play, Scenario, Shown
+from tests.chaos.scenario import HIREDIS, Engine, Kind, Play, Scenario, Shown
 from tests.chaos.scenarios import SCENARIOS
+
+MATRIX = [
+    Engine(kind, protocol, hiredis)
+    for hiredis in (None, HIREDIS)
+    for kind in get_args(Kind)
+    for protocol in (2, 3)
+]
 
 HEAD = ("", "engine", "attempted", "acked", "counted", "lost", "twice", "again", "back", "s", "")
 
@@ -28,17 +37,22 @@ class Played:
     shown: Shown
     seconds: float
 
+    @property
+    def on(self) -> str:
+        """The engine, as the table names it."""
+        return {"none": "none", "own": "its own"}.get(self.scenario.on, str(self.engine))
 
-async def play(scenario: Scenario, engine: Engine, seed: int, folder: Path) -> Played:
-    """Play one, in a folder of its own."""
+
+async def play(scenario: Scenario, given: Play) -> Played:
+    """Play one."""
     began = clock.monotonic()
     try:
-        shown = await scenario.play(Play(folder, seed, engine))
+        shown = await scenario.play(given)
     except pytest.skip.Exception as reason:
         shown = Shown(skipped=str(reason))
     except Exception as failure:  # noqa: BLE001 - whatever it was, the others are played
         shown = Shown(wrong=[f"{failure!r} at {_place(failure)}"])
-    return Played(scenario, engine, shown, clock.monotonic() - began)
+    return Played(scenario, given.engine, shown, clock.monotonic() - began)
 
 
 def _place(failure: Exception) -> str:
@@ -67,7 +81,7 @@ def line(played: Played) -> str:
     why = f"skipped: {shown.skipped}" if shown.skipped else shown.fault
     said = ", ".join([*counts, why, *(f"WRONG: {what}" for what in shown.wrong)])
     scenario = played.scenario
-    return f"{scenario.number:4} {scenario.title}, {played.engine}: {said} ({played.seconds:.0f} s)"
+    return f"{scenario.number:4} {scenario.title}, {played.on}: {said} ({played.seconds:.0f} s)"
 
 
 def table(all_played: Sequence[Played]) -> str:
@@ -82,7 +96,7 @@ def table(all_played: Sequence[Played]) -> str:
         rows.append(
             (
                 played.scenario.number,
-                str(played.engine),
+                played.on,
                 *("" if count is None else f"{count:,}" for count in counts),
                 f"{played.seconds:.0f}",
                 "WRONG" if shown.wrong else "skipped" if shown.skipped else "holds",
@@ -101,20 +115,34 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
+def programme(options: argparse.Namespace) -> Iterator[tuple[Scenario, Engine, float]]:
+    """What is played, where, and how much of it.
+
+    In the matrix everything is played on its first engine, and on the others half of what differs
+    by engine.
+    """
+    wanted = set(options.only.split(",")) if options.only else None
+    first, *others = MATRIX if options.matrix else [Engine(options.engine, options.protocol)]
+    asked = [one for one in SCENARIOS if wanted is None or one.number in wanted]
+    for scenario in asked:
+        yield scenario, first, 1.0
+    for engine in others:
+        for scenario in asked:
+            if scenario.on == "every":
+                yield scenario, engine, 0.5
+
+
 async def main(options: argparse.Namespace) -> int:
     """Play what is asked for."""
     say(f"seed {options.seed}")
-    wanted = set(options.only.split(",")) if options.only else None
-    engine = Engine(options.engine, options.protocol)
     done = []
     with tempfile.TemporaryDirectory(prefix="tailrace-chaos-", dir=options.folder) as name:
-        for number, scenario in enumerate(SCENARIOS):
-            if wanted is not None and scenario.number not in wanted:
-                continue
+        for number, (scenario, engine, share) in enumerate(programme(options)):
             folder = Path(name) / str(number)
             folder.mkdir()
-            done.append(await play(scenario, engine, options.seed, folder))
+            done.append(await play(scenario, Play(folder, options.seed, engine, share)))
             say(line(done[-1]))
+            shutil.rmtree(folder, ignore_errors=True)
     say(table(done))
     return int(any(played.shown.wrong for played in done))
 
@@ -123,6 +151,7 @@ def arguments() -> argparse.Namespace:
     """What was asked for."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
+    parser.add_argument("--matrix", action="store_true", help="on every engine and client")
     parser.add_argument("--only", metavar="T1,T2", help="these scenarios")
     parser.add_argument("--engine", choices=("valkey", "redis"), default="valkey")
     parser.add_argument("--protocol", type=int, choices=(2, 3), default=2)

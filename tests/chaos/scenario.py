@@ -3,9 +3,14 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
-Kind = Literal["valkey", "redis", "in-process"]
+from tests.house.tree import ROOT
+
+Kind = Literal["valkey", "redis"]
+
+HIREDIS = ROOT / "build" / "hiredis"
+"""Where `make chaos-full` installs the parser written in C, apart from everything else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +24,6 @@ class Engine:
 
     def __str__(self) -> str:
         """As the table names it."""
-        if self.kind == "in-process":
-            return self.kind
         return f"{self.kind} RESP{self.protocol}{' hiredis' if self.hiredis else ''}"
 
 
@@ -71,6 +74,17 @@ class Shown:
             self.wrong.append(words)
 
 
+class Times(NamedTuple):
+    """How long something took, milliseconds."""
+
+    median: float
+    p99: float
+
+    def __str__(self) -> str:
+        """Both."""
+        return f"{self.median:.1f} ms (p99 {self.p99:.1f})"
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """One number of the list."""
@@ -78,5 +92,5 @@ class Scenario:
     number: str
     title: str
     play: Callable[[Play], Awaitable[Shown]]
-    matrix: bool = False
-    """Whether it is played on every engine."""
+    on: Literal["given", "every", "none", "own"] = "given"
+    """The engine that is asked for; each one of the matrix; without; or what it starts itself."""

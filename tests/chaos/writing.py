@@ -3,7 +3,7 @@
 Many attempts run at once, each opened in the journal, perhaps renewed, and closed some time later,
 until the input ends; then it publishes what is left and ends. Without an engine it counts its
 journal itself. It says `acked N`, what its publisher and follower tell, and, asked to `measure`,
-the 99th percentile of what a close took since it was last asked.
+what a close took since it was last asked: `median` and `p99`, in microseconds.
 """
 
 import asyncio
@@ -106,10 +106,12 @@ class Attempts:
                 places.create_task(self._one_by_one())
         self._tell()
 
-    def measured(self) -> int:
-        """The 99th percentile of a close since it was last asked, microseconds."""
+    def measure(self) -> None:
+        """Say what a close took since it was last asked."""
         waits, self._waits = sorted(self._waits), []
-        return round(waits[len(waits) * 99 // 100] * 1e6) if waits else 0
+        for word, share in (("median", 50), ("p99", 99)):
+            say(word, round(waits[len(waits) * share // 100] * 1e6) if waits else 0)
+        say("measured")
 
     async def _one_by_one(self) -> None:
         while not self.over:
@@ -149,7 +151,7 @@ async def obey(attempts: Attempts, publisher: Publisher | None) -> None:
     )
     while word := (await words.readline()).decode().strip():
         if word == "measure":
-            say("measured", attempts.measured())
+            attempts.measure()
         elif word == "catch up" and publisher is not None:
             await publisher.caught_up()
             say("caught up")
