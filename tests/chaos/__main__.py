@@ -86,7 +86,7 @@ def line(played: Played) -> str:
 
 def table(all_played: Sequence[Played]) -> str:
     """All of them."""
-    rows = [HEAD]
+    rows: list[Sequence[str]] = [HEAD]
     for played in all_played:
         shown = played.shown
         counts = (

@@ -30,13 +30,16 @@ async def cancelled(play: Play) -> Shown:
             cancelled += sum(end is None for end in ends)
             answered += sum(end == "" for end in ends)
             wrong += [end for end in ends if end]
-        pool: Any = client.connection_pool
-        held = len(pool._in_use_connections)
+        held = len(_pool(client)._in_use_connections)
         await close(client)
     shown = Shown(fault=f"{cancelled:,} cancelled, {answered:,} answered, {len(wrong)} wrongly")
     shown.must(not wrong, f"{len(wrong)} wrong replies, as {wrong[:1]}")
     shown.must(not held, f"{held} connections are still in use")
     return shown
+
+
+def _pool(client: Any) -> Any:  # noqa: ANN401 - redis-py's own
+    return client.connection_pool
 
 
 async def _round(stage: Stage, client: Client) -> list[str | None]:
@@ -68,7 +71,9 @@ async def _ask(client: Client, number: int) -> str:
             wanted: Any = value
         case 1:
             async with client.pipeline(transaction=False) as pipeline:
-                said = await pipeline.get(key).strlen(key).execute()
+                for command in ("GET", "STRLEN"):
+                    pipeline.execute_command(command, key)
+                said = await pipeline.execute()
             wanted = [value, len(value)]
         case _:
             said = await client.eval(ECHO, 1, key, str(number))

@@ -152,7 +152,7 @@ async def _producer(stage: Stage, cluster: Cluster, writer: Worker) -> tuple[str
 
 
 async def _leads(node: Server) -> bool:
-    return (await node.ask("ROLE"))[0] == b"master"
+    return bool((await node.ask("ROLE"))[0] == b"master")
 
 
 async def _mark(node: Server, keys: Keys, producer: str) -> int:

@@ -26,9 +26,7 @@ async def deleted(play: Play) -> Shown:
             repeated = stage.heard("repeated")
             destroyed += await server.ask("XGROUP", "DESTROY", KEYS.stream, GROUP)
             # Made again from the beginning of the stream, so that all comes once more.
-            await stage.news.until(
-                lambda seen=repeated: stage.heard("repeated") > seen, "the group is made again"
-            )
+            await stage.exceeds("repeated", repeated)
         for _ in range(turns):
             await stage.goes_on()
             # Nobody in the group will be given these; who compares numbers finds them.

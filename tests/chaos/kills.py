@@ -78,8 +78,7 @@ async def halted(play: Play) -> Shown:
         dying = await stage.consumer(halt=True, batch=20)
         for death in range(deaths := play.of(DEATHS)):
             await stage.news.until(
-                lambda seen=death: len(dying.times.get("committed", ())) > seen,
-                "a batch is counted",
+                lambda: len(dying.times.get("committed", ())) >= dying.lives, "a batch is counted"
             )
             await dying.kill()
             if death + 1 < deaths:

@@ -23,7 +23,7 @@ AWAY = 30_000
 DRAINED_S = 30.0
 """Seconds in which a backlog of that must be in the stream."""
 
-SLACK_MS = 5.0
+SLACK_MS = 20.0
 """By which medians may differ on a machine that does other things too. 99th percentiles are shown
 only: where others want the processor, they differ by three between two runs of the same."""
 
@@ -108,10 +108,9 @@ async def speechless(play: Play) -> Shown:
             url = f"redis://{host}:{port}?protocol={play.engine.protocol}"
             writer, _ = await asyncio.gather(stage.writer(url=url, at_once=4), stage.consumer())
             for turn in range(drops := play.of(DROPPED)):
-                wanted = proxy.dropped + (2 if turn % 20 == 0 else 1)
                 # Two in a row are more than the client's own retry: the publisher begins anew.
-                proxy.drop_replies = wanted - proxy.dropped
-                await stage.news.until(lambda seen=wanted: proxy.dropped >= seen, "it is dropped")
+                proxy.drop_replies = 2 if turn % 20 == 0 else 1
+                await stage.news.until(lambda: not proxy.drop_replies, "replies are dropped")
             await stage.drain()
             entries = await server.entries()
             shown = await stage.settle()

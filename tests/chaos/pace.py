@@ -32,7 +32,7 @@ ROUNDS = 3
 async def gated(play: Play) -> Shown:
     """T28: events a second that are safe from a loss of power, and that go onto the stream."""
     rate = await asyncio.to_thread(syncs, play.folder)
-    slot = Slot.claim(play.folder)
+    slot = Slot.claim(play.folder, volatile=True)
     journal = await Journal.start(slot, on_failure=died)
     safe = max([(await Load(journal, WRITERS, opening=False).run())[0] for _ in range(ROUNDS)])
     await journal.stop()
@@ -49,7 +49,7 @@ async def _published(play: Play) -> float:
     """Events a second from a journal onto an empty stream."""
     async with staged(play) as stage:
         server = await stage.serve()
-        slot = Slot.claim(play.folder / "backlog")
+        slot = Slot.claim(play.folder / "backlog", volatile=True)
         journal = await Journal.start(slot, on_failure=died, durability="process")
         await fill(journal, events := play.of(BACKLOG), 500)
         janitor = Janitor(("cost",))

@@ -2,6 +2,7 @@
 
 import os
 import struct
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -74,19 +75,23 @@ def _cut_tail(stage: Stage) -> int:
     """
     (log,) = (stage.play.folder / FOLDER).glob(f"*/{FILE}-wal")
     index = log.with_name(f"{FILE}-shm").read_bytes()
-    (frames,) = struct.unpack_from("=I", index, 16)
-    (folded,) = struct.unpack_from("=I", index, 96)
-    (page,) = struct.unpack_from(">I", log.read_bytes(), 8)
+    frames, folded = (_word(index, at) for at in (16, 96))
+    page = _word(log.read_bytes(), 8, order=">")
     kept = stage.chance.randint(folded, max(folded, frames - 1))
     os.truncate(log, _HEAD + kept * (_FRAME_HEAD + page))
     return (frames - kept) * (_FRAME_HEAD + page)
+
+
+def _word(data: bytes, at: int, order: str = "=") -> int:
+    number: int = struct.unpack_from(f"{order}I", data, at)[0]
+    return number
 
 
 async def _marks(stage: Stage) -> dict[str, int]:
     """Up to which number the stream has had each producer's events."""
     client = stage.client()
     try:
-        stored = await client.hgetall(KEYS.marks)
+        stored: Any = await client.hgetall(KEYS.marks)
     finally:
         await close(client)
-    return {producer.decode(): int(mark) for producer, mark in stored.items()}
+    return {str(producer, "ascii"): int(mark) for producer, mark in stored.items()}

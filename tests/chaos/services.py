@@ -141,7 +141,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 async def every_end(play: Play) -> Shown:
-    """T8: clients leave at any byte, losers, failures after tokens, drops, timeouts."""
+    """T8: clients leave, losers, failures after tokens, drops, timeouts."""
     chance = Random(play.seed)  # noqa: S311 - to be drawn again
     async with opened(play.folder, {}) as home:
         home.double.choose(_scripted)
@@ -150,10 +150,10 @@ async def every_end(play: Play) -> Shown:
         expected: Counter[str] = Counter()
         for start in range(0, len(cases), 12):
             batch = cases[start : start + 12]
-            told = await asyncio.gather(
+            ends = await asyncio.gather(
                 *(_ask(home, start + at, case, chance) for at, case in enumerate(batch))
             )
-            for outcomes in told:
+            for outcomes in ends:
                 expected.update(VERDICT_OF_OUTCOME[Outcome(outcome)] for outcome in outcomes)
         # A dropped connection is asked again within its attempt, so the double saw more than that.
         attempts = sum(expected.values())
@@ -176,7 +176,7 @@ async def every_end(play: Play) -> Shown:
 async def _ask(home: House, number: int, case: str, chance: Random) -> Sequence[str]:
     """Returns how its attempts ended."""
     content = f"{case} {number}"
-    asked = {"model": "openai/auto", "open_early_ms": 0} | CASES[case]
+    asked: dict[str, Any] = {"model": "openai/auto", "open_early_ms": 0} | CASES[case]
     async with home.post(**asked, messages=[{"role": "user", "content": content}]) as answer:
         if case != "leave":
             return [one["outcome"] for one in (await read(answer)).end["attempts"]]
@@ -395,4 +395,4 @@ async def _refused(home: House, refusals: list[Any]) -> bool:
 async def _taken(home: House) -> bool:
     async with home.post() as answer:
         await answer.read()
-        return answer.status == http.HTTPStatus.OK
+        return bool(answer.status == http.HTTPStatus.OK)

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
 
@@ -89,7 +90,7 @@ class Stage:
 
     async def writer(self, **order: object) -> Worker:
         """Start one more writer; it has begun when this returns."""
-        given = {
+        given: dict[str, Any] = {
             "folder": str(self.play.folder),
             "ledgers": str(self.ledgers),
             "sums": self.sums,
@@ -109,7 +110,7 @@ class Stage:
     async def consumer(self, **order: object) -> Worker:
         """Start one more consumer."""
         name = f"consumer-{len(self.consumers)}"
-        given = {"url": self.url, "sums": self.sums, "consumer": name}
+        given: dict[str, Any] = {"url": self.url, "sums": self.sums, "consumer": name}
         worker = self._worker(name, "tests.chaos.counting", counting.Order(**given | order))
         self.consumers.append(worker)
         await worker.start()
@@ -126,6 +127,10 @@ class Stage:
     def heard(self, word: str) -> int:
         """What all workers said of a word."""
         return sum(worker.heard[word] for worker in (*self.writers, *self.consumers))
+
+    async def exceeds(self, word: str, number: int) -> None:
+        """Wait until workers have said more than so many of a word."""
+        await self.news.until(lambda: self.heard(word) > number, f"more than {number} {word}")
 
     @property
     def acked(self) -> int:
@@ -206,8 +211,10 @@ class Stage:
 
         `marks`: of producers, up to which number there are events elsewhere.
         """
-        heads = {producer: rows[-1].seq for producer, rows in self.journals() if rows}
-        heads = {name: max(heads.get(name, 0), marks.get(name, 0)) for name in heads | marks}
+        heads = dict(marks)
+        for producer, rows in self.journals():
+            if rows:
+                heads[producer] = max(rows[-1].seq, heads.get(producer, 0))
         rollups = Rollups(lambda: connect_database(self.sums))
 
         def all_of_it() -> bool:

@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import kills
+from tests.chaos import kills, outage
 from tests.chaos.scenario import Play
 
 SHORT = {
+    "the engine is away": outage.away,
     "everything is killed": kills.everything,
     "and the engine forgets": kills.forgetful,
 }
-"""Of T9, T14 and T15 the tests of publisher and consumer are the short forms."""
+"""Of the others the tests beside the code are the short forms: of T7 and T11 those of the journal,
+of T9 the publisher's, of T14 and T15 the aggregator's, of T19 those of the shared limits."""
 
 
 @pytest.mark.parametrize("title", SHORT)

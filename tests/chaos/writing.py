@@ -162,7 +162,7 @@ async def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     order = msgspec.json.decode(sys.argv[1], type=Order)
     journal = await Journal.start(
-        Slot.claim(Path(order.folder)),
+        Slot.claim(Path(order.folder), volatile=True),
         on_failure=died,
         durability=order.durability,
         ballast=BALLAST,
