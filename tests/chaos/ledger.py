@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from service.usage.database import connect
 from service.usage.record import Verdict as Ending
@@ -31,7 +31,7 @@ class Ledger:
         """A new file in the folder."""
         folder.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
-        self._file = os.open(folder / str(os.getpid()), flags)
+        self._file = os.open(folder / uuid4().hex, flags)
 
     def attempted(self, attempt: UUID) -> None:
         """It is about to be."""

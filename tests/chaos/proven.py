@@ -32,7 +32,7 @@ def proven(number: str, title: str, *tests: str) -> Scenario:
         counts = {what: int(count) for count, what in _SUMMED.findall(said)}
         if not counts.get("passed") and process.returncode == 0:
             return Shown(skipped="nothing that it needs is on this machine")
-        shown = Shown(fault=f"{counts.get('passed', 0)} tests passed")
+        shown = Shown(fault=f"tests passed: {counts.get('passed', 0)}")
         shown.must(process.returncode == 0, said[-2_000:])
         return shown
 

@@ -31,8 +31,8 @@ from tests.service.usage.servers import Server, binary
 
 SERVER_OPTIONS = ("--appendonly", "yes", "--appendfsync", "everysec")
 
-
 NONE: Mapping[str, int] = MappingProxyType({})
+"""No producer has events anywhere but in the journals."""
 
 
 @dataclass(slots=True)

@@ -75,7 +75,7 @@ class Worker:
         """Word -> the sum of its numbers, over all lives."""
 
         self.times: dict[str, list[float]] = {}
-        """Word -> when it was said, by the loop's clock; those with numbers that are not 1 too."""
+        """Word -> when it was said, by the loop's clock."""
 
         self.lives = 0
         self._command = [sys.executable, "-m", module, msgspec.json.encode(order).decode()]
