@@ -187,8 +187,7 @@ class Embedded:
         if self._left:
             return
         if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.wait([self._watching])
+            await tasks.end(self._watching)
         try:
             if self._users.take(alone=True):
                 await self._end()
@@ -369,6 +368,7 @@ class Embedded:
         """Whenever the server is gone, see to it that there is one."""
         failures = 0
         while True:
+            tasks.heed_cancellation()
             since = clock.monotonic()
             await self._gone()
             failures = 0 if clock.monotonic() - since > _STEADY_S else failures + 1
