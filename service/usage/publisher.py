@@ -490,11 +490,18 @@ def _pause(failures: int) -> float:
 
 
 def _reason(failure: BaseException) -> str:
-    """Redis' own name of an error, which redis-py cuts off, or hides behind a failed connect."""
+    """Redis' own name of an error, which redis-py cuts off, or hides behind a failed connect.
+
+    Where it is cut off, what is left may begin with a command's name: the code comes first.
+    """
+    causes = list(_causes(failure))
+    codes = [str(code) for cause in causes if (code := getattr(cause, "status_code", None))]
+    words = [str(cause).partition(" ")[0] for cause in causes]
+    return next((said for said in [*codes, *words] if said.isupper()), type(failure).__name__)
+
+
+def _causes(failure: BaseException) -> Iterator[BaseException]:
     cause: BaseException | None = failure
     while cause is not None:
-        said = getattr(cause, "status_code", None) or str(cause).partition(" ")[0]
-        if said.isupper():
-            return str(said)
+        yield cause
         cause = cause.__cause__
-    return type(failure).__name__

@@ -324,6 +324,20 @@ async def test_a_refusal_is_waited_out_without_a_busy_loop(
     assert numbers(await server.entries(), PRODUCER) == [1, 2, 3, 4, 5]
 
 
+async def test_a_password_that_is_missing_is_named_with_the_newer_protocol_too(
+    server: Server, ledger: Ledger, seen: Seen
+) -> None:
+    provoke, end = REFUSALS["NOAUTH"]
+    await provoke(server)
+    ledger.append(1)
+    address = replace(server.address, protocol=3)
+    async with publishing(ledger, lambda: connect(address), seen) as publisher:
+        await until(lambda: _true(bool(seen.failures)))
+        await end(server)
+        await publisher.caught_up()
+    assert set(seen.failures) == {"NOAUTH"}
+
+
 async def test_a_server_that_forgot_the_script_is_told_it_again(
     server: Server, ledger: Ledger, seen: Seen
 ) -> None:
