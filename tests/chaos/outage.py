@@ -135,7 +135,7 @@ async def refusing(play: Play) -> Shown:
         writer, _ = await asyncio.gather(stage.writer(), stage.consumer())
         times: dict[str, int] = {}
         refusals = {"LOADING": LOADING, **REFUSALS}
-        for reason in stage.chance.sample(list(refusals), play.of(len(refusals))):
+        for reason in stage.chance.sample(list(refusals), len(refusals)):
             provoke, end = refusals[reason]
             before = writer.heard[f"failed {reason}"]
             await provoke(server)
