@@ -429,7 +429,6 @@ class _Shard:
                 self._work.observer.missing(producer, position, mark)
 
 
-
 def _portions(deliveries: Mapping[str, int]) -> Iterator[dict[str, int]]:
     """Together what can be; alone what may be what its consumers died of."""
     together = {key: count for key, count in deliveries.items() if count < DELIVERIES}

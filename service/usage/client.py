@@ -32,6 +32,7 @@ of a cluster are known to leak connections on write errors (redis-py #4110).
 Left out: credentials that expire (credential providers), clusters behind address translation.
 """
 
+import logging
 import re
 from dataclasses import dataclass, field
 from enum import Enum
@@ -44,7 +45,10 @@ from redis.asyncio.connection import Connection, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import RedisError
 from redis.maint_notifications import MaintNotificationsConfig
+
+log = logging.getLogger(__name__)
 
 Client = Redis | RedisCluster
 """What `connect` gives; both know the commands that are used here."""
@@ -139,7 +143,18 @@ def connect(address: Address, *, connections: int = 8, timeout: float = 5) -> Cl
 
 
 async def close(client: Client) -> None:
-    """Close a client from `connect` with everything that it opened."""
+    """Close a client from `connect` with everything that it opened; raises nothing.
+
+    redis-py 8.1 raises where an idle TLS connection to a server that is frozen is closed, after a
+    timeout. Who closes a client does so for good, and mostly on the way out of a failure.
+    """
+    try:
+        await _closed(client)
+    except (RedisError, OSError) as failure:
+        log.debug("a connection to Redis did not close as it should: %s", failure)
+
+
+async def _closed(client: Client) -> None:
     await client.aclose()
     if isinstance(client, RedisCluster):
         return

@@ -207,7 +207,9 @@ class Journal:
         Returns the producers of whom nothing is left and nothing will come. Raises JournalError.
         """
         for epoch, through in applied.items():
-            once = partial(self._store.purge, epoch, through, before_ns)
+            # What others say of a number may be anything; beyond the head there is nothing.
+            known = max(0, min(through, await asyncio.to_thread(self.head, epoch)))
+            once = partial(self._store.purge, epoch, known, before_ns)
             while await self._do(once) == PURGE:
                 pass
         return await self._do(self._store.forget)
@@ -215,6 +217,8 @@ class Journal:
     async def stop(self) -> None:
         """Write down what is waiting, close the database, release the slot."""
         self._orders.put(_Mark.STOP)
+        if self._failure is None:
+            self._failure = JournalFailedError(f"{self._store.path}: the journal is closed")
         await asyncio.to_thread(self._thread.join)
         self._reader.close()
         self._slot.release()
@@ -345,10 +349,10 @@ def _holds_anything(path: Path) -> bool:
 def _opened(path: Path, durability: Durability, ballast: Ballast) -> Store:
     """The database; where the disk is full, with the ballast's space."""
     try:
-        return Store(path, durability=durability, now_ns=_now_ns())
+        return Store(path, durability=durability, now_ns=clock.now_ns())
     except JournalFullError:
         ballast.let_go()
-        return Store(path, durability=durability, now_ns=_now_ns())
+        return Store(path, durability=durability, now_ns=clock.now_ns())
 
 
 def _emptied(orders: "SimpleQueue[_Order]") -> "Iterator[_Order]":
@@ -359,8 +363,8 @@ def _emptied(orders: "SimpleQueue[_Order]") -> "Iterator[_Order]":
             return
 
 
-def _now_ns() -> int:
-    return clock.now_ms() * 1_000_000
+def _surprised(fault: Exception) -> JournalFailedError:
+    return JournalFailedError(f"the journal's writer died: {type(fault).__name__}: {fault}")
 
 
 # --- The thread that writes -----------------------------------------------------------------
@@ -404,7 +408,8 @@ class _Writer:
             while self._turn():
                 pass
             self._end()
-        except JournalFailedError as failure:
+        except Exception as fault:  # noqa: BLE001 - whatever it was, those who wait are told
+            failure = fault if isinstance(fault, JournalFailedError) else _surprised(fault)
             log.critical("the journal has failed: %s", failure)
             orders = (*self._owed, *self._batch)
             lost = [order.done for order in orders if not isinstance(order, _Mark)]
@@ -537,4 +542,4 @@ def _write(store: Store, records: list[_Record]) -> None:
     for record in records:
         if record.kind == "close":
             closed.setdefault(record.attempt_id, record.body)
-    store.write(opened, renewed, closed, now_ns=_now_ns())
+    store.write(opened, renewed, closed, now_ns=clock.now_ns())

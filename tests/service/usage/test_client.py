@@ -2,7 +2,9 @@
 
 import asyncio
 import shutil
+import signal
 import ssl
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -163,6 +165,39 @@ async def test_over_tls_a_server_is_trusted_by_its_certificate_only(
             await wary.get("over")
         await close(wary)
     assert await server.ask("GET", "over") == b"tls"
+
+
+YES = """
+import socket, ssl, sys
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[1])
+with socket.create_server(("127.0.0.1", 0)) as server:
+    print(server.getsockname()[1], flush=True)
+    with context.wrap_socket(server.accept()[0], server_side=True) as connection:
+        while asked := connection.recv(65536):
+            connection.sendall(b"+OK\\r\\n" * asked.count(b"*"))
+"""
+"""A server over TLS that says yes to every command."""
+
+
+async def test_closing_raises_nothing_though_the_other_side_of_tls_is_frozen(
+    certificate: Path,
+) -> None:
+    server = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", YES, str(certificate), stdout=asyncio.subprocess.PIPE
+    )
+    assert server.stdout is not None
+    port = int(await server.stdout.readline())
+    client = connect(
+        Address.parse(f"rediss://localhost:{port}?ssl_ca_certs={certificate}"), timeout=0.5
+    )
+    try:
+        assert await client.set("a", "b")
+        server.send_signal(signal.SIGSTOP)
+        await close(client)
+    finally:
+        server.kill()
+        await server.wait()
 
 
 # --- Sentinels and a cluster ----------------------------------------------------------------

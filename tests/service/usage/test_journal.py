@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -609,6 +610,39 @@ async def test_a_failure_that_is_no_lack_of_space_is_told_and_everything_refused
         await journal.open(key(4), b"")
     with pytest.raises(JournalFailedError):
         await journal.purge({1: 1}, FUTURE)
+
+
+async def test_a_fault_of_ours_in_the_writer_is_told_as_its_failure(start: Start) -> None:
+    told: list[JournalError] = []
+    journal = await start(on_failure=told.append)
+    unhashable = cast("bytes", bytearray(b"id"))
+    with pytest.raises(JournalFailedError, match="TypeError"):
+        await journal.close(unhashable, b"")
+    assert len(told) == 1
+    assert not journal.writable
+    with pytest.raises(JournalFailedError):
+        await journal.open(key(1), b"")
+
+
+async def test_nothing_waits_for_a_journal_that_is_closed(start: Start) -> None:
+    journal = await start()
+    await journal.stop()
+    assert not journal.writable
+    with pytest.raises(JournalFailedError, match="closed"):
+        await journal.open(key(1), b"")
+    with pytest.raises(JournalFailedError, match="closed"):
+        await journal.close(key(1), b"")
+
+
+@pytest.mark.parametrize("said", [1 << 70, -(1 << 70)])
+async def test_a_position_that_cannot_be_purges_nothing_that_is_not_there(
+    start: Start, said: int
+) -> None:
+    journal = await start()
+    await journal.close(key(1), b"")
+    await journal.purge({journal.epoch: said}, 0)
+    await journal.close(key(2), b"")
+    assert len(everything(journal)) == 2
 
 
 @pytest.mark.parametrize(
