@@ -92,7 +92,7 @@ class Deadlines:
     def check(self, now: float) -> Error | None:
         """What has expired at `now`, if anything."""
         if now >= self._until:
-            return make(ErrorCode.TIMEOUT_TOTAL, "the answer took longer than its time limit")
+            return out_of_time()
         if self._finished is not None:
             return _trailer() if now >= self._finished + FINISH_GRACE else None
         if self.last is None:
@@ -116,6 +116,11 @@ class Deadlines:
             ErrorCode.TOO_SLOW,
             f"{rate:.1f} tokens/s over {RATE_WINDOW} s, asked for at least {self._min_rate:g}",
         )
+
+
+def out_of_time() -> Error:
+    """What a request ends with that has used up its time as a whole."""
+    return make(ErrorCode.TIMEOUT_TOTAL, "the answer took longer than its time limit")
 
 
 def _first_token(limit: float) -> Error:

@@ -48,7 +48,7 @@ from service.hedging import continuation, ledger
 from service.hedging.attempt import Attempt
 from service.hedging.caches import Prompt
 from service.hedging.continuation import OVERLAP_CHARS, Recovery, Splice
-from service.hedging.deadlines import Deadlines
+from service.hedging.deadlines import Deadlines, out_of_time
 from service.hedging.delay import size_of
 from service.hedging.entrant import Entrant
 from service.hedging.race import Cancel, Command, Commit, Options, Race, Start
@@ -365,9 +365,14 @@ class Runner:
         """Reserve where all processes do. Cancelled, it has reserved nothing."""
         provider, model = target_of(choice)
         try:
-            reservation = await self._shared.reservations.reserve(
-                provider, self._tokens, model=model, lease=self._lease
-            )
+            async with asyncio.timeout_at(self._arrived + self._lease):
+                reservation = await self._shared.reservations.reserve(
+                    provider, self._tokens, model=model, lease=self._lease
+                )
+        except TimeoutError:
+            # Until an attempt is sent nobody else looks at the clock.
+            self._stopped(out_of_time())
+            return
         except Exception:  # noqa: BLE001 - as in `_guarded`
             del self._asking[command.attempt]
             self._failed()

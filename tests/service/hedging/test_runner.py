@@ -630,6 +630,16 @@ async def test_a_request_that_is_cancelled_while_it_asks_is_not_sent() -> None:
     assert shared.limits.left("a", clock.monotonic()).requests.used == 0
 
 
+async def test_a_request_that_nobody_ever_admits_ends_with_its_time() -> None:
+    shared, _ = elsewhere()
+    clients = {"a": Scripted(*chat("never"))}
+    told = await Run(clients, body={"deadlines": {"total_ms": 50}}, shared=shared).told()
+    assert told.end.error is not None
+    assert told.end.error.code is ErrorCode.TIMEOUT_TOTAL
+    assert told.all(AttemptStart) == []
+    assert clients["a"].sent == []
+
+
 async def test_attempts_are_numbered_as_they_are_admitted() -> None:
     shared, asked = elsewhere()
     clients = {"a": Scripted(*chat("first")), "b": Scripted(*chat(Gate(), "second"))}
