@@ -196,7 +196,12 @@ class Account:
         return told
 
     def took(self, batch: Sequence[Entry], counted: Counted) -> list[tuple[Hold, bool]]:
-        """The call was answered; who asked, and whether they are admitted."""
+        """The call was answered; who asked, and whether they are admitted.
+
+        Raises ValueError and changes nothing where the answer is not one for each entry.
+        """
+        if len(counted.done) != len(batch):
+            raise ValueError(f"{len(counted.done)} answers to {len(batch)} entries")
         verdicts = []
         for entry, done in zip(batch, counted.done, strict=True):
             if isinstance(entry.of, End):

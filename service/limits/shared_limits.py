@@ -207,13 +207,14 @@ class SharedLimits:
     async def _call(self, lane: "_Lane", entries: list[Entry]) -> None:
         try:
             counted = await self._count(lane.provider, entries, PATIENCE)
+            verdicts = lane.account.took(entries, counted)
         except Exception as failure:  # noqa: BLE001 - whatever it is, requests go on without it
             self._fall(failure)
             lane.answer((hold, None) for hold in lane.account.lost(entries))
             return
         if self._up:
             self._limits.told(lane.provider, counted.together(clock.monotonic()))
-        lane.answer(lane.account.took(entries, counted))
+        lane.answer(verdicts)
 
     async def _count(self, provider: str, entries: list[Entry], patience: float) -> Counted:
         limits = self._limits.limited(provider) or ProviderLimits()

@@ -51,6 +51,17 @@ def test_who_asks_is_told_whether_they_are_admitted() -> None:
     assert of.batch(NOW) == []
 
 
+def test_an_answer_that_is_not_one_for_each_entry_changes_nothing() -> None:
+    of, first, second = Account(), hold("a"), hold("b")
+    of.ask(first)
+    of.ask(second)
+    batch = of.batch(NOW)
+    with pytest.raises(ValueError, match="1 answers to 2 entries"):
+        of.took(batch, answered(batch, False))
+    assert (first.counted, first.refused) == (None, False)
+    assert of.lost(batch) == [first, second]
+
+
 def test_one_call_takes_so_many_and_the_next_one_the_rest_in_their_order() -> None:
     of = Account()
     for number in range(BATCH + 2):

@@ -333,6 +333,30 @@ async def test_a_server_that_refuses_is_as_good_as_away(
     assert "held by all processes together again, 1 of them" in caplog.text
 
 
+async def test_a_server_that_answers_less_than_it_was_asked_is_as_good_as_away(
+    start: Start, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = asyncio.Event()
+
+    def cut(reply: list[int], **_options: object) -> list[int]:
+        return reply if whole.is_set() or len(reply) < 5 else reply[:-1]
+
+    def cutting() -> Client:
+        client = server.client()
+        client.set_response_callback("EVALSHA", cut)
+        client.set_response_callback("EVAL", cut)
+        return client
+
+    process = await start(cutting, requests_per_minute=10)
+    async with asyncio.timeout(10):
+        assert len(await process.ask(20)) == 10
+    assert "the engine is away" in caplog.text
+    assert "19 answers to 20 entries" in caplog.text
+    whole.set()
+    await process.back()
+    assert not await process.ask(1)
+
+
 async def test_an_engine_that_is_away_from_the_start_is_joined_when_it_comes(
     start: Start, server: Server
 ) -> None:
