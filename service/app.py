@@ -45,13 +45,13 @@ from service.relay import Deployment, Relay
 from service.routing import table as routing_table
 from service.seat import Orders, Seat, announce, cannot_listen, log_format
 from service.settings import Server, Settings, SettingsError
-from service.streams.shared import Door, SharedStreams
+from service.streams.shared import SharedStreams
 from service.streams.store import Store
 from service.telemetry.lag import LagWatch
 from service.telemetry.metrics import Metrics, OfAllWorkers, Readings, Snapshot
 from service.telemetry.spending import Spending
 from service.telemetry.stats import Stats
-from service.usage.client import Address, AddressError, close, connect
+from service.usage.client import Address, AddressError, connect
 from service.usage.embedded import Embedded
 from service.usage.live import Live
 from service.usage.pipeline import Pipeline
@@ -232,7 +232,7 @@ class Service:
             return None
         processes = SharedStreams(
             self.relay.store,
-            Door(lambda most: connect(address, connections=most, timeout=RESUME_TIMEOUT), close),
+            lambda most: connect(address, connections=most, timeout=RESUME_TIMEOUT),
             max_bytes=streams.max_bytes,
             max_events=streams.max_events,
         )

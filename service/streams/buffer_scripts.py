@@ -21,14 +21,13 @@ nobody else has and its lease is not there; a process that wakes up after that f
 
 import hashlib
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from redis.asyncio import Redis, RedisCluster
-from redis.exceptions import NoScriptError
+from redis.asyncio import RedisCluster
 
-Client = Redis | RedisCluster
+from service.usage.client import Client
+from service.usage.scripts import Script
 
 SHARDS: Final = 4
 """On a cluster. For each one every process has a connection that waits for news."""
@@ -107,27 +106,7 @@ class Shards:
         return self.all[zlib.crc32(name.encode()) % len(self.all)]
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
-    """Lua that is sent by its digest, and whole to a server that does not know it yet."""
-
-    text: str
-    digest: str
-
-    async def run(self, client: Client, keys: Sequence[str], args: Sequence[Any]) -> Any:  # noqa: ANN401 - Redis' own types
-        """The reply; `keys` lie in one slot."""
-        try:
-            return await client.evalsha(self.digest, len(keys), *keys, *args)
-        except NoScriptError:
-            return await client.eval(self.text, len(keys), *keys, *args)
-
-
-def _script(text: str) -> Script:
-    # SHA-1 is what EVALSHA names scripts by.
-    return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
-
-
-KEEP: Final = _script("""
+KEEP: Final = Script.of("""
 -- KEYS: for each stream: buf, meta, was
 -- ARGV: owner; milliseconds that a running stream is kept, an ended one, its name beyond that;
 -- then for each stream: grace, place of the fold, fold, first, next, whether it ends, entries
@@ -173,7 +152,7 @@ return replies
 """Appends to buffers; KEYS each stream's `Buffer.all`. Replies with each one's next number, FENCED
 where it was ended."""
 
-END: Final = _script("""
+END: Final = Script.of("""
 -- KEYS: buf, meta, was, the owner's lease
 -- ARGV: first, next, entries, milliseconds that it is kept, its name beyond that
 -- Returns the number that comes next, or -2 where there is no buffer
@@ -191,7 +170,7 @@ return tonumber(ARGV[2])
 """)
 """Ends the stream of a process that is gone, unless it has changed since the caller looked."""
 
-BEAT: Final = _script("""
+BEAT: Final = Script.of("""
 -- KEYS: our lease, then for each process that we follow: its lease, its inbox
 -- ARGV: milliseconds of a lease, of an inbox, then for each of them a message, '' for none
 -- Returns whether our lease was there, then whether each of theirs is
@@ -210,7 +189,7 @@ return replies
 """)
 """Renews our lease, says whom we follow and asks who lives."""
 
-CLAIM: Final = _script("""
+CLAIM: Final = Script.of("""
 -- KEYS: the Idempotency-Key's
 -- ARGV: what it is to hold, milliseconds, what it may hold and be taken over from, or ''
 -- Returns what it holds now
@@ -221,7 +200,7 @@ return ARGV[1]
 """)
 """Takes an Idempotency-Key that nobody has, or that is known to have come to nothing."""
 
-RELEASE: Final = _script("""
+RELEASE: Final = Script.of("""
 -- KEYS: the Idempotency-Key's
 -- ARGV: what it must hold
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end

@@ -25,9 +25,10 @@ from typing import Any, Final
 import msgspec
 
 from service import clock
-from service.streams.buffer_scripts import FENCED, KEEP, Client, Shard, Shards
+from service.streams.buffer_scripts import FENCED, KEEP, Shard, Shards
 from service.streams.log import StreamLog
 from service.streams.stream import Stream
+from service.usage.client import Client
 
 PACE: Final = 0.01
 """Seconds from one call to the next: so much later is a reader elsewhere. A call costs 0.5 ms of

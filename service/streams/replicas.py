@@ -24,11 +24,12 @@ import msgspec
 from adapters.events import SequencedEvent
 from adapters.request import ChatRequest
 from service import clock
-from service.streams.buffer_scripts import Buffer, Client, Shard, Shards
+from service.streams.buffer_scripts import Buffer, Shard, Shards
 from service.streams.fold import Fold
 from service.streams.log import StreamLog, tag_in
 from service.streams.store import unknown
 from service.streams.stream import Stream
+from service.usage.client import Client
 
 PAGE: Final = 1_000
 """Runs in a reply."""

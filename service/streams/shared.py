@@ -36,7 +36,6 @@ from service.streams.buffer_scripts import (
     END,
     GONE,
     RELEASE,
-    Client,
     Shard,
     Shards,
 )
@@ -55,6 +54,7 @@ from service.streams.replicas import (
 )
 from service.streams.store import Store, conflicting
 from service.streams.stream import Stream
+from service.usage.client import Client, close
 
 BLOCK_MS: Final = 1_000
 """How long a read waits for news; shorter than any timeout of a connection."""
@@ -81,16 +81,6 @@ T = TypeVar("T")
 
 Step = Callable[[Client], Awaitable[None]]
 """One turn of what a task does."""
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """The way to Redis."""
-
-    connect: Callable[[int], Client]
-    """A client of at most so many connections."""
-
-    close: Callable[[Client], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,19 +113,19 @@ class SharedStreams:
     def __init__(
         self,
         store: Store,
-        door: Door,
+        connect: Callable[[int], Client],
         *,
         max_bytes: int,
         max_events: int,
         rhythm: Rhythm = _RHYTHM,
     ) -> None:
-        """The bounds are those of one stream's log."""
+        """`connect` makes a client of so many connections at most; the bounds are one log's."""
         self.process = ids.new("pr", clock.now_ms())
         """What the others call this process."""
         self._store = store
-        self._door = door
+        self._connect = connect
         self._rhythm = rhythm
-        self._client = door.connect(8)
+        self._client = connect(8)
         shards = self._shards = Shards.of(self._client)
         self._copies = Copies(shards, self.process, ttl=store.ttl)
         self._replicas = Replicas(shards, max_bytes=max_bytes, max_events=max_events)
@@ -159,7 +149,7 @@ class SharedStreams:
         for shard in self._shards.all:
             work[f"followed streams {shard.number}"] = partial(self._follow, shard)
         # Connected before the first request, which may have only 50 ms to wait.
-        clients = [self._door.connect(1) for _ in work]
+        clients = [self._connect(1) for _ in work]
         greeted = await asyncio.gather(*map(_greets, [self._client, *clients]))
         self._there = all(greeted)
         for client, (name, step) in zip(clients, work.items(), strict=True):
@@ -174,7 +164,7 @@ class SharedStreams:
                     await self._copies.done()
         for task in self._tasks:
             await tasks.end(task)
-        await self._door.close(self._client)
+        await close(self._client)
 
     # --- Asked by requests ---
 
@@ -317,10 +307,10 @@ class SharedStreams:
                     _log.warning("%s wait for Redis: %s", name, failure)
                 failing = True
             finally:
-                await self._door.close(client)
+                await close(client)
             tasks.heed_cancellation()
             await asyncio.sleep(self._rhythm.retry)
-            client = self._door.connect(1)
+            client = self._connect(1)
 
     async def _copy(self, client: Client) -> None:
         await asyncio.sleep(await self._copies.send(client))

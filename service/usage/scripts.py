@@ -100,14 +100,12 @@ class Script:
         """With its digest: EVALSHA names scripts by their SHA-1."""
         return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
-    async def run(self, client: Client, keys: list[str], args: list[Any]) -> list[Any]:
+    async def run(self, client: Client, keys: list[str], args: list[Any]) -> Any:  # noqa: ANN401 - Redis' own types
         """The reply. `keys` lie in one slot."""
-        reply: list[Any]
         try:
-            reply = await client.evalsha(self.digest, len(keys), *keys, *args)
+            return await client.evalsha(self.digest, len(keys), *keys, *args)
         except NoScriptError:
-            reply = await client.eval(self.text, len(keys), *keys, *args)
-        return reply
+            return await client.eval(self.text, len(keys), *keys, *args)
 
 
 PUBLISH: Final = Script.of("""

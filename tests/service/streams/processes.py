@@ -9,10 +9,10 @@ from adapters.events import Event
 from adapters.request import ChatRequest
 from service import clock, tasks
 from service.streams.log import MAX_BYTES, StreamLog
-from service.streams.shared import Door, Rhythm, SharedStreams
+from service.streams.shared import Rhythm, SharedStreams
 from service.streams.store import Store
 from service.streams.stream import Stream
-from service.usage.client import Address, close, connect
+from service.usage.client import Address, connect
 from tests.service.usage.servers import Server, binary, free_port, until
 
 REQUEST = ChatRequest.model_validate({"messages": [{"role": "user", "content": "hi"}]})
@@ -29,9 +29,12 @@ class Process:
         """Not started."""
         self.store = Store(ttl=ttl)
         self.max_bytes = max_bytes
-        door = Door(lambda most: connect(address, connections=most, timeout=2), close)
         self.shared = SharedStreams(
-            self.store, door, max_bytes=max_bytes, max_events=50_000, rhythm=RHYTHM
+            self.store,
+            lambda most: connect(address, connections=most, timeout=2),
+            max_bytes=max_bytes,
+            max_events=50_000,
+            rhythm=RHYTHM,
         )
 
     def stream(self, name: str, *, cancel_after: float | None = None) -> Stream:

@@ -14,11 +14,10 @@ from service.streams.buffer_scripts import (
     KEEP,
     RELEASE,
     SHARDS,
-    Client,
     Shard,
     Shards,
 )
-from service.usage.client import Address, Layout, close, connect
+from service.usage.client import Address, Client, Layout, close, connect
 from tests.service.streams.processes import redis
 
 SHARD = Shard(0)

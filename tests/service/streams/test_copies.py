@@ -11,12 +11,12 @@ import pytest
 from redis.exceptions import RedisError
 
 from adapters.events import TextDelta
-from service.streams.buffer_scripts import END, Client, Shards
+from service.streams.buffer_scripts import END, Shards
 from service.streams.copies import NAMED_MS, RUN, Copies
 from service.streams.log import StreamLog
 from service.streams.replicas import run_of
 from service.streams.stream import Stream
-from service.usage.client import close, connect
+from service.usage.client import Client, close, connect
 from tests.service.streams.events_for_tests import end, start, text_block
 from tests.service.streams.processes import PATIENCE, REQUEST, TS, redis
 from tests.service.usage.proxy import Proxy
