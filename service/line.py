@@ -3,18 +3,22 @@
 A line is a pair of connected sockets, one end in each process; a message is its length in four
 bytes and MessagePack after it. The system closes a process' end when it dies, however it dies, so
 the end of the messages is also how a worker learns that its parent is gone: no process number is
-compared with a living one, and nothing is polled.
+compared with a living one, and nothing is polled. A message that one side does not know, because
+the program was replaced before a worker was, is passed over.
 
 Nothing waits for what was said to be taken: messages are rare, and the longest, the figures of a
 worker with 80 models in use, has a quarter of a megabyte.
 """
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator
 from typing import Final
 
 import msgspec
+
+log = logging.getLogger(__name__)
 
 _LENGTH: Final = 4  # bytes
 
@@ -130,8 +134,14 @@ class Line:
         try:
             while True:
                 length = int.from_bytes(await self._reader.readexactly(_LENGTH), "big")
-                yield _decode(await self._reader.readexactly(length))
-        except (asyncio.IncompleteReadError, ConnectionError):
+                message = await self._reader.readexactly(length)
+                try:
+                    said = _decode(message)
+                except msgspec.DecodeError as failure:
+                    log.warning("what cannot be understood is passed over: %s", failure)
+                    continue
+                yield said
+        except (asyncio.IncompleteReadError, OSError):
             return
 
     def close(self) -> None:

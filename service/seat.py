@@ -29,6 +29,7 @@ from service.line import (
     Refused,
     Reload,
     Reloaded,
+    Said,
     Serving,
     Tell,
     framed,
@@ -148,25 +149,32 @@ class Seat:
 
     async def _hear(self, line: Line, orders: Orders) -> None:
         async for message in line.heard():
-            match message:
-                case Drain():
-                    orders.drain()
-                case Reload():
-                    line.say(_reloaded(orders))
-                case Changed(provider, enabled):
-                    await orders.follow(provider, enabled)
-                case Tell(question):
-                    line.say(Figures(question, await orders.figures()))
-                case Gathered():
-                    self._answered(message)
-                case Serving() | Refused() | Reloaded() | Ask() | Figures():
-                    raise AssertionError(message)  # a worker's words
-                case _:
-                    assert_never(message)
+            try:
+                await self._obey(line, orders, message)
+            except Exception:
+                # Whatever it is, whoever hears nothing more can neither be stopped nor be orphaned.
+                log.exception("%s was not carried out", type(message).__name__)
         log.warning("the process that started this one is gone: draining")
         for question in self._asked:
             self._answered(self._nobodys(question))
         orders.drain()
+
+    async def _obey(self, line: Line, orders: Orders, message: Said) -> None:
+        match message:
+            case Drain():
+                orders.drain()
+            case Reload():
+                line.say(_reloaded(orders))
+            case Changed(provider, enabled):
+                await orders.follow(provider, enabled)
+            case Tell(question):
+                line.say(Figures(question, await orders.figures()))
+            case Gathered():
+                self._answered(message)
+            case Serving() | Refused() | Reloaded() | Ask() | Figures():
+                raise AssertionError(message)  # a worker's words
+            case _:
+                assert_never(message)
 
     def _nobodys(self, question: int) -> Gathered:
         return Gathered(question, {}, self._of - 1, {})
@@ -187,6 +195,9 @@ def _reloaded(orders: Orders) -> Reloaded | Refused:
         orders.reload()
     except SettingsError as refusal:
         return Refused(str(refusal))
+    except Exception as fault:
+        log.exception("the configuration cannot be read again")
+        return Refused(f"the service failed: {type(fault).__name__}, see the log")
     return Reloaded()
 
 

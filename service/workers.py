@@ -176,7 +176,8 @@ class Workers:
             return
         self._code = 128 + number
         for worker in self._there.values():
-            worker.process.kill()
+            with suppress(ProcessLookupError):  # one that has ended, and whose last words are read
+                worker.process.kill()
 
     def told_to_reload(self) -> None:
         """By SIGHUP: read the configuration again, all of them."""
@@ -261,7 +262,11 @@ class Workers:
 
     async def _hear(self, number: int, worker: Worker) -> None:
         async for message in worker.line.heard():
-            self._heard(number, worker, message)
+            try:
+                self._heard(number, worker, message)
+            except Exception:
+                # Whatever it is, what the worker says next is to be heard.
+                log.exception("%s of worker %d was passed over", type(message).__name__, number)
 
     def _heard(self, number: int, worker: Worker, message: Said) -> None:
         match message:

@@ -57,3 +57,25 @@ async def test_what_is_said_to_nobody_is_lost_and_hurts_nobody(pair: Pair) -> No
     assert await heard(line) == []
     line.close()
     line.say(Drain())
+
+
+async def test_a_message_of_another_version_is_passed_over_and_the_next_one_is_heard(
+    pair: Pair, caplog: pytest.LogCaptureFixture
+) -> None:
+    near, line = pair
+    unknown = b"\x81\xa4type\xa6Resize"
+    near.send(len(unknown).to_bytes(4, "big") + unknown + framed(Drain()))
+    near.close()
+    assert await heard(line) == [Drain()]
+    assert "Resize" in caplog.text
+
+
+async def test_a_connection_that_fails_in_any_way_is_a_line_that_has_ended() -> None:
+    reader = asyncio.StreamReader()
+    reader.set_exception(TimeoutError(110, "Connection timed out"))
+    near, far = socket.socketpair()
+    with near:
+        _, writer = await asyncio.open_unix_connection(sock=far)
+        line = Line(reader, writer)
+        assert await heard(line) == []
+        line.close()

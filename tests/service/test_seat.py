@@ -37,6 +37,8 @@ class Working:
     drained: asyncio.Event = field(default_factory=asyncio.Event)
     followed: list[tuple[str, bool]] = field(default_factory=list)
     refusal: str = ""
+    fault: Exception | None = None
+    """A bug in everything that it is told to do."""
 
     def close(self) -> None:
         """As the end of the process does."""
@@ -51,14 +53,21 @@ class Working:
         assert await self.said() == Serving()
 
     def reload(self) -> None:
+        self.fail()
         if self.refusal:
             raise SettingsError(self.refusal)
 
     async def follow(self, provider: str, enabled: bool) -> None:  # noqa: FBT001 - as `Orders`
+        self.fail()
         self.followed.append((provider, enabled))
 
     async def figures(self) -> bytes:
+        self.fail()
         return b"figures"
+
+    def fail(self) -> None:
+        if self.fault is not None:
+            raise self.fault
 
     async def said(self) -> Said:
         """What the worker says next."""
@@ -99,6 +108,28 @@ async def test_a_worker_says_that_it_serves_and_does_what_it_is_told() -> None:
         assert working.followed == [("groq", True)]
         assert not working.drained.is_set()
         working.parent.say(Drain())
+        async with asyncio.timeout(10):
+            await working.drained.wait()
+
+
+async def test_a_worker_with_a_bug_says_so_and_goes_on_hearing_its_parent(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with seated() as working:
+        await working.attend()
+        working.fault = KeyError("test-key-openai")
+        working.parent.say(Changed("groq", enabled=True))
+        working.parent.say(Tell(7))
+        answer = await working.told(Reload())
+        assert answer == Refused("the service failed: KeyError, see the log")
+        working.fault = None
+        assert await working.told(Tell(8)) == Figures(8, b"figures")
+        assert "Changed was not carried out" in caplog.text
+        assert "Tell was not carried out" in caplog.text
+
+        working.fault = KeyError("a bug")
+        working.parent.say(Tell(9))
+        working.parent.close()
         async with asyncio.timeout(10):
             await working.drained.wait()
 

@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -17,10 +18,12 @@ from typing import Any
 
 import aiohttp
 import pytest
+import uvloop
 from prometheus_client.parser import text_string_to_metric_families
 
+from service.line import Drain, Line, Refused
 from service.settings import Settings, SettingsError
-from service.workers import serve
+from service.workers import Worker, Workers, serve
 from tests.double.script import reply
 from tests.double.server import Double
 from tests.double.steps import Gate, Wait
@@ -306,6 +309,52 @@ async def test_told_twice_to_stop_all_end_at_once(double: Double, tmp_path: Path
             with pytest.raises(aiohttp.ClientPayloadError):
                 await response.read()
         assert await running.served.ends() == 128 + signal.SIGTERM
+
+
+@asynccontextmanager
+async def sitting(*codes: str) -> AsyncIterator[tuple[Workers, list[Worker], list[Line]]]:
+    """Processes that run this, each in its place, and the other ends of their lines."""
+    workers, there, theirs = Workers(len(codes), [], Settings), [], []
+    for number, code in enumerate(codes):
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
+        near, far = socket.socketpair()
+        worker = workers._there[number] = Worker(process, await Line.over(near))
+        there.append(worker)
+        theirs.append(await Line.over(far))
+    try:
+        yield workers, there, theirs
+    finally:
+        for worker, line in zip(there, theirs, strict=True):
+            if worker.process.returncode is None:
+                worker.process.kill()
+            await worker.process.wait()
+            worker.line.close()
+            line.close()
+
+
+def test_told_twice_to_stop_nobody_is_spared_because_another_one_has_ended() -> None:
+    async def told_twice() -> None:
+        async with sitting("", "import time; time.sleep(60)") as (workers, there, _):
+            ended, busy = there
+            assert await ended.process.wait() == 0  # and is not put away as yet
+            workers.told_to_stop(signal.SIGTERM)
+            workers.told_to_stop(signal.SIGTERM)
+            assert await busy.process.wait() == -signal.SIGKILL
+
+    uvloop.run(told_twice())  # the service's loop: the other one passes over it by itself
+
+
+async def test_what_cannot_be_done_with_a_message_keeps_no_other_from_being_heard(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with sitting("") as (workers, (worker,), (line,)):
+        line.say(Drain())  # the parent's word
+        line.say(Refused("server.port: no"))
+        line.close()
+        async with asyncio.timeout(10):
+            await workers._hear(0, worker)
+    assert "Drain of worker 0 was passed over" in caplog.text
+    assert worker.refusal == "server.port: no"
 
 
 async def draining(running: Crew) -> None:
