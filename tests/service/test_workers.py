@@ -18,7 +18,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-import uvloop
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.line import Drain, Line, Refused
@@ -332,16 +331,13 @@ async def sitting(*codes: str) -> AsyncIterator[tuple[Workers, list[Worker], lis
             line.close()
 
 
-def test_told_twice_to_stop_nobody_is_spared_because_another_one_has_ended() -> None:
-    async def told_twice() -> None:
-        async with sitting("", "import time; time.sleep(60)") as (workers, there, _):
-            ended, busy = there
-            assert await ended.process.wait() == 0  # and is not put away as yet
-            workers.told_to_stop(signal.SIGTERM)
-            workers.told_to_stop(signal.SIGTERM)
-            assert await busy.process.wait() == -signal.SIGKILL
-
-    uvloop.run(told_twice())  # the service's loop: the other one passes over it by itself
+async def test_told_twice_to_stop_nobody_is_spared_because_another_one_has_ended() -> None:
+    async with sitting("", "import time; time.sleep(60)") as (workers, there, _):
+        ended, busy = there
+        assert await ended.process.wait() == 0  # and is not put away as yet
+        workers.told_to_stop(signal.SIGTERM)
+        workers.told_to_stop(signal.SIGTERM)
+        assert await busy.process.wait() == -signal.SIGKILL
 
 
 async def test_what_cannot_be_done_with_a_message_keeps_no_other_from_being_heard(
