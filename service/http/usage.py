@@ -82,9 +82,9 @@ class Usage:
         after = _after(request)
         response = web.StreamResponse(headers=HEADERS)
         await response.prepare(request)
-        line = _Line(request, response, patience=self._settings.slow_reader_s)
+        connection = _Connection(request, response, patience=self._settings.slow_reader_s)
         async with aclosing(self._events.follow(after)) as said:
-            await line.carry(said, self._settings.keepalive_s)
+            await connection.carry(said, self._settings.keepalive_s)
         return response
 
 
@@ -148,8 +148,8 @@ def _error(param: str, message: str) -> Error:
 # --- Events ---------------------------------------------------------------------------------
 
 
-class _Line:
-    """A watcher's connection."""
+class _Connection:
+    """A watcher's, and how it is written to."""
 
     def __init__(
         self, request: web.Request, response: web.StreamResponse, *, patience: float

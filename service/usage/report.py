@@ -83,7 +83,7 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Amounts:
     """The sums of some attempts; None is unknown."""
 
     attempts: int = 0
@@ -96,9 +96,9 @@ class Line:
     hedge_cost_nano_usd: int | None = None
     saved_ms: int | None = None
 
-    def __add__(self, other: "Line") -> "Line":
+    def __add__(self, other: "Amounts") -> "Amounts":
         """Of both."""
-        return Line(*map(plus, astuple(self), astuple(other)))  # type: ignore[arg-type] # the first four are never None
+        return Amounts(*map(plus, astuple(self), astuple(other)))  # type: ignore[arg-type] # the first four are never None
 
     def shown(self) -> dict[str, int | str | None]:
         """As JSON and CSV have it. What there are no attempts of costs nothing, which is known."""
@@ -122,10 +122,10 @@ class Report:
     """An answer."""
 
     query: Query
-    rows: tuple[tuple[tuple[str | None, ...], Line], ...]
+    rows: tuple[tuple[tuple[str | None, ...], Amounts], ...]
     """What was grouped by, in the query's order, and the sums; sorted by it."""
 
-    total: Line
+    total: Amounts
 
     def to_json(self) -> dict[str, Any]:
         """The body of `GET /v1/usage`."""
@@ -133,8 +133,8 @@ class Report:
             "from": _rfc3339(self.query.start),
             "to": _rfc3339(self.query.end),
             "rows": [
-                dict(zip(self.query.group_by, names, strict=True)) | line.shown()
-                for names, line in self.rows
+                dict(zip(self.query.group_by, names, strict=True)) | amounts.shown()
+                for names, amounts in self.rows
             ],
             "total": self.total.shown(),
         }
@@ -147,9 +147,9 @@ class Report:
         """
         text = io.StringIO(newline="")
         writer = csv.writer(text)
-        writer.writerow([*self.query.group_by, *Line().shown()])
+        writer.writerow([*self.query.group_by, *Amounts().shown()])
         writer.writerows(
-            [*map(_no_formula, names), *line.shown().values()] for names, line in self.rows
+            [*map(_no_formula, names), *amounts.shown().values()] for names, amounts in self.rows
         )
         return text.getvalue()
 
@@ -157,16 +157,16 @@ class Report:
 def report(ask: Ask, query: Query) -> Report:
     """Answer a question; raises UnavailableError."""
     keys = [_expression(name) for name in query.group_by]
-    statement, values = _statement(query, [*keys, *_LINE], len(keys))
-    found: list[tuple[tuple[str | None, ...], Line]] = []
-    total = Line()
+    statement, values = _statement(query, [*keys, *_AMOUNTS], len(keys))
+    found: list[tuple[tuple[str | None, ...], Amounts]] = []
+    total = Amounts()
     for row in ask(statement, values):
-        names, amounts = row[: len(keys)], row[len(keys) :]
-        if not amounts[0]:
+        names, sums = row[: len(keys)], row[len(keys) :]
+        if not sums[0]:
             continue  # ungrouped sums of nothing at all
-        line = Line(*(None if amount is None else int(amount) for amount in amounts))  # type: ignore[arg-type] # as above
-        found.append((tuple(map(_name, query.group_by, names)), line))
-        total += line
+        amounts = Amounts(*(None if amount is None else int(amount) for amount in sums))  # type: ignore[arg-type] # as above
+        found.append((tuple(map(_name, query.group_by, names)), amounts))
+        total += amounts
     found.sort(key=lambda row: [(name is None, name or "") for name in row[0]])
     return Report(query, tuple(found), total)
 
@@ -272,7 +272,7 @@ def _total(amounts: Iterable[int | None]) -> int | None:
 
 # --- SQL ------------------------------------------------------------------------------------
 
-_LINE: Final = (
+_AMOUNTS: Final = (
     "SUM(attempts)",
     "SUM(unknown_cost_attempts)",
     "SUM(estimated_attempts)",
@@ -283,7 +283,7 @@ _LINE: Final = (
     f"SUM(CASE WHEN role IN {_HEDGES} THEN cost_nano_usd END)",
     "SUM(saved_ms)",
 )
-"""In the order of Line's fields."""
+"""In the order of the fields of Amounts."""
 
 
 class Segment(NamedTuple):

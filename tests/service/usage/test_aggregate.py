@@ -17,7 +17,7 @@ from service.usage.aggregate import GROUP, Aggregator, Pace, Silent
 from service.usage.batch import DELIVERIES
 from service.usage.client import close, connect
 from service.usage.database import connect as connect_database
-from service.usage.report import Line, Query, report
+from service.usage.report import Amounts, Query, report
 from service.usage.rollups import Arrival, Letter, Rollups, Taken
 from service.usage.scripts import UNSHARDED
 from tests.service.usage.attempts import body, oracle
@@ -101,11 +101,11 @@ def bodies(numbers: Sequence[int]) -> list[bytes]:
     return [body(number) for number in numbers]
 
 
-def total(rollups: Rollups) -> Line:
+def total(rollups: Rollups) -> Amounts:
     return report(rollups.read, Query()).total
 
 
-async def counted(sums: Callable[[], Rollups], attempts: int) -> Line:
+async def counted(sums: Callable[[], Rollups], attempts: int) -> Amounts:
     """The sums, once they hold so many attempts."""
     reader = sums()
 
@@ -113,9 +113,9 @@ async def counted(sums: Callable[[], Rollups], attempts: int) -> Line:
         return (await asyncio.to_thread(total, reader)).attempts >= attempts
 
     await until(there)
-    line = total(reader)
+    amounts = total(reader)
     reader.close()
-    return line
+    return amounts
 
 
 async def acknowledged(server: Server) -> None:
@@ -138,13 +138,12 @@ async def owed(server: Server) -> list[int]:
     return [one["times_delivered"] for one in pending]
 
 
-def holds(line: Line, told: Sequence[bytes]) -> bool:
+def holds(amounts: Amounts, told: Sequence[bytes]) -> bool:
     """Whether sums are those of the events, each once, by somebody else's reckoning."""
     ((attempts, known, cost, output),) = oracle(told).values()
-    return (line.attempts, line.attempts - line.unknown_cost_attempts) == (attempts, known) and (
-        line.cost_nano_usd,
-        line.output_tokens,
-    ) == (cost, output)
+    ends = amounts.attempts, amounts.attempts - amounts.unknown_cost_attempts
+    used = amounts.cost_nano_usd, amounts.output_tokens
+    return ends == (attempts, known) and used == (cost, output)
 
 
 # --- Counting ---
@@ -159,9 +158,9 @@ async def test_what_is_published_is_counted_and_acknowledged(
     async with running(server, sums(), protocol=protocol) as witness:
         await counted(sums, 700)
         await publish(server, told[700:], first=701)
-        line = await counted(sums, 1_200)
+        amounts = await counted(sums, 1_200)
         await acknowledged(server)
-    assert holds(line, told)
+    assert holds(amounts, told)
     assert (witness.new, witness.repeated, witness.letters, witness.gaps) == (1_200, 0, [], [])
     assert await server.ask("HGET", KEYS.applied, "p") == b"1200"
 
@@ -181,10 +180,10 @@ async def test_consumers_share_a_stream_and_know_together_how_far_it_is(
     ):
         for start in range(0, 2_000, 100):
             await publish(server, told[start : start + 100], first=start + 1)
-        line = await counted(sums, 2_000)
+        amounts = await counted(sums, 2_000)
         await acknowledged(server)
         await until(applied)
-    assert holds(line, told)
+    assert holds(amounts, told)
     assert one.new + other.new == 2_000
 
 
@@ -225,10 +224,10 @@ async def test_a_poisoned_event_is_given_up_after_five_deliveries_and_the_others
     told[99] = b'{"type": "llm.attempt.v1"}'
     await publish(server, told)
     async with running(server, sums()) as witness:
-        line = await counted(sums, 199)
+        amounts = await counted(sums, 199)
         await acknowledged(server)
         assert await server.ask("HGET", KEYS.applied, "p") == b"200"
-    assert holds(line, told[:99] + told[100:])
+    assert holds(amounts, told[:99] + told[100:])
     assert witness.new == 199
     (letter,) = witness.letters
     assert (letter.producer, letter.seq, letter.deliveries) == ("p", 100, DELIVERIES)
@@ -313,9 +312,9 @@ async def test_a_consumer_that_dies_between_counting_and_acknowledging_costs_not
     pending = await owed(server)
     assert max(pending) > DELIVERIES  # so the fault was there
     async with running(server, sums()) as witness:
-        line = await counted(sums, 250)
+        amounts = await counted(sums, 250)
         await acknowledged(server)
-    assert holds(line, told)
+    assert holds(amounts, told)
     assert (witness.letters, sums().letters()) == ([], [])
 
 
@@ -327,9 +326,9 @@ async def test_what_a_consumer_left_behind_is_taken_over_by_another(
     await server.ask("XGROUP", "CREATE", KEYS.stream, GROUP, "0")
     await server.ask("XREADGROUP", "GROUP", GROUP, "dead", "COUNT", 25, "STREAMS", KEYS.stream, ">")
     async with running(server, sums()) as witness:
-        line = await counted(sums, 40)
+        amounts = await counted(sums, 40)
         await acknowledged(server)
-    assert holds(line, told)
+    assert holds(amounts, told)
     assert witness.new == 40
 
 
@@ -375,9 +374,9 @@ async def test_a_group_that_is_gone_is_made_again_from_the_beginning(
         await counted(sums, 30)
         await server.ask("XGROUP", "DESTROY", KEYS.stream, GROUP)
         await publish(server, told[30:], first=31)
-        line = await counted(sums, 60)
+        amounts = await counted(sums, 60)
         await acknowledged(server)
-    assert holds(line, told)
+    assert holds(amounts, told)
     assert witness.repeated >= 30
     assert "ResponseError" in " ".join(map(str, witness.failures))
 
@@ -392,13 +391,13 @@ async def test_what_was_deleted_with_a_consumer_is_found_without_the_group(
     await server.ask("XREADGROUP", "GROUP", GROUP, "gone", "COUNT", 30, "STREAMS", KEYS.stream, ">")
     assert await server.ask("XGROUP", "DELCONSUMER", KEYS.stream, GROUP, "gone") == 30
     async with running(server, sums()) as witness:
-        line = await counted(sums, 49)
+        amounts = await counted(sums, 49)
 
         async def buried() -> bool:
             return bool(witness.letters)
 
         await until(buried)
-    assert holds(line, told[:7] + told[8:])
+    assert holds(amounts, told[:7] + told[8:])
     assert witness.gaps == []
 
 
@@ -436,9 +435,9 @@ async def test_a_server_that_was_emptied_and_filled_again_is_counted_once(
         await counted(sums, 50)
         await server.ask("FLUSHALL")
         await publish(server, told)
-        line = await counted(sums, 80)
+        amounts = await counted(sums, 80)
         await acknowledged(server)
-    assert holds(line, told)
+    assert holds(amounts, told)
 
 
 async def test_a_server_that_was_killed_is_waited_for(

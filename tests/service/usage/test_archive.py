@@ -13,7 +13,7 @@ from service.settings import Settings, SettingsError
 from service.usage import sums
 from service.usage.archive import replayed
 from service.usage.journal import Journal
-from service.usage.report import Line, Query, report
+from service.usage.report import Amounts, Query, report
 from service.usage.rollups import HistoryError
 from service.usage.slot import Slot
 from service.usage.store import JournalError
@@ -46,7 +46,7 @@ def settings(data: Path, **usage: object) -> Settings:
     return Settings.model_validate({"server": {"data": data}, "usage": usage})
 
 
-def total(own: Settings) -> Line:
+def total(own: Settings) -> Amounts:
     rollups = sums.opened(own)
     try:
         return report(rollups.read, Query()).total

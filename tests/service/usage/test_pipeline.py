@@ -17,7 +17,7 @@ from service.usage import report
 from service.usage.client import close
 from service.usage.meter import Progress
 from service.usage.pipeline import Pipeline
-from service.usage.report import Line, Query
+from service.usage.report import Amounts, Query
 from service.usage.scripts import Keys
 from tests.service.telemetry.facts import completed
 from tests.service.usage.events import ORIGIN, REPLY, SENT, USED, priced
@@ -68,9 +68,9 @@ async def attempt(pipeline: Pipeline, number: int) -> None:
     await closing
 
 
-async def counted(pipeline: Pipeline, wanted: Callable[[Line], bool]) -> Line:
+async def counted(pipeline: Pipeline, wanted: Callable[[Amounts], bool]) -> Amounts:
     """The sums, once they are as they should be."""
-    total = Line()
+    total = Amounts()
 
     async def there() -> bool:
         nonlocal total
@@ -86,7 +86,7 @@ async def counted(pipeline: Pipeline, wanted: Callable[[Line], bool]) -> Line:
 async def test_what_was_used_is_in_the_sums_to_the_nano_usd(engine: Kind, tmp_path: Path) -> None:
     async with running(made(tmp_path, engine)) as pipeline:
         await asyncio.gather(*(attempt(pipeline, number) for number in range(1, 41)))
-        total = await counted(pipeline, lambda line: line.attempts == 40)
+        total = await counted(pipeline, lambda amounts: amounts.attempts == 40)
         assert total.cost_nano_usd == 40 * (priced(USED).nano_usd or 0)
         assert total.output_tokens == 40 * 255
 
@@ -97,7 +97,7 @@ async def test_with_a_redis_events_are_on_its_stream_and_counted(
     async with running(made(tmp_path, "auto", redis=f"unix://{server.address.path}")) as pipeline:
         assert pipeline.engine.kind == "redis"
         await attempt(pipeline, 1)
-        await counted(pipeline, lambda line: line.attempts == 1)
+        await counted(pipeline, lambda amounts: amounts.attempts == 1)
         client = pipeline.connect()
         try:
             assert await client.xlen(KEYS.stream) == 1
@@ -116,7 +116,7 @@ async def test_what_a_killed_process_left_open_is_counted_as_interrupted(
     # Ended without a word on the attempt that runs, as by kill -9: the journal keeps what was open.
     await first.stop()
     async with running(made(tmp_path, engine)) as second:
-        total = await counted(second, lambda line: line.attempts == 2)
+        total = await counted(second, lambda amounts: amounts.attempts == 2)
         assert total.estimated_attempts == 1
 
 
@@ -127,7 +127,7 @@ async def test_a_journal_that_was_left_behind_is_taken_over_and_counted(tmp_path
         elder.meter.begin(ORIGIN, SENT, progress)
         await elder.stop()
         await younger.adopt()
-        total = await counted(younger, lambda line: line.attempts == 1)
+        total = await counted(younger, lambda amounts: amounts.attempts == 1)
         assert total.estimated_attempts == 1
 
 
@@ -135,7 +135,7 @@ async def test_a_journal_that_was_left_behind_is_taken_over_and_counted(tmp_path
 async def test_a_purge_keeps_what_is_young_or_not_counted(engine: Kind, tmp_path: Path) -> None:
     async with running(made(tmp_path, engine)) as pipeline:
         await attempt(pipeline, 1)
-        await counted(pipeline, lambda line: line.attempts == 1)
+        await counted(pipeline, lambda amounts: amounts.attempts == 1)
         await pipeline.purge()
         [own] = pipeline._journals
         assert [row.seq for row in own.rows(own.epoch, 0, 10)] == [1]

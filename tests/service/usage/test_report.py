@@ -89,12 +89,12 @@ def test_rows_are_what_somebody_else_adds_up(sqlite_sums: Rollups, groups: tuple
     answer = report(sqlite_sums.read, Query(group_by=groups))
     found = {
         tuple(name or "" for name in names): [
-            line.attempts,
-            line.attempts - line.unknown_cost_attempts,
-            line.cost_nano_usd or 0,
-            line.output_tokens,
+            amounts.attempts,
+            amounts.attempts - amounts.unknown_cost_attempts,
+            amounts.cost_nano_usd or 0,
+            amounts.output_tokens,
         ]
-        for names, line in answer.rows
+        for names, amounts in answer.rows
     }
     assert found == expected
     (total,) = oracle(BODIES).values()
@@ -137,7 +137,7 @@ def test_a_range_holds_what_was_over_within_it(
     answer = report(sqlite_sums.read, Query(start, end, groups))
     inside = [arrival for arrival in TOLD if start <= arrival.event.ended < end]
     assert answer.total.attempts == len(inside)
-    assert sum(line.attempts for _, line in answer.rows) == len(inside)
+    assert sum(amounts.attempts for _, amounts in answer.rows) == len(inside)
 
 
 def test_an_answer_has_the_shape_that_is_promised(sqlite_sums: Rollups) -> None:
@@ -167,12 +167,12 @@ def test_an_answer_has_the_shape_that_is_promised(sqlite_sums: Rollups) -> None:
 
 def test_hedges_are_those_that_were_asked_beside_another(sqlite_sums: Rollups) -> None:
     answer = report(sqlite_sums.read, Query(group_by=("role",)))
-    lines = {names[0]: line for names, line in answer.rows}
-    for role, line in lines.items():
-        hedges = line.attempts if role in {"hedge", "race"} else 0
-        assert line.hedge_attempts == hedges
-        assert line.hedge_cost_nano_usd == (line.cost_nano_usd if hedges else None)
-    assert answer.total.hedge_attempts == lines["hedge"].attempts + lines["race"].attempts
+    by_role = {names[0]: amounts for names, amounts in answer.rows}
+    for role, amounts in by_role.items():
+        hedges = amounts.attempts if role in {"hedge", "race"} else 0
+        assert amounts.hedge_attempts == hedges
+        assert amounts.hedge_cost_nano_usd == (amounts.cost_nano_usd if hedges else None)
+    assert answer.total.hedge_attempts == by_role["hedge"].attempts + by_role["race"].attempts
 
 
 def test_unknown_is_null_and_never_0(empty: Rollups) -> None:
@@ -234,7 +234,7 @@ def test_rows_and_total_agree_while_events_arrive(tmp_path: Path) -> None:
     seen = []
     while not over.is_set():
         answer = report(reader.read, Query(None, minute + DAY, ("provider",)))
-        assert sum(line.attempts for _, line in answer.rows) == answer.total.attempts
+        assert sum(amounts.attempts for _, amounts in answer.rows) == answer.total.attempts
         assert answer.total.attempts % 4 == 0
         seen.append(answer.total.attempts)
     thread.join()
