@@ -63,7 +63,7 @@ class PositionError(ValueError):
     """A text that is no position."""
 
 
-class Entry(NamedTuple):
+class Placed(NamedTuple):
     """What is at a place."""
 
     place: Place
@@ -80,10 +80,10 @@ class Source(Protocol):
     async def holds(self, after: Place) -> bool:
         """Whether nothing that came after a place is gone; False, too, where nobody can tell."""
 
-    async def read(self, after: Place) -> Sequence[Entry]:
+    async def read(self, after: Place) -> Sequence[Placed]:
         """At most PAGE entries after a place, none where there are none; for many at once."""
 
-    async def wait(self, after: Place) -> Sequence[Entry]:
+    async def wait(self, after: Place) -> Sequence[Placed]:
         """The same, once there are some, or nothing after a while; for one task."""
 
     async def reset(self) -> None:
@@ -240,7 +240,7 @@ class _Tail:
         if all(each.place is not None for each in self.shards):
             self.known.set()
 
-    def _hand_out(self, number: int, entries: Sequence[Entry]) -> None:
+    def _hand_out(self, number: int, entries: Sequence[Placed]) -> None:
         self.shards[number].place = entries[-1].place
         for watcher in self.watchers:
             watcher.hand(number, entries)
@@ -255,7 +255,7 @@ class _Watcher:
     """Of what was said last, by shard; empty until `begin`."""
     behind: set[int] = field(default_factory=set)
     """Shards that it reads for itself."""
-    waiting: deque[tuple[int, Entry]] = field(default_factory=deque)
+    waiting: deque[tuple[int, Placed]] = field(default_factory=deque)
     handed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def begin(self, after: Position | None) -> Sequence[Said]:
@@ -301,7 +301,7 @@ class _Watcher:
             self.behind.discard(number)
         return self._told([(number, entry) for entry in entries])
 
-    def _told(self, handed: Sequence[tuple[int, Entry]]) -> list[Said]:
+    def _told(self, handed: Sequence[tuple[int, Placed]]) -> list[Said]:
         """What of it is new; what it has read for itself may be handed to it, too."""
         told: list[Said] = []
         for number, (place, body) in handed:
@@ -313,7 +313,7 @@ class _Watcher:
 
     # --- Called by the tail ---
 
-    def hand(self, number: int, entries: Sequence[Entry]) -> None:
+    def hand(self, number: int, entries: Sequence[Placed]) -> None:
         """Here is something new, unless it has not begun or will come to it by itself."""
         if not self.places or number in self.behind:
             return

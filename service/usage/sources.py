@@ -19,7 +19,7 @@ from redis.exceptions import ResponseError
 
 from service.usage import publisher, scripts
 from service.usage.client import Client, close
-from service.usage.live import BEGINNING, PAGE, Entry, Place, Source, parse
+from service.usage.live import BEGINNING, PAGE, Place, Placed, Source, parse
 from service.usage.publisher import Wake
 from service.usage.scripts import Keys
 
@@ -114,13 +114,13 @@ class _Stream:
         first = info.get("first-entry")
         return first is not None and _place(first[0]) <= after
 
-    async def read(self, after: Place) -> Sequence[Entry]:
+    async def read(self, after: Place) -> Sequence[Placed]:
         async def page(client: Client) -> Any:  # noqa: ANN401 - redis-py's own types
             return await client.xrange(self._key, min=f"({_id(after)}", count=PAGE)
 
         return _entries(await self._reads.ask(page))
 
-    async def wait(self, after: Place) -> Sequence[Entry]:
+    async def wait(self, after: Place) -> Sequence[Placed]:
         client = self._waiting = self._waiting or self._connect()
         found: Any = await client.xread({self._key: _id(after)}, count=PAGE, block=BLOCK_MS)
         return [entry for entries in found.values() for entry in _entries(entries)]
@@ -141,8 +141,8 @@ class _Stream:
         return info
 
 
-def _entries(found: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> list[Entry]:
-    return [Entry(_place(key), fields.get(b"e")) for key, fields in found]
+def _entries(found: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> list[Placed]:
+    return [Placed(_place(key), fields.get(b"e")) for key, fields in found]
 
 
 def _last(info: dict[str, Any]) -> Place:
@@ -174,10 +174,10 @@ class _Epochs:
     async def holds(self, after: Place) -> bool:
         return await asyncio.to_thread(self._holds, after)
 
-    async def read(self, after: Place) -> Sequence[Entry]:
+    async def read(self, after: Place) -> Sequence[Placed]:
         return await asyncio.to_thread(self._read, after)
 
-    async def wait(self, after: Place) -> Sequence[Entry]:
+    async def wait(self, after: Place) -> Sequence[Placed]:
         # Cleared first: what is appended while it is read wakes it again.
         self._appended.clear()
         found = await self.read(after)
@@ -203,11 +203,11 @@ class _Epochs:
             and not any(self._journal.floor(later) for later in epochs if later > epoch)
         )
 
-    def _read(self, after: Place) -> Sequence[Entry]:
+    def _read(self, after: Place) -> Sequence[Placed]:
         for epoch in self._journal.epochs():
             if epoch >= after[0]:
                 seq = after[1] if epoch == after[0] else 0
                 rows = self._journal.rows(epoch, seq, PAGE)
                 if rows:
-                    return [Entry((epoch, row.seq), row.body) for row in rows]
+                    return [Placed((epoch, row.seq), row.body) for row in rows]
         return []

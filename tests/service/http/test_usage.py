@@ -19,7 +19,7 @@ from service import tasks
 from service.http.usage import Usage
 from service.settings import Streams
 from service.usage.database import connect
-from service.usage.live import Entry, Live, Place, Source
+from service.usage.live import Live, Place, Placed, Source
 from service.usage.rollups import Rollups
 from tests.service.http.serving import becomes, served, until
 from tests.service.usage.attempts import arrivals, body, oracle
@@ -33,13 +33,13 @@ class Board:
     """Events that are put up by hand; `service.usage.live.Source`."""
 
     def __init__(self) -> None:
-        self.entries: list[Entry] = []
+        self.entries: list[Placed] = []
         self.first = 1
         self._more = asyncio.Event()
 
     def add(self, *bodies: bytes) -> None:
         first = len(self.entries) + 1
-        self.entries += [Entry((7, seq), told) for seq, told in enumerate(bodies, first)]
+        self.entries += [Placed((7, seq), told) for seq, told in enumerate(bodies, first)]
         self._more.set()
 
     async def last(self) -> Place:
@@ -48,10 +48,10 @@ class Board:
     async def holds(self, after: Place) -> bool:
         return (7, self.first - 1) <= after <= await self.last()
 
-    async def read(self, after: Place) -> Sequence[Entry]:
+    async def read(self, after: Place) -> Sequence[Placed]:
         return [entry for entry in self.entries[self.first - 1 :] if entry.place > after][:500]
 
-    async def wait(self, after: Place) -> Sequence[Entry]:
+    async def wait(self, after: Place) -> Sequence[Placed]:
         self._more.clear()
         found = await self.read(after)
         if not found:
