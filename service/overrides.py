@@ -17,8 +17,6 @@ a lock that the system lets go of when a process dies, and told to the others, w
 """
 
 import asyncio
-import fcntl
-import os
 from collections.abc import AsyncIterator, Callable, Container
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -28,7 +26,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import to_json
 
-from service import tasks
+from service import files, tasks
 from service.settings import ProviderSettings, Settings, SettingsError
 
 FILE: Final = "providers.json"
@@ -261,7 +259,7 @@ def _locked(path: Path) -> IO[bytes]:
     It is held for as long as a sync takes.
     """
     lock = path.with_name(f".{path.name}.lock").open("ab")
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    files.lock(lock)
     return lock
 
 
@@ -270,16 +268,6 @@ def _write(path: Path, content: bytes) -> None:
     beside = path.with_name(f".{path.name}.new")
     with beside.open("wb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        files.sync(file)
     beside.replace(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Put the renaming on the disk, too."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    files.sync_folder(path.parent)

@@ -11,7 +11,6 @@ name begins with.
 """
 
 import asyncio
-import fcntl
 import logging
 import signal
 import socket
@@ -25,7 +24,7 @@ from typing import Final
 
 import uvloop
 
-from service import tasks
+from service import files, tasks
 from service.settings import Settings, SettingsError
 from service.usage import sums
 from service.usage.aggregate import GROUP, Aggregator
@@ -111,9 +110,7 @@ def _named(folder: Path, given: str | None) -> Iterator[str]:
     folder.mkdir(exist_ok=True)
     for number in count():
         with (folder / f"{number}.lock").open("ab") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not files.try_lock(lock):
                 continue
             # Not a service's own, whose name is the machine's and its journal's number.
             yield f"{socket.gethostname()}-aggregate-{number}"

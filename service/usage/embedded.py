@@ -28,7 +28,6 @@ Left out: systems without flock; signals other than the stop.
 """
 
 import asyncio
-import fcntl
 import importlib.util
 import logging
 import os
@@ -44,7 +43,7 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
-from service import clock, tasks
+from service import clock, files, tasks
 from service.usage import backoff
 from service.usage.client import Address, Layout, close, connect
 
@@ -485,11 +484,7 @@ class _Lock:
 
     def take(self, *, alone: bool) -> bool:
         """Take it if that is possible at once, or change how it is held."""
-        try:
-            fcntl.flock(self._file, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+        return files.try_lock(self._file, shared=not alone)
 
     def close(self) -> None:
         """Let it go."""

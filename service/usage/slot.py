@@ -15,14 +15,15 @@ that are running can still be written down. It is filled with noise: zeros would
 file system that compresses.
 """
 
-import fcntl
-import os
 import secrets
-from collections.abc import Iterator
+import shutil
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
+
+from service import files
 
 FOLDER: Final = "usage"
 
@@ -85,9 +86,14 @@ class Slot:
             number += 1
 
     @classmethod
-    def orphans(cls, data: Path) -> Iterator["Slot"]:
-        """Take every slot that somebody had and nobody holds now, one after the other."""
+    def orphans(cls, data: Path, only: Collection[str] | None = None) -> Iterator["Slot"]:
+        """Take every slot that somebody had and nobody holds now, one after the other.
+
+        `only`: those of these names; None: all.
+        """
         for lock in sorted((data / FOLDER).glob("*/lock")):
+            if only is not None and lock.parent.name not in only:
+                continue
             slot = _locked(lock.parent)
             if slot is not None:
                 yield slot
@@ -110,32 +116,34 @@ class Slot:
         self.release()
 
 
+def named(data: Path) -> str:
+    """What a data folder is called among those of other services: drawn once, and kept in it."""
+    file = data / FOLDER / "name"
+    if not file.exists():
+        drawn = secrets.token_hex(4)
+        fresh = file.with_name(f"name-{drawn}")
+        fresh.write_text(drawn, encoding="ascii")
+        with suppress(FileExistsError):
+            file.hardlink_to(fresh)  # with what is in it, or not at all
+        fresh.unlink()
+    return file.read_text(encoding="ascii")
+
+
 def _make(path: Path) -> None:
     """Make a folder, and make sure that it is still there after a loss of power."""
     for folder in (*reversed(path.parents), path):
         if not folder.exists():
             folder.mkdir(exist_ok=True)
-            _sync_folder(folder.parent)
+            files.sync_folder(folder.parent)
 
 
 def _locked(path: Path) -> Slot | None:
     """The slot with its lock; None where somebody else has it."""
     file = (path / "lock").open("ab")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    return Slot(path, file)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Put what was made or renamed in a folder on the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    if files.try_lock(file):
+        return Slot(path, file)
+    file.close()
+    return None
 
 
 # --- Which file system ----------------------------------------------------------------------
@@ -203,23 +211,18 @@ class Ballast:
         try:
             if self._path.exists() and self._path.stat().st_size == self._size:
                 return True
-            if self._free() < self._size:
+            # What the file system says it has left; a quota may leave less.
+            if shutil.disk_usage(self._path.parent).free < self._size:
                 return False
             with self._path.open("wb") as file:
                 for start in range(0, self._size, _BLOCK):
                     file.write(secrets.token_bytes(min(_BLOCK, self._size - start)))
                 # Some file systems find out only now that there was no space.
-                file.flush()
-                os.fsync(file.fileno())
+                files.sync(file)
         except OSError:
             self.let_go()
             return False
         return True
-
-    def _free(self) -> int:
-        """Bytes that the file system says it has left; a quota may leave less."""
-        system = os.statvfs(self._path.parent)
-        return system.f_bavail * system.f_frsize
 
     def let_go(self) -> None:
         """Give the space back."""
