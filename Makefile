@@ -16,14 +16,14 @@ ARGS :=
 # contract's. For everything together fail_under in pyproject.toml counts.
 DECIDING := adapters/catalog/* adapters/classify.py adapters/contract.py adapters/dialects/* adapters/errors.py \
     adapters/events.py adapters/ratelimits.py adapters/request.py adapters/schema.py \
-    adapters/sse.py adapters/tokens.py service/hedging/account.py service/hedging/budget.py service/hedging/caches.py \
+    adapters/sse.py adapters/tokens.py service/backoff.py service/hedging/account.py service/hedging/budget.py service/hedging/caches.py \
     service/hedging/continuation.py service/hedging/deadlines.py \
     service/hedging/delay.py service/hedging/exclusions.py service/hedging/hedger.py service/hedging/ledger.py \
     service/hedging/loser_cost.py service/hedging/overload.py service/hedging/race.py \
     service/http/ws_delivery.py service/http/ws_messages.py service/http/ws_protocol.py \
     service/limits/account.py service/limits/provider_limits.py \
     service/routing/* service/streams/ending.py service/streams/fold.py service/streams/log.py \
-    service/telemetry/spending.py service/telemetry/stats.py service/usage/backoff.py service/usage/cost.py \
+    service/telemetry/spending.py service/telemetry/stats.py service/usage/cost.py \
     service/usage/record.py service/usage/report.py service/usage/shown.py service/usage/tally.py
 empty :=
 comma := ,

@@ -2,8 +2,8 @@
 
 The rooms, lowest first:
 
-* `settings`, `clock`, `ids`, `tasks`, `files`  configuration, time, names, owned background work,
-  locks.
+* `settings`, `clock`, `ids`, `tasks`  configuration, time, names, owned background work;
+  `files`, `backoff`, `jitter`  locks, and pauses between tries.
 * `endpoints`  settings and environment -> which providers are active, where, with which key;
   `overrides` puts what the admin API changed on top.
 * `limits`     how much each provider may be asked: reserved before an attempt, settled after it.

@@ -24,7 +24,6 @@ Left out: changing the number of workers, the host or the port while it runs.
 
 import asyncio
 import logging
-import random
 import signal
 import socket
 import sys
@@ -35,7 +34,7 @@ from typing import Final, assert_never
 
 import uvloop
 
-from service import clock, tasks
+from service import clock, jitter, tasks
 from service.line import (
     Ask,
     Changed,
@@ -52,7 +51,6 @@ from service.line import (
 )
 from service.seat import REFUSED, announce, cannot_listen, log_format, place
 from service.settings import Server, Settings, SettingsError
-from service.usage import backoff
 
 log = logging.getLogger(__name__)
 
@@ -200,7 +198,7 @@ class Workers:
                 return
             if clock.monotonic() - began >= STEADY_S:
                 failures = 0
-            seconds = backoff.pause(failures, random.random())  # noqa: S311 - jitter, no secret
+            seconds = jitter.pause(failures)
             failures += 1
             self._restarts[number] += 1
             log.warning(

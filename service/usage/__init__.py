@@ -4,5 +4,5 @@
 * `slot`, `store`, `journal`  where it is safe: in a database of this process' own, before an answer
   ends.
 * `engine`, `embedded`, `client`  which Redis there is: an operator's, a server of our own, or none.
-* `scripts`, `publisher`, `backoff`  from the journal onto the Redis Stream, nothing lost or twice.
+* `scripts`, `publisher`  from the journal onto the Redis Stream, nothing lost or twice.
 """

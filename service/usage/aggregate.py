@@ -31,15 +31,14 @@ that is away does not keep the others waiting.
 import asyncio
 import logging
 import math
-import random
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from redis.exceptions import ResponseError
 
-from service import clock, tasks
-from service.usage import backoff, group, scripts
+from service import clock, jitter, tasks
+from service.usage import group, scripts
 from service.usage.batch import DELIVERIES, Entry, Fields, Settled, producer_of, settle
 from service.usage.client import Client, close
 from service.usage.database import UnavailableError
@@ -174,8 +173,7 @@ class Tries:
         if not self._failures:
             said = str(failure).partition("\n")[0]
             log.warning("usage waits to be counted: %s: %s", reason, said)
-        chance = random.random()  # noqa: S311 - jitter, no secret
-        await asyncio.sleep(backoff.pause(self._failures, chance))
+        await asyncio.sleep(jitter.pause(self._failures))
         self._failures += 1
 
     def succeeded(self) -> None:

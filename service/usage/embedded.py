@@ -43,8 +43,7 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
-from service import clock, files, tasks
-from service.usage import backoff
+from service import backoff, clock, files, tasks
 from service.usage.client import Address, Layout, close, connect
 
 log = logging.getLogger(__name__)

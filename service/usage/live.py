@@ -25,7 +25,6 @@ between are not shown. They are counted, which does not go by ids.
 
 import asyncio
 import logging
-import random
 import re
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -33,8 +32,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, NamedTuple, Protocol, TypeVar
 
-from service import tasks
-from service.usage import backoff
+from service import jitter, tasks
 
 log = logging.getLogger(__name__)
 
@@ -223,7 +221,7 @@ class _Tail:
             except Exception as failure:  # noqa: BLE001 - whatever it was, the next try may do
                 failures = _failed(failures, failure)
                 await shard.source.reset()
-            await asyncio.sleep(_pause(failures - 1))
+            await asyncio.sleep(jitter.pause(failures - 1))
 
     def _place(self, number: int, last: Place) -> None:
         """Note where a shard is, whenever nothing came from it: it may have gone back in time."""
@@ -352,9 +350,5 @@ async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
             return await ask()
         except Exception as failure:  # noqa: BLE001 - whatever it was, the next try may do
             log.debug("usage events cannot be read: %r", failure)
-        await asyncio.sleep(_pause(failures))
+        await asyncio.sleep(jitter.pause(failures))
         failures += 1
-
-
-def _pause(failures: int) -> float:
-    return backoff.pause(failures, random.random())  # noqa: S311 - jitter, no secret

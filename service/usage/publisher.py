@@ -14,7 +14,7 @@ XADDs, which also would write twice what they send twice.
 
 Whatever fails - no connection, LOADING, READONLY, MISCONF, OOM, BUSY, CLUSTERDOWN, AUTH, a disk
 error of the journal's - is met in one way: forget the marks, close the client, wait
-(`service.usage.backoff`), begin anew. The journal holds the events in the meantime. A stream that
+(`service.backoff`), begin anew. The journal holds the events in the meantime. A stream that
 is full is no failure but backpressure, and the events wait, too: nothing is ever trimmed to make
 room but by the `Janitor`, below what every listed group acknowledged.
 
@@ -25,14 +25,13 @@ would do no harm but the work twice.
 import asyncio
 import logging
 import math
-import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
-from service import clock, tasks
-from service.usage import backoff, scripts
+from service import clock, jitter, tasks
+from service.usage import scripts
 from service.usage.client import Client, close
 from service.usage.scripts import Keys, Shards
 
@@ -203,7 +202,7 @@ class Publisher:
             except Exception as failure:  # noqa: BLE001 - whatever it was, the next try may do
                 self._report(failure)
             tasks.heed_cancellation()
-            await asyncio.sleep(_pause(self._failures))
+            await asyncio.sleep(jitter.pause(self._failures))
             self._failures += 1
 
     async def caught_up(self) -> None:
@@ -244,7 +243,7 @@ class Publisher:
             full = full + 1 if outcome is _Outcome.FULL else 0
             if outcome is _Outcome.FULL:
                 self._say_full(full)
-                await asyncio.sleep(_pause(full))
+                await asyncio.sleep(jitter.pause(full))
             elif outcome is _Outcome.NOTHING_LEFT:
                 self._answer(asked)
                 await self._rest(session)
@@ -483,10 +482,6 @@ def _split(rows: Sequence[Row], after: int) -> list[_Batch]:
             size = len(row.body)
         batches[-1].bodies.append(row.body)
     return batches
-
-
-def _pause(failures: int) -> float:
-    return backoff.pause(failures, random.random())  # noqa: S311 - jitter, no secret
 
 
 def _reason(failure: BaseException) -> str:

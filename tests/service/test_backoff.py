@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.usage.backoff import LONGEST_S, pause
+from service.backoff import LONGEST_S, pause
 
 
 @pytest.mark.parametrize(
