@@ -84,7 +84,7 @@ class Observer(Protocol):
         """Events after the one number, up to the other, are in no stream: a replay is needed."""
 
     def failed(self, reason: str | None) -> None:
-        """A try did, for that reason; None: all is well again."""
+        """A shard cannot go on, for that reason; None: one that could not does again."""
 
 
 class Silent:
@@ -162,15 +162,15 @@ class Tries:
     """Failures in a row: one line in the log, and a longer pause after each."""
 
     def __init__(self, tell: Callable[[str | None], None]) -> None:
-        """`tell`: of the reason, or None when all is well again."""
+        """`tell`: of the first one's reason, and None when all is well again."""
         self._tell = tell
         self._failures = 0
 
     async def failed(self, failure: Exception) -> None:
         """Say so, and wait."""
         reason = type(failure).__name__
-        self._tell(reason)
         if not self._failures:
+            self._tell(reason)
             said = str(failure).partition("\n")[0]
             log.warning("usage waits to be counted: %s: %s", reason, said)
         await asyncio.sleep(jitter.pause(self._failures))
@@ -304,7 +304,7 @@ class _Shard:
         while True:
             try:
                 return await asyncio.to_thread(
-                    settle, self._work.rollups, self._keys.stream, entries, _now_ns()
+                    settle, self._work.rollups, self._keys.stream, entries, clock.now_ns()
                 )
             except UnavailableError as failure:
                 await self._tries.failed(failure)
@@ -370,7 +370,7 @@ class _Shard:
         await self._redeliver(client, consumer=None, idle_ms=round(self._work.pace.idle_s * 1_000))
         await self._compare(client)
         if clock.monotonic() - self._forgot >= FORGET_S:
-            before_ns = _now_ns() - self._work.retention.seen_s * 1_000_000_000
+            before_ns = clock.now_ns() - self._work.retention.seen_s * 1_000_000_000
             await asyncio.to_thread(self._work.rollups.forget, before_ns)
             self._forgot = clock.monotonic()
 
@@ -456,7 +456,3 @@ def _mapping(positions: Mapping[str, int]) -> dict[Any, Any]:
 
 def _text(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else value
-
-
-def _now_ns() -> int:
-    return clock.now_ms() * 1_000_000

@@ -142,5 +142,6 @@ async def _count(
     await stop.wait()
     died = counting.done()  # it ends by itself only of a fault, which is in the log by now
     await tasks.end(counting)
-    log.info("counted %d events, %d came again", watch.new, watch.again)
+    counts = dict(watch.counts())
+    log.info("counted %d events, %d came again", counts["counted"], counts["repeated"])
     return 1 if died else 0
