@@ -31,8 +31,8 @@ from service.routing.plan import Choice, Plan
 from service.telemetry.attempts import AttemptFacts
 from service.usage import cost
 from service.usage.cost import Cost, CostSource
-from service.usage.meter import Metered, Progress
-from service.usage.record import Reply, Sent
+from service.usage.meter import Metered
+from service.usage.record import Progress, Reply, Sent
 
 
 @dataclass(slots=True)
@@ -49,7 +49,6 @@ class Entrant:
     reservation: Reservation
     splice: Splice | None
     """Where it goes on with another one's answer."""
-    task: asyncio.Task[None]
     before: int = 0
     """Bytes that the log had of the answer when this one began to write."""
     outcome: Outcome | None = None
@@ -58,6 +57,8 @@ class Entrant:
     cost: Cost = field(default=cost.UNKNOWN, init=False)
     finish_raw: str | None = field(default=None, init=False)
     metered: Metered = field(init=False)
+    task: asyncio.Task[None] = field(init=False)
+    """Runs the attempt, once it is started."""
 
     # --- While it runs ---
 
@@ -75,8 +76,10 @@ class Entrant:
             substitute=self.choice.substitute is not None,
         )
 
-    def progress(self, *, input_tokens: int, said: int, prices: Prices) -> Progress:
-        """How far it has come; the arguments are those of `close`."""
+    def progress(
+        self, *, input_tokens: int, said: int, prices: Prices, committed: bool, hedged: bool
+    ) -> Progress:
+        """How far it has come; the arguments are those of `close` and `facts`."""
         usage = account.so_far(input_tokens=input_tokens, said=said)
         first = self.attempt.first_content
         return Progress(
@@ -84,6 +87,8 @@ class Entrant:
             usage=usage,
             cost=self._cost(usage, prices),
             first_token_ns=None if first is None else self._unix_ns(first),
+            committed=committed,
+            hedged=hedged,
         )
 
     def reply(self) -> Reply:

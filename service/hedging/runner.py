@@ -448,17 +448,18 @@ class Runner:
             listener=self,
             secret=choice.endpoint.key,
         )
+        entrant = Entrant(
+            command.attempt, attempt, choice, start, clock.now_ns(), reservation, splice
+        )
+        # Known before it runs: what goes out is written down, and can be stopped.
+        self._meter(entrant)
+        self._entries.append(command.attempt)
+        self._entrants[command.attempt] = entrant
         self._append([start])
         self._watch.started(command.attempt, command.candidate, command.role, now)
         self._shared.caches.sent(target_of(choice), self._prompt, now)
-        task = tasks.spawn(attempt.run(), name=f"{self._stream.id} attempt {number}")
-        attempt.own(task)
-        self._entries.append(command.attempt)
-        entrant = Entrant(
-            command.attempt, attempt, choice, start, clock.now_ns(), reservation, splice, task
-        )
-        self._meter(entrant)
-        self._entrants[command.attempt] = entrant
+        entrant.task = tasks.spawn(attempt.run(), name=f"{self._stream.id} attempt {number}")
+        attempt.own(entrant.task)
 
     def _meter(self, entrant: Entrant) -> None:
         """Have it written down that an attempt is sent, and from then on how it goes."""
@@ -467,7 +468,11 @@ class Runner:
             self._origin,
             entrant.sent(ids.uuid7(clock.now_ms()), self._parent(entrant)),
             lambda: entrant.progress(
-                input_tokens=self._plan.input_tokens, said=said(entrant), prices=prices
+                input_tokens=self._plan.input_tokens,
+                said=said(entrant),
+                prices=prices,
+                committed=self._committed == entrant.entry,
+                hedged=self._hedged,
             ),
         )
         entrant.attempt.record(entrant.metered)
@@ -660,13 +665,12 @@ class Runner:
         now = clock.monotonic()
         entrant.give_back(shared.reservations, now)
         self._pending.append(end)
-        roles = {other.start.role for other in self._entrants.values()}
         committed = self._committed == entrant.entry
         facts = entrant.facts(
             self._stream.id,
             self._plan,
             committed=committed,
-            hedged=bool(roles & {Role.HEDGE, Role.RACE}),
+            hedged=self._hedged,
             saved=self._watch.saved if committed else None,
             now=now,
         )
@@ -674,6 +678,12 @@ class Runner:
         if closing is not None:
             self._closing.append(closing)
         shared.tell(facts)
+
+    @property
+    def _hedged(self) -> bool:
+        """Whether somebody was asked beside another one."""
+        roles = {entrant.start.role for entrant in self._entrants.values()}
+        return bool(roles & {Role.HEDGE, Role.RACE})
 
     def _said(self, entrant: Entrant) -> int:
         """Bytes of output that came: none of one that was not committed, as content commits."""

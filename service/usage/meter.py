@@ -16,20 +16,30 @@ whose cost nobody would ever hear of. `lossy` is the operator's word that answer
 Without a journal nothing is written: what tests and benchmarks of other rooms use.
 """
 
+import logging
 from asyncio import Future, wait
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 from uuid import UUID
 
 from adapters.errors import RequestError, make
-from adapters.events import ErrorCode, Phase, Usage
+from adapters.events import ErrorCode, Phase
 from service import clock
 from service.telemetry.attempts import AttemptFacts
 from service.usage.cost import Cost
-from service.usage.record import Origin, Reply, Sent, encode, finished, interrupted
+from service.usage.record import (
+    Origin,
+    Progress,
+    Reply,
+    Sent,
+    encode,
+    finished,
+    interrupted,
+)
 from service.usage.store import JournalError
+
+log = logging.getLogger(__name__)
 
 CHECKPOINT: Final = 2.0
 """Seconds between two words on a running attempt."""
@@ -57,19 +67,6 @@ class Book(Protocol):
 
     def close(self, attempt_id: bytes, event: bytes) -> Future[None]:
         """Write down how it ended; the future raises JournalError."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """How far an attempt has come."""
-
-    reply: Reply
-    usage: Usage
-    """The input's estimate, and the output so far."""
-    cost: Cost
-    """Of that."""
-    first_token_ns: int | None
-    """Unix time."""
 
 
 class Meter:
@@ -114,9 +111,17 @@ class Meter:
             if metered.due > now:
                 return
             del self._running[metered.id]
-            if self._book is not None:
-                self._book.checkpoint(metered.id.bytes, metered.body())
             self._wait_for(metered)
+            self._renew(metered)
+
+    def _renew(self, metered: "Metered") -> None:
+        try:
+            body = metered.body()
+        except Exception:
+            log.exception("how attempt %s goes could not be told", metered.id)
+            return
+        if self._book is not None:
+            self._book.checkpoint(metered.id.bytes, body)
 
     def close(self, attempt: UUID, event: bytes) -> Future[None] | None:
         """Write down how an attempt ended; None: there is no journal."""
@@ -169,18 +174,7 @@ class Metered:
 
     def body(self) -> bytes:
         """Its event, should this process die now."""
-        progress = self._progress()
-        return encode(
-            interrupted(
-                self._origin,
-                self._sent,
-                reply=progress.reply,
-                usage=progress.usage,
-                cost=progress.cost,
-                now_ns=clock.now_ns(),
-                first_token_ns=progress.first_token_ns,
-            )
-        )
+        return encode(interrupted(self._origin, self._sent, self._progress(), clock.now_ns()))
 
     def close(self, facts: AttemptFacts, *, reply: Reply, cost: Cost) -> Future[None] | None:
         """It is over; resolved when that is safe, None where there is no journal."""

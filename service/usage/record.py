@@ -130,6 +130,23 @@ class Reply:
     """Of the request's body."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far an attempt has come that is not over."""
+
+    reply: Reply
+    usage: Usage
+    """So far: the input's estimate, and the output that has come."""
+    cost: Cost
+    """Of that."""
+    first_token_ns: int | None = None
+    """When the first content came; Unix time."""
+    committed: bool = False
+    """Whether it has begun to answer."""
+    hedged: bool = False
+    """Whether its request is hedged or raced."""
+
+
 # --- The event ------------------------------------------------------------------------------
 
 
@@ -254,41 +271,25 @@ def finished(
     return _event(origin, sent, reply, end)
 
 
-def interrupted(
-    origin: Origin,
-    sent: Sent,
-    *,
-    reply: Reply,
-    usage: Usage,
-    cost: Cost,
-    now_ns: int,
-    first_token_ns: int | None = None,
-) -> UsageEvent:
+def interrupted(origin: Origin, sent: Sent, progress: Progress, now_ns: int) -> UsageEvent:
     """The event that is true of an attempt if this process dies before it tells more.
 
-    Args:
-        origin: Who asked.
-        sent: The attempt.
-        reply: What has come back.
-        usage: So far: the input's estimate, and the output that has come.
-        cost: Of that.
-        now_ns: Until when that is true; Unix time, nanoseconds.
-        first_token_ns: When the first content came; the same.
+    `now_ns`: until when that is so; Unix time, nanoseconds.
     """
     end = _End(
         outcome=Verdict.INTERRUPTED,
-        committed=first_token_ns is not None,
-        hedged=False,
+        committed=progress.committed,
+        hedged=progress.hedged,
         error=None,
-        usage=usage,
+        usage=progress.usage,
         # Whoever counted: the provider may have gone on after the last that was heard of it.
         estimated=True,
         billable=Billable.UNKNOWN,
-        cost=cost,
-        first_token_ns=first_token_ns,
+        cost=progress.cost,
+        first_token_ns=progress.first_token_ns,
         close_ns=now_ns,
     )
-    return _event(origin, sent, reply, end)
+    return _event(origin, sent, progress.reply, end)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ import msgspec
 
 from service import clock, ids
 from service.usage.cost import UNKNOWN as UNKNOWN_COST
-from service.usage.record import UsageEvent, Verdict, encode, interrupted
+from service.usage.record import Progress, UsageEvent, Verdict, encode, interrupted
 from service.usage.tally import DAY, HOUR, MINUTE
 from tests.service.usage.events import OPENED_NS, ORIGIN, REPLY, SENT, USED
 
@@ -25,7 +25,7 @@ _MINUTES = 3_000
 """Over which attempts are spread: three days of sums."""
 
 _TEMPLATE: UsageEvent = interrupted(
-    ORIGIN, SENT, reply=REPLY, usage=USED, cost=UNKNOWN_COST, now_ns=OPENED_NS
+    ORIGIN, SENT, Progress(reply=REPLY, usage=USED, cost=UNKNOWN_COST), OPENED_NS
 )
 
 

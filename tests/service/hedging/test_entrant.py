@@ -79,7 +79,6 @@ async def entrant(sent_ns: int = 0) -> Entrant:
         sent_ns,
         reservation,
         None,
-        task,
     )
 
 

@@ -12,7 +12,7 @@ import orjson
 from adapters.events import Role, UsageSource
 from service.usage import tally
 from service.usage.cost import UNKNOWN as UNKNOWN_COST
-from service.usage.record import Verdict, encode, interrupted
+from service.usage.record import Progress, Verdict, encode, interrupted
 from service.usage.rollups import Arrival
 from tests.service.usage.events import OPENED_NS, ORIGIN, REPLY, SENT, USED, priced
 
@@ -31,10 +31,12 @@ def body(number: int, **over: object) -> bytes:
         replace(
             SENT, id=UUID(int=number + 1), provider=provider, model=model, role=ROLES[number % 5]
         ),
-        reply=REPLY,
-        usage=usage,
-        cost=UNKNOWN_COST if number % 5 == 0 else priced(usage),
-        now_ns=OPENED_NS + number % 400 * MINUTE_NS,
+        Progress(
+            reply=REPLY,
+            usage=usage,
+            cost=UNKNOWN_COST if number % 5 == 0 else priced(usage),
+        ),
+        OPENED_NS + number % 400 * MINUTE_NS,
     )
     told: dict[str, Any] = orjson.loads(encode(event))
     told["data"] |= {"outcome": VERDICTS[number % 5], "estimated": number % 7 == 0} | over

@@ -9,7 +9,8 @@ import pytest
 from adapters.errors import RequestError
 from adapters.events import ErrorCode
 from service import clock, tasks
-from service.usage.meter import CHECKPOINT, Meter, OpenRecord, Progress
+from service.usage.meter import CHECKPOINT, Meter, OpenRecord
+from service.usage.record import Progress
 from service.usage.store import JournalFullError
 from tests.service.telemetry.facts import completed
 from tests.service.usage.events import ORIGIN, REPLY, SENT, USED, priced

@@ -19,6 +19,7 @@ from service.usage.record import (
     VERDICT_OF_OUTCOME,
     Billable,
     Origin,
+    Progress,
     Reply,
     Sent,
     UsageEvent,
@@ -71,11 +72,15 @@ EVENTS = {
     "interrupted": interrupted(
         ORIGIN,
         SENT,
-        reply=replace(REPLY, finish_reasons=()),
-        usage=ESTIMATED,
-        cost=priced(ESTIMATED),
-        now_ns=OPENED_NS + 4_000_000_000,
-        first_token_ns=OPENED_NS + 500_000_000,
+        Progress(
+            reply=replace(REPLY, finish_reasons=()),
+            usage=ESTIMATED,
+            cost=priced(ESTIMATED),
+            first_token_ns=OPENED_NS + 500_000_000,
+            committed=True,
+            hedged=True,
+        ),
+        OPENED_NS + 4_000_000_000,
     ),
 }
 
@@ -126,7 +131,8 @@ def test_the_finished_event_takes_the_interrupted_one_s_place_under_the_same_id(
 
 
 def test_an_interrupted_attempt_is_an_estimate_whoever_counted() -> None:
-    event = interrupted(ORIGIN, SENT, reply=REPLY, usage=USED, cost=priced(), now_ns=OPENED_NS)
+    progress = Progress(reply=REPLY, usage=USED, cost=priced())
+    event = interrupted(ORIGIN, SENT, progress, OPENED_NS)
     assert (event.data.usage_source, event.data.estimated) == (UsageSource.PROVIDER, True)
     assert (event.data.committed, event.data.t_first_token_ns) == (False, None)
 
