@@ -326,6 +326,7 @@ class Service:
                 for role, ratio in self._stats.extra_ratios(clock.monotonic()).items()
             ],
             usage=self.pipeline.counts,
+            usage_backlog=self.pipeline.backlog,
             usage_troubles=self.pipeline.troubles,
         )
 

@@ -88,6 +88,8 @@ class Readings:
     """Role, and attempts of that role per request, lately."""
     usage: Callable[[], Iterable[tuple[str, float]]] | None = None
     """What happened to usage events, and to how many since the start."""
+    usage_backlog: Callable[[], int | None] | None = None
+    """Usage events that are written down and not in the stream yet; None: there is no stream."""
     usage_troubles: Callable[[], Iterable[tuple[str, float]]] | None = None
     """What may keep usage from the sums, and 1 where it does."""
 
@@ -234,6 +236,10 @@ class Metrics(Collector):
             text = "Usage events, by what happened to them."
             usage = CounterMetricFamily("tailrace_usage_events", text, labels=["step"])
             yield _filled(usage, (((step,), n) for step, n in readings.usage()))
+        backlog = None if readings.usage_backlog is None else readings.usage_backlog()
+        if backlog is not None:
+            text = "Usage events that are written down here and not in the stream yet."
+            yield GaugeMetricFamily("tailrace_usage_backlog_events", text, value=backlog)
         if readings.usage_troubles is not None:
             text = "1 where something keeps usage from the sums."
             troubles = GaugeMetricFamily("tailrace_usage_trouble", text, labels=["part"])

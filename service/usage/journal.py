@@ -31,7 +31,7 @@ import asyncio
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -61,7 +61,7 @@ BATCH: Final = 1_000
 """Records in a transaction at most; they take some 20 ms."""
 
 ORPHANED_AFTER: Final = 10.0
-"""Seconds that a slot is left to the process that had it, before `adopt` may take it."""
+"""Seconds that a slot is left to the process that had it, before `adopt` is to take it."""
 
 BALLAST: Final = 64 << 20
 """Bytes: the events of some 40,000 attempts."""
@@ -273,6 +273,10 @@ class Journal:
         span = self._reader.span(epoch)
         return 0 if span is None else span[1]
 
+    def holds_anything(self) -> bool:
+        """Whether there is an event, or an attempt that is open."""
+        return self._reader.holds_anything()
+
     def floor(self, epoch: int) -> int:
         """The number that the first event kept comes after: what is up to it was purged."""
         span = self._reader.span(epoch)
@@ -307,8 +311,19 @@ class Journal:
         self._on_failure(failure)
 
 
+def left_behind(data: Path) -> set[str]:
+    """Names of the slots that nobody holds now and that hold something; it blocks."""
+    found = set()
+    for slot in Slot.orphans(data):
+        with slot, suppress(sqlite3.Error):
+            if _holds_anything(slot.path / FILE):
+                found.add(slot.path.name)
+    return found
+
+
 async def adopt(
     data: Path,
+    only: Collection[str],
     *,
     on_failure: Callable[[JournalFailedError], None],
     durability: Durability = "power",
@@ -316,12 +331,12 @@ async def adopt(
 ) -> list[Journal]:
     """The journals that other processes left behind, recovered, to be drained like one's own.
 
-    To be asked for no earlier than ORPHANED_AFTER a start: who comes back takes its own slot. The
-    arguments are `Journal.start`'s. One that cannot be opened is logged and left where it is: it
-    must not keep the others from being drained.
+    Of those that `left_behind` named the names in `only`, so that who was killed and comes back
+    takes its own. The other arguments are `Journal.start`'s. One that cannot be opened is logged
+    and left where it is: it must not keep the others from being drained.
     """
     adopted = []
-    for slot in Slot.orphans(data):
+    for slot in Slot.orphans(data, only):
         try:
             if await asyncio.to_thread(_holds_anything, slot.path / FILE):
                 adopted.append(

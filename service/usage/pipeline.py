@@ -15,8 +15,11 @@ Lifetime: `start` before the first request, `stop` after the last attempt is ove
 import asyncio
 import logging
 import socket
+import sqlite3
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -35,9 +38,9 @@ from service.usage.publisher import Janitor, Publisher
 from service.usage.record import MAJOR
 from service.usage.replay import Follower
 from service.usage.rollups import Retention, Rollups
-from service.usage.slot import Slot, SlotError, VolatileError
+from service.usage.slot import Slot, SlotError, VolatileError, named
 from service.usage.store import JournalError
-from service.usage.watch import Watch
+from service.usage.watch import Publishing, Watch
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +48,21 @@ LOOK: Final = 0.1
 """Seconds between two looks which attempts are to be written down of again: so often that what is
 due is never much at once. Two thousand running attempts are 100 in each look, some 3 ms."""
 
-SWEEP: Final = 60.0
-"""Seconds between two looks for what may be deleted, and for journals that were left behind."""
+SWEEPS: Final = 6
+"""So many looks for journals that were left behind to one for what may be deleted."""
 
 PUBLISHED_WITHIN: Final = 2.0
 """Seconds that the last events get to be published at the end; the next start does the rest."""
+
+
+@dataclass(slots=True)
+class _Adopted:
+    """A journal that another process left behind."""
+
+    journal: Journal
+    publisher: Publisher | None = None
+    observer: Publishing | None = None
+    publishing: asyncio.Task[None] | None = None
 
 
 class Pipeline:
@@ -80,11 +93,19 @@ class Pipeline:
             journal_s=own.journal_retention_s, seen_s=own.dedupe_retention_s
         )
         self._counting: Rollups = sums.opened(settings)
+        self._folder = ""
+        """What the data folder is called among those who share an engine."""
         self._journals: list[Journal] = []
         """This process' own, and then those that it drains for others."""
         self._appended = asyncio.Event()
         """Set when something was written to this process' own."""
         self._publishers: list[Publisher] = []
+        self._adopted: dict[str, _Adopted] = {}
+        """By the name of the journal."""
+        self._left_behind: set[str] = set()
+        """Slots that were free at the last look."""
+        self._spoilt: set[str] = set()
+        """Slots whose journal has failed: another process may have more luck."""
         self._running: list[asyncio.Task[None]] = []
         self._checkpoint: asyncio.TimerHandle | None = None
 
@@ -109,7 +130,10 @@ class Pipeline:
         own.ring(self._appended)
         self._journals.append(own)
         self._tick()
-        self._publish(own)
+        publisher = self._publisher(own)
+        if publisher is not None:
+            self._publishers.append(publisher[0])
+            self._spawn(publisher[0].run, "publish usage")
         if self._settings.usage.aggregate:
             self._spawn(self._counter(own).run, "count usage")
         self._spawn(self._keep_house, "keep the journals")
@@ -125,6 +149,8 @@ class Pipeline:
             self._running += waiting
         for task in self._running:
             await tasks.end(task)
+        for name in list(self._adopted):
+            await self._let_go(name)
         for journal in self._journals:
             await journal.stop()
         for rollups in (self.rollups, self._counting):
@@ -147,6 +173,13 @@ class Pipeline:
         """What happened to how many events here since the start, for the metrics."""
         yield "written", sum(journal.head(journal.epoch) for journal in self._journals)
         yield from self.watch.counts()
+
+    def backlog(self) -> int | None:
+        """Events written here that are not in the stream yet; None: there is no stream."""
+        if self.engine.address is None:
+            return None
+        adopted = (one.publisher for one in self._adopted.values() if one.publisher is not None)
+        return sum(publisher.backlog() for publisher in (*self._publishers, *adopted))
 
     def troubles(self) -> Iterator[tuple[str, int]]:
         """What may be wrong, and 1 where it is now, for the metrics."""
@@ -182,6 +215,7 @@ class Pipeline:
         try:
             # In a thread: what is made is synced to the disk.
             slot = await asyncio.to_thread(_claimed, data)
+            self._folder = await asyncio.to_thread(named, data)
             return await Journal.start(slot, on_failure=self._failed, durability=own.durability)
         except (SlotError, JournalError, OSError) as failure:
             raise SettingsError(
@@ -206,24 +240,23 @@ class Pipeline:
         self._running.append(tasks.spawn(running(), name=name))
 
     def _tick(self) -> None:
-        self.meter.checkpoint(clock.monotonic())
         self._checkpoint = asyncio.get_running_loop().call_later(LOOK, self._tick)
+        self.meter.checkpoint(clock.monotonic())
 
-    def _publish(self, journal: Journal) -> None:
-        """Keep the stream at a journal's head, if there is one."""
+    def _publisher(self, journal: Journal) -> tuple[Publisher, Publishing] | None:
+        """What keeps the stream at a journal's head; None: there is no stream."""
         if self.engine.address is None:
-            return
-        own = self._settings.usage
+            return None
+        own, observer = self._settings.usage, self.watch.publishing()
         publisher = Publisher(
             journal,
             partial(connect, self._address(), connections=1),
             janitor=Janitor(groups=own.groups, kept_s=own.stream_kept_s),
             schema=MAJOR,
             most=own.stream_entries,
-            observer=self.watch.publishing(),
+            observer=observer,
         )
-        self._publishers.append(publisher)
-        self._spawn(publisher.run, "publish usage")
+        return publisher, observer
 
     def _counter(self, own: Journal) -> "Aggregator | Follower":
         if self.engine.address is None:
@@ -236,8 +269,8 @@ class Pipeline:
         return Aggregator(
             self._counting,
             partial(connect, self._address(), connections=2),
-            # A slot is one process' at a time, so nobody else has this name.
-            consumer=f"{socket.gethostname()}-{own.name}",
+            # A slot of this folder is one process' at a time, so nobody else has this name.
+            consumer=f"{socket.gethostname()}-{self._folder}-{own.name}",
             retention=self._retention,
             observer=self.watch.counting(),
         )
@@ -245,37 +278,102 @@ class Pipeline:
     # --- Other processes' journals, and old events ---
 
     async def _keep_house(self) -> None:
-        await asyncio.sleep(ORPHANED_AFTER)
-        while True:
+        for look in count(1):
+            await asyncio.sleep(ORPHANED_AFTER)
             try:
                 await self.adopt()
-                await self.purge()
+                if look % SWEEPS == 0:
+                    await self.purge(clock.now_ns())
             except Exception as failure:  # noqa: BLE001 - whatever it was, the next time may do
                 log.warning("the journals are not looked after for now: %s", failure)
-            await asyncio.sleep(SWEEP)
 
     async def adopt(self) -> None:
-        """Take over the journals that nobody holds; called once a minute.
+        """Take over the journals that nobody has held since the last time; called every 10 s.
 
-        Not in the first seconds: who was killed and comes back takes its own.
+        Who is killed and comes back takes its own: that is why they have to be free twice.
         """
-        own = self._settings.usage
-        adopted = await journals.adopt(
-            self._settings.server.data, on_failure=self._failed, durability=own.durability
-        )
-        for journal in adopted:
-            log.warning("took over the journal that another process left in %s", journal.name)
-            self._journals.append(journal)
-            self._publish(journal)
+        data, own = self._settings.server.data, self._settings.usage
+        free = await asyncio.to_thread(journals.left_behind, data) - self._spoilt
+        ready, self._left_behind = free & self._left_behind, free
+        for name in ready:
+            for journal in await journals.adopt(
+                data,
+                {name},
+                on_failure=partial(self._give_up, name),
+                durability=own.durability,
+                ballast=0,
+            ):
+                self._take_over(journal)
 
-    async def purge(self) -> None:
-        """Delete from the journals what is in the sums and old enough; called once a minute."""
-        before_ns = clock.now_ns() - self._retention.journal_s * 1_000_000_000
-        for journal in self._journals:
-            named = await asyncio.to_thread(_producers, journal)
-            applied = await self._applied(list(named.values()))
-            through = {epoch: applied[name] for epoch, name in named.items() if name in applied}
-            await journal.purge(through, before_ns)
+    def _take_over(self, journal: Journal) -> None:
+        log.warning("took over the journal that another process left in %s", journal.name)
+        self._journals.append(journal)
+        adopted = self._adopted[journal.name] = _Adopted(journal)
+        publisher = self._publisher(journal)
+        if publisher is not None:
+            adopted.publisher, adopted.observer = publisher
+            adopted.publishing = tasks.spawn(
+                adopted.publisher.run(), name=f"publish the usage in {journal.name}"
+            )
+
+    def _give_up(self, name: str, failure: Exception) -> None:
+        """An adopted journal has failed: its events stay where they are, for another process."""
+        log.error("the journal that was taken over from %s has failed: %s", name, failure)
+        self._spoilt.add(name)
+        _ = tasks.spawn(self._let_go(name), name=f"let go of {name}")
+
+    async def _let_go(self, name: str) -> None:
+        """Have no more to do with an adopted journal."""
+        adopted = self._adopted.pop(name, None)
+        if adopted is None:
+            return
+        self._journals.remove(adopted.journal)
+        if adopted.publishing is not None:
+            await tasks.end(adopted.publishing)
+        if adopted.observer is not None:
+            self.watch.dismiss(adopted.observer)
+        await adopted.journal.stop()
+
+    async def purge(self, now_ns: int) -> None:
+        """Delete from the journals what is in the sums and old enough; called once a minute.
+
+        What nothing is left of is let go, and so are the books of producers that are no more.
+        """
+        before_ns = now_ns - self._retention.journal_s * 1_000_000_000
+        for journal in list(self._journals):
+            try:
+                await self._purge(journal, before_ns)
+            except (JournalError, sqlite3.Error) as failure:
+                if journal.name not in self._adopted:
+                    raise
+                self._give_up(journal.name, failure)
+
+    async def _purge(self, journal: Journal, before_ns: int) -> None:
+        named = await asyncio.to_thread(_producers, journal)
+        applied = await self._applied(list(named.values()))
+        through = {epoch: applied[name] for epoch, name in named.items() if name in applied}
+        gone = await journal.purge(through, before_ns)
+        if gone:
+            await self._close_books(gone)
+        adopted = journal.name in self._adopted
+        if adopted and not await asyncio.to_thread(journal.holds_anything):
+            await self._let_go(journal.name)
+
+    async def _close_books(self, producers: Sequence[str]) -> None:
+        """Nothing will come of these any more."""
+        if self._settings.usage.aggregate:
+            await asyncio.to_thread(self._counting.dismiss, producers)
+        if self.engine.address is None:
+            return
+        client = self.connect()
+        try:
+            shards = await scripts.shards(client)
+            for producer in producers:
+                keys = shards.of(producer)
+                await client.hdel(keys.marks, producer)
+                await client.hdel(keys.applied, producer)
+        finally:
+            await close(client)
 
     async def _applied(self, producers: Sequence[str]) -> dict[str, int]:
         """Up to which number the producers' events are in the sums, wherever these are."""

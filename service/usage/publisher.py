@@ -91,6 +91,9 @@ class Journal(Protocol):
     def producer(self, epoch: int) -> str:
         """What an epoch's events are published as."""
 
+    def head(self, epoch: int) -> int:
+        """The highest number that an event of the epoch has."""
+
     def rows(self, epoch: int, after: int, limit: int) -> Sequence[Row]:
         """Events in order, from the first one whose number is above `after`."""
 
@@ -204,6 +207,12 @@ class Publisher:
             tasks.heed_cancellation()
             await asyncio.sleep(jitter.pause(self._failures))
             self._failures += 1
+
+    def backlog(self) -> int:
+        """Events that are in the journal and, by the last that Redis said, not in the stream."""
+        journal = self._journal
+        heads = {journal.producer(epoch): journal.head(epoch) for epoch in journal.epochs()}
+        return sum(max(0, head - self._told.get(name, 0)) for name, head in heads.items())
 
     async def caught_up(self) -> None:
         """Wait until all that is in the journal now is in the stream."""

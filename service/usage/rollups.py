@@ -152,6 +152,13 @@ class Rollups:
         with self._transaction() as database:
             _note(database, [run])
 
+    def dismiss(self, producers: Collection[str]) -> None:
+        """Forget which numbers of producers were taken of whom nothing will come any more."""
+        with self._transaction() as database:
+            database.repeat(
+                "DELETE FROM usage_taken WHERE producer = ?", [(name,) for name in producers]
+            )
+
     def knows(self, event_id: bytes) -> bool:
         """Whether an event has been counted."""
         with self._transaction() as database:

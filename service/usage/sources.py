@@ -55,9 +55,6 @@ class Journal(publisher.Journal, Protocol):
     def epoch(self) -> int:
         """The one that is written to."""
 
-    def head(self, epoch: int) -> int:
-        """The highest number that an event of the epoch has, or had; 0: it never had any."""
-
     def floor(self, epoch: int) -> int:
         """The number that the first event kept comes after."""
 

@@ -151,10 +151,13 @@ def test_what_others_keep_is_asked_for_at_each_scrape() -> None:
         limits=lambda: [("openai", "requests_per_minute", 12)],
         extra={Role.HEDGE: 0.04}.items,
         usage={"written": 3, "published": 2}.items,
+        usage_backlog=lambda: 7,
         usage_troubles={"journal": 1}.items,
     )
     counted = metrics(readings=readings)
     assert told(counted, "tailrace_usage_events_total") == {("written",): 3, ("published",): 2}
+    assert told(counted, "tailrace_usage_backlog_events") == {(): 7}
+    assert told(metrics(readings=Readings(usage_backlog=lambda: None)), "tailrace_usage") == {}
     assert told(counted, "tailrace_usage_trouble") == {("journal",): 1}
     assert told(counted, "tailrace_streams") == {(): 3}
     streams[0] = 0
@@ -229,6 +232,7 @@ def test_the_document_explains_every_figure_with_its_type_and_labels() -> None:
         limits=lambda: [("openai", "streams", 12)],
         extra={Role.HEDGE: 0.04}.items,
         usage={"written": 3}.items,
+        usage_backlog=lambda: 0,
         usage_troubles={"journal": 0}.items,
     )
     priced = msgspec.structs.replace(USAGE, cost_usd="0.25")

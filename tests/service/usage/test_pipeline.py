@@ -1,8 +1,9 @@
 """From the meter to the sums in one process, over each engine there is."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -15,15 +16,17 @@ from service.settings import Server as ServerSettings
 from service.settings import Settings, SettingsError, Usage
 from service.usage import report
 from service.usage.client import close
-from service.usage.meter import Progress
 from service.usage.pipeline import Pipeline
+from service.usage.record import Progress
 from service.usage.report import Amounts, Query
 from service.usage.scripts import Keys
+from service.usage.store import JournalError
 from tests.service.telemetry.facts import completed
 from tests.service.usage.events import ORIGIN, REPLY, SENT, USED, priced
 from tests.service.usage.servers import Server, until
 
 KEYS = Keys("tailrace:usage")
+MONTH_NS = 30 * 86_400 * 1_000_000_000
 
 Kind = Literal["auto", "in-process"]
 ENGINES: list[Kind] = ["auto", "in-process"]
@@ -120,15 +123,85 @@ async def test_what_a_killed_process_left_open_is_counted_as_interrupted(
         assert total.estimated_attempts == 1
 
 
-async def test_a_journal_that_was_left_behind_is_taken_over_and_counted(tmp_path: Path) -> None:
-    elder, younger = made(tmp_path), made(tmp_path)
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_a_journal_that_was_left_behind_is_taken_over_at_the_second_look_and_counted(
+    engine: Kind, tmp_path: Path
+) -> None:
+    elder, younger = made(tmp_path, engine), made(tmp_path, engine)
     await elder.start()
     async with running(younger):
         elder.meter.begin(ORIGIN, SENT, progress)
         await elder.stop()
         await younger.adopt()
+        assert len(younger._journals) == 1  # who had it may be on its way back
+        await younger.adopt()
         total = await counted(younger, lambda amounts: amounts.attempts == 1)
         assert total.estimated_attempts == 1
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_a_journal_of_which_nothing_is_left_is_let_go_with_the_books_of_its_producers(
+    engine: Kind, tmp_path: Path
+) -> None:
+    elder, younger = made(tmp_path, engine), made(tmp_path, engine)
+    await elder.start()
+    async with running(younger):
+        await attempt(elder, 1)
+        producer = elder._journals[0].producer(elder._journals[0].epoch)
+        await elder.stop()
+        await younger.adopt()
+        await younger.adopt()
+        await counted(younger, lambda amounts: amounts.attempts == 1)
+        assert younger._counting.positions([producer]) == {producer: 1}
+
+        async def let_go() -> bool:
+            await younger.purge(clock.now_ns() + MONTH_NS)
+            return len(younger._journals) == 1
+
+        await until(let_go)
+        assert younger._counting.positions([producer]) == {}
+        assert (await counted(younger, lambda _: True)).attempts == 1
+
+
+async def test_a_journal_that_was_taken_over_and_fails_does_not_end_this_process(
+    tmp_path: Path,
+) -> None:
+    elder, younger = made(tmp_path), made(tmp_path)
+    await elder.start()
+    async with running(younger):
+        await attempt(elder, 1)
+        name = elder._journals[0].name
+        await elder.stop()
+        await younger.adopt()
+        await younger.adopt()
+        await counted(younger, lambda amounts: amounts.attempts == 1)
+        with closing(sqlite3.connect(tmp_path / "usage" / name / "journal.db")) as other:
+            other.execute("DROP TABLE ev")
+
+        async def let_go() -> bool:
+            with suppress(JournalError, sqlite3.Error):
+                await younger.purge(clock.now_ns() + MONTH_NS)
+            return len(younger._journals) == 1
+
+        await until(let_go)
+        await younger.adopt()
+        await younger.adopt()
+        assert len(younger._journals) == 1
+        await attempt(younger, 2)
+        await counted(younger, lambda amounts: amounts.attempts == 2)
+
+
+async def test_what_waits_for_redis_is_told_as_a_backlog(server: Server, tmp_path: Path) -> None:
+    async with running(made(tmp_path, "auto", redis=f"unix://{server.address.path}")) as pipeline:
+        await attempt(pipeline, 1)
+        await counted(pipeline, lambda amounts: amounts.attempts == 1)
+        assert pipeline.backlog() == 0
+        await server.kill()
+        await attempt(pipeline, 2)
+        assert pipeline.backlog() == 1
+        await server.start()
+        await counted(pipeline, lambda amounts: amounts.attempts == 2)
+        assert pipeline.backlog() == 0
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -136,7 +209,7 @@ async def test_a_purge_keeps_what_is_young_or_not_counted(engine: Kind, tmp_path
     async with running(made(tmp_path, engine)) as pipeline:
         await attempt(pipeline, 1)
         await counted(pipeline, lambda amounts: amounts.attempts == 1)
-        await pipeline.purge()
+        await pipeline.purge(clock.now_ns())
         [own] = pipeline._journals
         assert [row.seq for row in own.rows(own.epoch, 0, 10)] == [1]
 
