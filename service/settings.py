@@ -403,10 +403,12 @@ class Usage(Section):
     `cost` is the aggregator's own."""
 
     stream_kept_s: int = Field(default=3_600, ge=0)
-    """Seconds that entries stay in the stream after all groups have acknowledged them."""
+    """Seconds that entries stay in the stream, from when they came: longer until all groups have
+    acknowledged them, shorter once they have and it is more than half full."""
 
-    stream_entries: int = Field(default=1_000_000, ge=1_000)
-    """Most entries in a stream of some 700 bytes each; beyond them events wait in the journal."""
+    stream_entries: int = Field(default=400_000, ge=1_000)
+    """Most entries in a stream, some 1.7 kB of memory each; beyond them events wait in the
+    journal. On a cluster of each of its streams."""
 
     journal_retention_s: int = Field(default=7 * 86_400, ge=3_600)
     """Seconds that events stay in the journal after they are in the sums."""

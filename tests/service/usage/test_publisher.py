@@ -13,12 +13,15 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from service import clock, tasks
+from service.settings import Usage
+from service.usage import embedded
 from service.usage.client import Client, close, connect
 from service.usage.journal import Journal
-from service.usage.publisher import BATCH, BATCH_BYTES, Janitor, Publisher
+from service.usage.publisher import BATCH, BATCH_BYTES, MOST_ENTRIES, Janitor, Publisher
 from service.usage.scripts import META, Keys, Shards, shards
 from service.usage.slot import Slot
 from service.usage.store import JournalError
+from tests.service.usage.attempts import body
 from tests.service.usage.ledger import Entry, Ledger
 from tests.service.usage.proxy import Proxy
 from tests.service.usage.refusals import REFUSALS
@@ -389,6 +392,17 @@ async def test_events_wait_while_the_stream_is_full_and_go_on_when_they_are_read
         assert not seen.is_full
     assert total == 5_000
     assert seen.events == 5_000
+
+
+async def test_a_full_stream_leaves_streams_and_limits_a_third_of_the_embedded_engine(
+    server: Server, ledger: Ledger
+) -> None:
+    ledger.append(2_000, size=len(body(1)))
+    async with publishing(ledger, server.client) as publisher:
+        await publisher.caught_up()
+    taken = await server.ask("MEMORY", "USAGE", "tailrace:usage", "SAMPLES", "0")
+    assert taken / 2_000 * MOST_ENTRIES < embedded.MEMORY * 2 / 3
+    assert Usage().stream_entries == MOST_ENTRIES
 
 
 async def test_nothing_is_trimmed_that_a_listed_group_has_not_acknowledged(
