@@ -88,7 +88,7 @@ class Follower:
 
     async def _step(self, journal: Journal, epoch: int) -> bool:
         """One transaction; whether there may be more."""
-        now_ns = clock.now_ms() * 1_000_000
+        now_ns = clock.now_ns()
         rows, new, letters = await asyncio.to_thread(_take, self._rollups, journal, epoch, now_ns)
         if rows:
             self._observer.counted(new, rows - new - len(letters))
@@ -100,7 +100,7 @@ class Follower:
     async def _forget(self) -> None:
         if clock.monotonic() - self._forgot < FORGET_S:
             return
-        before_ns = (clock.now_ms() - self._retention.seen_s * 1_000) * 1_000_000
+        before_ns = clock.now_ns() - self._retention.seen_s * 1_000_000_000
         await asyncio.to_thread(self._rollups.forget, before_ns)
         self._forgot = clock.monotonic()
 
