@@ -1,5 +1,7 @@
 """Events as a relay would append them, for tests of what reads them."""
 
+import msgspec
+
 from adapters.events import (
     AttemptCommit,
     AttemptStart,
@@ -17,6 +19,14 @@ from adapters.events import (
     Timing,
 )
 from adapters.tokens import UNKNOWN
+from service.streams.log import StreamLog
+
+NEWER = (
+    {"type": "text.sung", "block": "b1.0", "melody": "c d e"},
+    {"type": "block.start", "block": "b1.9", "index": 9, "attempt": 1, "kind": "hologram"},
+    {"type": "text.delta", "block": "b1.9", "delta": "..."},
+)
+"""Events of a version that is yet to come: of a new type, and of a block of a new kind."""
 
 
 def start() -> StreamStart:
@@ -48,6 +58,18 @@ def text_block(block: str, *deltas: str, index: int = 0) -> list[Event]:
         *(TextDelta(block, delta) for delta in deltas),
         BlockEnd(block=block, status="complete", text_len=sum(map(len, deltas))),
     ]
+
+
+def newer(log: StreamLog, *events: dict[str, object]) -> list[bytes]:
+    """Entries that would be next in a log, of types or with words that are not known yet."""
+    entries = []
+    for seq, event in enumerate(events, start=log.next):
+        body = msgspec.json.encode({"v": 2, "stream": log.stream, "seq": seq, "ts": 0, **event})
+        entries.append(
+            b"id: %b:%d\nevent: %b\ndata: %b\n\n"
+            % (log.stream.encode(), seq, str(event["type"]).encode(), body)
+        )
+    return entries
 
 
 def attempt() -> list[Event]:

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.events import Event, Ping, TextDelta
+from adapters.events import BlockKind, Event, Ping, TextDelta
 from service.streams.log import StreamLog, control_json, decode, json_of
-from tests.service.streams.events_for_tests import end, start, text_block
+from tests.service.streams.events_for_tests import NEWER, end, newer, start, text_block
 
 TS = 1_795_392_000_123
 
@@ -211,3 +211,27 @@ def test_a_log_goes_on_from_a_fold_of_what_it_does_not_have() -> None:
     assert copy.read(copy.first) == made.read(made.first)
     assert copy.snapshot() == made.snapshot()
     assert copy.fold().blocks == made.fold().blocks
+
+
+# --- What a newer version says --------------------------------------------------------------
+
+
+def test_what_only_a_newer_version_knows_is_kept_and_passed_over_where_it_is_folded() -> None:
+    log = filled(*text_block("b1.0", "a", "b")[:-1], max_events=8)
+    entries = newer(log, *NEWER)
+    log.adopt(entries)
+    assert log.read(3) == entries
+    assert log.fold().text(BlockKind.TEXT) == "ab"
+    for word in "cdefgh":
+        log.append([TextDelta("b1.0", word)], TS)
+    assert log.first > 3
+    assert log.fold().text(BlockKind.TEXT) == "abcdefgh"
+
+
+def test_of_a_run_whose_end_cannot_be_read_nothing_is_kept() -> None:
+    log = filled(start())
+    word = {"type": "text.delta", "block": "b1.0", "delta": "a"}
+    last = {"type": "stream.end", "status": "transcended"}
+    with pytest.raises(msgspec.ValidationError):
+        log.adopt(newer(log, word, last))
+    assert (log.next, log.end) == (1, None)
