@@ -4,7 +4,8 @@ A `Copy` reads a log as any reader does, by cursor, and holds no events of its o
 that there is something, and one writer for the whole process sends what has become pending while
 its last call was on its way, every stream's in one script call, a hundred times a second at most
 and for a tenth of the time. So a token costs a flag and, where its stream was quiet, a list's
-append; and while Redis is away, nothing grows but the logs, which are bounded anyway.
+append; and while Redis is away, nothing grows but the logs, which are bounded anyway, and those of
+streams that have ended are let go when the streams expire.
 
 Whatever happens to Redis, the buffer goes on where it stands: the script says which number it wants
 next, and the copy goes there. Where the log no longer has that number, the fold of what it dropped
@@ -76,11 +77,14 @@ class Copy:
         """Up to where Redis has the fold instead of the events."""
         self.pending = False
         self.ended_at: float | None = None
+        """Monotonic seconds."""
         self._changed = changed
 
     def push(self, new: list[bytes], upto: int) -> None:
         """The log has grown: called for every token."""
         del new, upto  # read by cursor, when there is time
+        if self.log.end is not None and self.ended_at is None:
+            self.ended_at = clock.monotonic()
         if not self.pending:
             self.pending = True
             self._changed(self)
@@ -184,14 +188,14 @@ class Copies:
                 copy.push([], 0)
 
     def forget(self, now: float) -> None:
-        """Give up what has expired before Redis was there; `now` in monotonic seconds."""
+        """Give up what has expired before it was all in Redis; `now` in monotonic seconds.
+
+        To be called every few seconds, most of all while Redis is away.
+        """
         for copy in list(self._copies.values()):
-            if copy.log.end is None:
-                continue
-            if copy.ended_at is None:
-                copy.ended_at = now
-            elif now >= copy.ended_at + self._ttl:
+            if copy.ended_at is not None and now >= copy.ended_at + self._ttl:
                 self._drop(copy)
+        self._pending = [copy for copy in self._pending if copy.stream.id in self._copies]
 
     async def send(self, client: Client) -> float:
         """Wait for something to send and send it; the seconds to wait before the next time.

@@ -11,6 +11,7 @@ import pytest
 from redis.exceptions import RedisError
 
 from adapters.events import TextDelta
+from service import clock
 from service.streams.buffer_scripts import END, Shards
 from service.streams.copies import NAMED_MS, RUN, Copies
 from service.streams.log import StreamLog
@@ -150,11 +151,13 @@ async def test_a_stream_that_somebody_else_has_ended_is_left_alone(server: Serve
 async def test_what_has_expired_before_redis_came_back_is_given_up(server: Server) -> None:
     async with clients(server) as client:
         copies, stream = copied(client, ttl=600)
-        copies.forget(now=0)
+        copies.forget(clock.monotonic() + 1_000)
         stream.log.append([end()], TS)
-        copies.forget(now=1_000)
-        copies.forget(now=1_599)
+        copies.forget(clock.monotonic() + 599)
         assert copies.find("st_1") is stream
-        copies.forget(now=1_600)
+        copies.forget(clock.monotonic() + 600)
         assert copies.find("st_1") is None
         assert stream.log.readers == 0
+        await copies.send(client)
+        await copies.done()
+        assert await buffered(client) == []
