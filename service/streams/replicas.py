@@ -21,12 +21,13 @@ from typing import Any, Final
 
 import msgspec
 
-from adapters.events import SequencedEvent
+from adapters.errors import RequestError, make
+from adapters.events import ErrorCode, Phase
 from adapters.request import ChatRequest
 from service import clock
 from service.streams.buffer_scripts import Buffer, Shard, Shards
 from service.streams.fold import Fold
-from service.streams.log import StreamLog, tag_in
+from service.streams.log import StreamLog, fold_in, tag_in
 from service.streams.store import unknown
 from service.streams.stream import Stream
 from service.usage.client import Client
@@ -43,8 +44,11 @@ MESSAGES: Final = 10_000
 INBOX_MS: Final = 60_000
 """Of a process that is gone nothing is left after that."""
 
+UNREADABLE: Final = (msgspec.MsgspecError, LookupError, ValueError)
+"""What is raised by what another version, or who knows who, has put into a buffer or an inbox."""
+
 _COMMIT: Final = b"attempt.commit"
-_decode_fold = msgspec.json.Decoder(list[SequencedEvent]).decode
+_events_of = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 # What a stream keeps of its request is for whoever makes the answer, which is somebody else.
 _UNSEEN: Final = ChatRequest.model_construct(messages=[])
@@ -79,8 +83,8 @@ class Replica:
     def resume(self, first: int, fold: bytes) -> None:
         """Start at `first`, or start again there: before it there is only the fold."""
         whole = Fold()
-        for event in _decode_fold(fold):
-            whole.add(event)
+        for event in _events_of(fold):
+            fold_in(whole, event)
         self.stream.log.resume(first, whole)
         if whole.commit is not None and not self.stream.content_started:
             self.stream.mark_committed()
@@ -145,7 +149,8 @@ class Replicas:
     async def load(self, client: Client, stream_id: str) -> Replica:
         """Follow a stream: everything that is in its buffer is in its log.
 
-        Raises RequestError: `stream_expired`, `not_found`; and whatever the client raises.
+        Raises RequestError: `stream_expired`, `not_found`, `internal` where what lies there cannot
+        be read; and whatever the client raises.
         """
         while True:
             known = self._replicas.get(stream_id)
@@ -159,6 +164,8 @@ class Replicas:
         try:
             replica = await self._load(client, stream_id)
             self._replicas[stream_id] = replica
+        except UNREADABLE:
+            raise _unreadable() from None
         finally:
             del self._loading[stream_id]
             loading.done.set()
@@ -235,8 +242,23 @@ class Replicas:
         self._posted.set()
 
 
+def _unreadable() -> RequestError:
+    return RequestError(
+        make(
+            ErrorCode.INTERNAL,
+            "this stream lies in Redis in a form that this process cannot read",
+            http=503,
+            retry_after_ms=1_000,
+            phase=Phase.BEFORE_STREAM,
+        )
+    )
+
+
 def run_of(fields: dict[bytes, bytes]) -> tuple[int, list[bytes]]:
-    """A run as it lies in a buffer: the number of its first entry, and its entries."""
+    """A run as it lies in a buffer: the number of its first entry, and its entries.
+
+    Raises one of UNREADABLE.
+    """
     return int(fields[b"f"]), list(_split(fields[b"e"]))
 
 
@@ -263,5 +285,5 @@ def cancelling(stream: str, reason: str) -> bytes:
 
 
 def message_of(text: bytes) -> list[str]:
-    """What one of these says: its kind, then the rest."""
+    """What one of these says: its kind, then the rest. Raises one of UNREADABLE."""
     return msgspec.json.decode(text, type=list[str])

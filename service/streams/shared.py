@@ -46,6 +46,7 @@ from service.streams.log import StreamLog
 from service.streams.replicas import (
     INBOX_MS,
     PAGE,
+    UNREADABLE,
     Replica,
     Replicas,
     following,
@@ -136,6 +137,7 @@ class SharedStreams:
         self._there = False
         self._new = True
         self._tasks: list[asyncio.Task[None]] = []
+        self._sweeper: asyncio.TimerHandle | None = None
 
     # --- Lifetime ---
 
@@ -155,6 +157,7 @@ class SharedStreams:
         for client, (name, step) in zip(clients, work.items(), strict=True):
             always = self._always(name, step, client)
             self._tasks.append(tasks.spawn(always, name=f"streams: {name}"))
+        self._sweep()
 
     async def close(self) -> None:
         """Send what is left, for a moment, then leave."""
@@ -162,6 +165,8 @@ class SharedStreams:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH):
                     await self._copies.done()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
         for task in self._tasks:
             await tasks.end(task)
         await close(self._client)
@@ -294,7 +299,10 @@ class SharedStreams:
     # --- Tasks ---
 
     async def _always(self, name: str, step: Step, client: Client) -> None:
-        """Take step after step, with another client after each failure."""
+        """Take step after step, with another client after each failure, whatever it was.
+
+        A task that ended would have us declared dead, or leave our streams to ourselves, for good.
+        """
         failing = False
         while True:
             try:
@@ -302,9 +310,9 @@ class SharedStreams:
                     await step(client)
                     tasks.heed_cancellation()
                     failing = False
-            except _AWAY as failure:
+            except Exception as failure:  # noqa: BLE001 - the next try may do
                 if not failing:
-                    _log.warning("%s wait for Redis: %s", name, failure)
+                    _complain(name, failure)
                 failing = True
             finally:
                 await close(client)
@@ -326,21 +334,36 @@ class SharedStreams:
             if key == inbox:
                 for message_id, fields in runs:
                     self._heard[shard] = message_id
-                    self._hear(fields[b"m"])
-            elif not all(replicas[key].take(*run_of(fields)) for _, fields in runs):
-                await self._bridge(client, replicas[key], runs)
+                    self._hear(fields.get(b"m", b""))
+            else:
+                await self._take(client, replicas[key], runs)
 
-    async def _bridge(self, client: Client, replica: Replica, runs: Any) -> None:  # noqa: ANN401 - Redis' own types
-        """Events are missing: go on with what stands for them, or end where there is nothing."""
-        await self._replicas.reload(client, replica)
-        if not all(replica.take(*run_of(fields)) for _, fields in runs):
-            first, entries = _ending(replica)
-            replica.take(first, entries)
+    async def _take(self, client: Client, replica: Replica, runs: Any) -> None:  # noqa: ANN401 - Redis' own types
+        """Go on with what came.
+
+        Where events are missing, with what stands for them; where that is missing, too, or cannot
+        be read, this one replica ends.
+        """
+        try:
+            if _taken(replica, runs):
+                return
+            await self._replicas.reload(client, replica)
+            if _taken(replica, runs):
+                return
+        except UNREADABLE as failure:
+            _log.warning("stream %s cannot be read here: %s", replica.stream.id, failure)
+        first, entries = _ending(replica)
+        replica.take(first, entries)
 
     # --- Messages from those who follow our streams ---
 
-    def _hear(self, message: bytes) -> None:
-        match message_of(message):
+    def _hear(self, text: bytes) -> None:
+        try:
+            message = message_of(text)
+        except UNREADABLE as failure:
+            _log.warning("a message cannot be read here: %s", failure)
+            return
+        match message:
             case ["f", process, *streams]:
                 until = clock.monotonic() + self._rhythm.followed
                 for stream_id in streams:
@@ -377,6 +400,11 @@ class SharedStreams:
                     replica.alone_since = None  # nobody was seen to be missing
             raise
         self._there, self._new = True, False
+        await asyncio.sleep(self._rhythm.beat)
+
+    def _sweep(self) -> None:
+        """Let go of what has had its time; by a timer, as Redis may be away for long."""
+        self._sweeper = asyncio.get_running_loop().call_later(self._rhythm.beat, self._sweep)
         now = clock.monotonic()
         self._copies.forget(now)
         self._replicas.forget(now)
@@ -384,7 +412,6 @@ class SharedStreams:
             if now >= held.until or held.stream.ended:
                 del self._followed[key]
                 held.stream.detach(held)
-        await asyncio.sleep(self._rhythm.beat)
 
     async def _beat_of(self, client: Client, shard: Shard) -> None:
         by_owner: dict[str, list[Replica]] = {}
@@ -432,6 +459,11 @@ class _Followed:
 
     stream: Stream
     until: float = 0.0
+
+
+def _taken(replica: Replica, runs: Any) -> bool:  # noqa: ANN401 - Redis' own types
+    """Whether a replica could go on with these runs, all of them."""
+    return all(replica.take(*run_of(fields)) for _, fields in runs)
 
 
 def _ending(replica: Replica) -> tuple[int, list[bytes]]:
@@ -494,6 +526,13 @@ async def _outcome(asked: Coroutine[Any, Any, T]) -> tuple[T | None, Exception |
         return await asked, None
     except Exception as failure:  # noqa: BLE001 - raised by who waits for it
         return None, failure
+
+
+def _complain(name: str, failure: Exception) -> None:
+    if isinstance(failure, _AWAY):
+        _log.warning("%s wait for Redis: %s", name, failure)
+    else:
+        _log.error("%s failed, and go on", name, exc_info=failure)
 
 
 async def _greets(client: Client) -> bool:

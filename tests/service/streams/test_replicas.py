@@ -6,7 +6,8 @@ import msgspec
 import pytest
 from redis.exceptions import RedisError
 
-from adapters.events import TextDelta
+from adapters.errors import RequestError
+from adapters.events import BlockKind, TextDelta
 from service.streams.buffer_scripts import Shard, Shards
 from service.streams.log import StreamLog
 from service.streams.replicas import (
@@ -20,7 +21,7 @@ from service.streams.replicas import (
 )
 from service.streams.stream import Stream
 from service.usage.client import Address, Layout, close, connect
-from tests.service.streams.events_for_tests import attempt, end, start, text_block
+from tests.service.streams.events_for_tests import NEWER, attempt, end, start, text_block
 from tests.service.streams.processes import REQUEST, TS, redis
 
 
@@ -87,6 +88,37 @@ def test_a_fold_stands_for_what_is_not_there_any_more(replica: Replica) -> None:
     assert replica.stream.content_started
     assert replica.take(log.first, log.read(log.first))
     assert replica.stream.log.snapshot() == log.snapshot()
+
+
+def test_a_fold_is_read_but_for_what_only_a_newer_version_knows(replica: Replica) -> None:
+    said = [msgspec.to_builtins(event) for event in [*attempt(), *text_block("b1.0", "a", "b")]]
+    replica.resume(8, msgspec.json.encode([*said[:4], *NEWER, *said[4:]]))
+    assert replica.stream.content_started
+    assert replica.stream.log.fold().text(BlockKind.TEXT) == "ab"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("HSET", "{r0}:st_1:meta", "first", "4", "fold", "[1"),
+        ("XADD", "{r0}:st_1:buf", "1-0", "f", "zero", "e", "-"),
+        ("XADD", "{r0}:st_1:buf", "1-0", "f", "0", "e", "no entry\n\n"),
+        ("XADD", "{r0}:st_1:buf", "1-0", "of", "a kind that is not known"),
+    ],
+    ids=["fold", "number", "entry", "fields"],
+)
+async def test_a_buffer_that_cannot_be_read_is_said_to_be_that(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    async with redis(tmp_path / "r") as server:
+        client = server.client()
+        await server.ask("HSET", "{r0}:st_1:meta", "owner", "pr_2", "next", "1")
+        await server.ask(*command)
+        replicas = Replicas(Shards.of(client), max_bytes=1 << 20, max_events=100)
+        with pytest.raises(RequestError, match="in a form that this process cannot read"):
+            await replicas.load(client, "st_1")
+        assert len(replicas) == 0
+        await close(client)
 
 
 def test_messages_say_what_they_were_made_of() -> None:

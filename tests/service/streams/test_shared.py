@@ -13,9 +13,10 @@ from service import clock, ids, tasks
 from service.http import folded
 from service.streams.log import decode
 from service.streams.stream import Stream
+from service.usage.client import Address, Layout
 from tests.e2e import grammar
 from tests.service.http.serving import parsed
-from tests.service.streams.events_for_tests import attempt, end, start, text_block
+from tests.service.streams.events_for_tests import attempt, end, newer, start, text_block
 from tests.service.streams.processes import (
     PATIENCE,
     RHYTHM,
@@ -201,6 +202,25 @@ async def test_a_reader_elsewhere_keeps_a_stream_alive_and_its_leaving_ends_it(
             async with asyncio.timeout(RHYTHM.followed + 3 * RHYTHM.beat):
                 await stopped.wait()
         replica.detach(theirs)
+        async with asyncio.timeout(PATIENCE):
+            await stopped.wait()
+
+
+async def test_a_reader_elsewhere_counts_no_longer_when_redis_has_been_away_for_a_while(
+    server: Server,
+) -> None:
+    async with processes(server.address, 2) as (here, there):
+        stream = begin(here, "st_1", cancel_after=0)
+        stopped = asyncio.Event()
+        stream.on_stop(lambda _: stopped.set())
+        await copied(server, "st_1", 5)
+        (await there.shared.get("st_1")).attach(object())
+
+        async def heard() -> bool:
+            return stream.attached
+
+        await until(heard)
+        await server.kill()
         async with asyncio.timeout(PATIENCE):
             await stopped.wait()
 
@@ -422,6 +442,75 @@ async def test_without_redis_everybody_is_alone_and_hardly_waits(server: Server)
         assert refusal.value.error.http == 503
         assert refusal.value.error.retryable
         server.thaw()
+
+
+async def test_without_redis_what_has_expired_is_kept_nowhere(tmp_path: Path) -> None:
+    nowhere = Address(Layout.SINGLE, path=str(tmp_path / "nobody"))
+    async with processes(nowhere, 1, ttl=0.1) as (here,):
+        streams = [begin(here, f"st_{number}") for number in range(50)]
+        for stream in streams:
+            here.end(stream, end())
+        assert len(here.shared._copies) == 50
+
+        async def forgotten() -> bool:
+            return len(here.shared._copies) == 0
+
+        await until(forgotten)
+        assert {stream.log.readers for stream in streams} == {0}
+        assert here.shared._copies._pending == []
+
+
+# --- What cannot be read --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("message", [("m", "[1]"), ("m", "{"), ("of", "another kind")], ids=str)
+async def test_a_message_that_cannot_be_read_is_passed_over(
+    server: Server, message: tuple[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with processes(server.address, 2) as (here, there):
+        stream = begin(here, "st_1")
+        stopped = asyncio.Event()
+        stream.on_stop(lambda _: stopped.set())
+        await copied(server, "st_1", 5)
+        replica = await there.shared.get("st_1")
+        await server.ask("XADD", f"{{r0}}:{here.shared.process}:in", "*", *message)
+        replica.cancel("enough")
+        async with asyncio.timeout(PATIENCE):
+            await stopped.wait()
+    assert "a message cannot be read here" in caplog.text
+    assert "failed, and go on" not in caplog.text
+
+
+async def test_a_stream_that_cannot_be_read_any_more_ends_and_the_others_go_on(
+    server: Server,
+) -> None:
+    async with processes(server.address, 2) as (here, there):
+        strange, other = begin(here, "st_1"), begin(here, "st_2")
+        await copied(server, "st_1", 5)
+        await copied(server, "st_2", 5)
+        replica, following = await there.shared.get("st_1"), await there.shared.get("st_2")
+        last = newer(strange.log, {"type": "stream.end", "status": "transcended"})
+        await server.ask("XADD", "{r0}:st_1:buf", "6-0", "f", "5", "e", last[0])
+        assert (await ended(replica)).finish is Finish.INTERRUPTED
+        grammar.check([seen.data for seen in parsed(b"".join(replica.log.read(0)))])
+        says(other, "b")
+        await reaches(following, 6)
+
+
+async def test_whatever_goes_wrong_with_a_message_the_next_one_is_heard(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with processes(server.address, 2) as (here, there):
+        first, second = begin(here, "st_1"), begin(here, "st_2")
+        stopped = asyncio.Event()
+        first.on_stop(lambda _: {}["a fault of ours"])
+        second.on_stop(lambda _: stopped.set())
+        for stream in (first, second):
+            await copied(server, stream.id, 5)
+            (await there.shared.get(stream.id)).cancel("enough")
+        async with asyncio.timeout(PATIENCE):
+            await stopped.wait()
+    assert caplog.text.count("followed streams 0 failed, and go on") == 1
 
 
 # --- A cluster ------------------------------------------------------------------------------
