@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from adapters.events import ErrorCode
 from adapters.registry import COMPATIBLE, PROVIDERS
 from service import clock, discovery, endpoints, tasks
 from service.endpoints import Inactive
+from service.hedging.runner import LONGEST_CLOSE
 from service.hedging.shared import Shared
 from service.http.coordination import Coordination
 from service.http.metrics import Scrapes
@@ -82,6 +84,8 @@ class Service:
         self.settings = settings
         """As the process started; what a reload changes is handed to whom it concerns."""
         self._environ = environ
+        self._streams_elsewhere = _streams_at(environ)
+        """The Redis that streams are shared on, where it is not the engine."""
         self._seat = seat
         self._configured = settings
         """As read last, without what the admin API changed."""
@@ -177,11 +181,11 @@ class Service:
             self._sockets,
             Plans(self.relay),
             Coordination(
-                self.relay, native, self._spending, self._overrides, self.pipeline.rollups
+                self.relay, native, self._spending, self._overrides, self.pipeline.reading
             ),
             providers,
             Scrapes(self._metrics, None if self._seat is None else self._joined(self._seat)),
-            Usage(self.pipeline.rollups, self._usage_events, self.settings.streams),
+            Usage(self.pipeline.reading, self._usage_events, self.settings.streams),
             Operations(self.relay, lambda: self.pipeline.engine),
         ):
             app.add_routes(room.routes())
@@ -197,9 +201,17 @@ class Service:
             async with asyncio.timeout(limit):
                 await asyncio.gather(*running)
         except TimeoutError:
-            for stream in self.relay.store.live:
-                stream.stop(make(ErrorCode.DRAINING, "the service is shutting down"))
+            await self._end_streams()
         self._usage_events.close()
+
+    async def _end_streams(self) -> None:
+        """End what still runs, and wait until it has: an end comes when what was used is safe."""
+        late = self.relay.store.live
+        for stream in late:
+            stream.stop(make(ErrorCode.DRAINING, "the service is shutting down"))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LONGEST_CLOSE):
+                await asyncio.gather(*(stream.over() for stream in late))
 
     async def close(self) -> None:
         """Close every connection; nothing of the service is left after it."""
@@ -222,12 +234,8 @@ class Service:
         answer would end on the disk.
         """
         streams, engine = self.settings.streams, self.pipeline.engine
-        url = self._environ.get(RESUME_URL, "").strip()
         alone = isinstance(engine, Embedded) and self.settings.server.workers == 1
-        try:
-            address = Address.parse(url) if url else None if alone else engine.address
-        except AddressError as failure:
-            raise SettingsError(f"{RESUME_URL}: {failure}") from None
+        address = self._streams_elsewhere or (None if alone else engine.address)
         if address is None or not streams.shared:
             return None
         processes = SharedStreams(
@@ -356,6 +364,15 @@ def _nothing() -> None:
     """Nobody is to be told."""
 
 
+def _streams_at(environ: Mapping[str, str]) -> Address | None:
+    """What RESUME_REDIS_URL names; raises SettingsError."""
+    url = environ.get(RESUME_URL, "").strip()
+    try:
+        return Address.parse(url) if url else None
+    except AddressError as failure:
+        raise SettingsError(f"{RESUME_URL}: {failure}") from None
+
+
 def _key(entry: Endpoint | Inactive | None) -> str | None:
     return entry.key if isinstance(entry, Endpoint) else None
 
@@ -374,8 +391,16 @@ def serve(settings: Settings, *, reload: Callable[[], Settings], seat: Seat | No
 async def _serve(settings: Settings, reload: Callable[[], Settings], seat: Seat | None) -> int:
     _make_folder(settings.server.data)
     service = Service(settings, os.environ, seat)
-    await service.start()
-    spare_the_collector()
+    try:
+        await service.start()
+        spare_the_collector()
+        return await _served(service, reload, seat)
+    finally:
+        await service.close()
+
+
+async def _served(service: Service, reload: Callable[[], Settings], seat: Seat | None) -> int:
+    """Listen until the end; the process's exit code."""
     runner = Runner(
         service.application(),
         handler_cancellation=True,  # a client that leaves ends its handler, and so detaches
@@ -384,11 +409,12 @@ async def _serve(settings: Settings, reload: Callable[[], Settings], seat: Seat 
     )
     await runner.setup()
     try:
-        for site in _sites(runner, settings.server, seat):
+        server = service.settings.server
+        for site in _sites(runner, server, seat):
             try:
                 await site.start()
             except OSError as failure:
-                raise cannot_listen(settings.server, failure) from None
+                raise cannot_listen(server, failure) from None
         if seat is None:
             announce(runner.addresses[0])
         failed = await _until_stopped(service, reload, seat)
@@ -397,7 +423,6 @@ async def _serve(settings: Settings, reload: Callable[[], Settings], seat: Seat 
         if seat is not None:
             await seat.leave()
         await runner.cleanup()
-        await service.close()
     return 1 if failed else 0
 
 

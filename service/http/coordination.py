@@ -16,7 +16,6 @@ What was spent is told twice: `total_session_cost` of this process, from its sta
 summary of everything that was ever counted, from the sums, some moments later.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -47,7 +46,7 @@ from service.telemetry.spending import Spending
 from service.usage.cost import NANO
 from service.usage.database import UnavailableError
 from service.usage.report import Summary, summary
-from service.usage.rollups import Rollups
+from service.usage.sums import Reading
 
 TEST_PROMPT = "Reply with the word ok."
 TEST_MAX_TOKENS = 64
@@ -126,18 +125,18 @@ class Coordination:
         native: Native,
         spending: Spending,
         overrides: Overrides,
-        rollups: Rollups,
+        sums: Reading,
     ) -> None:
         """`native` delivers where a caller asks for the event stream; `spending` hears of all.
 
-        `overrides`: who knows which providers were switched off over the API; `rollups`: what was
+        `overrides`: who knows which providers were switched off over the API; `sums`: what was
         spent ever, only read here.
         """
         self._relay = relay
         self._native = native
         self._spending = spending
         self._overrides = overrides
-        self._rollups = rollups
+        self._sums = sums
         self._served = [
             web.get(f"{ROOT}/health", self.health),
             web.get(f"{ROOT}/llm/providers", self.providers),
@@ -187,7 +186,7 @@ class Coordination:
         """GET llm/cost-summary: what was spent, against the dearest model of one provider."""
         rates = _dearest(PROVIDERS[BASELINE], self._relay.shared.prices, clock.now_ms() / 1000)
         try:
-            spent = await asyncio.to_thread(summary, self._rollups.read, rates)
+            spent = await self._sums.ask(summary, rates)
         except UnavailableError as failure:
             raise usage.unavailable(failure) from failure
         return _json(_spent(spent))

@@ -26,7 +26,7 @@ from service.usage import live, report
 from service.usage.database import UnavailableError
 from service.usage.live import Begun, Gap, Live, Position, PositionError, Said, Seen
 from service.usage.report import Query, QueryError, Report
-from service.usage.rollups import Rollups
+from service.usage.sums import Reading
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +40,9 @@ _KEEPALIVE: Final = b":\n"
 class Usage:
     """Routes under /v1/usage."""
 
-    def __init__(self, rollups: Rollups, events: Live, settings: Streams) -> None:
-        """`rollups`: only read here; `settings`: keep-alive and slow-reader limits."""
-        self._rollups = rollups
+    def __init__(self, sums: Reading, events: Live, settings: Streams) -> None:
+        """`settings`: keep-alive and slow-reader limits."""
+        self._sums = sums
         self._events = events
         self._settings = settings
 
@@ -67,7 +67,7 @@ class Usage:
             query = Query.parse(asked.get("from"), asked.get("to"), asked.get("group_by"))
         except QueryError as refusal:
             raise RequestError(_error(refusal.param, str(refusal))) from None
-        answer = await reported(self._rollups, query)
+        answer = await reported(self._sums, query)
         if wanted == "csv":
             return web.Response(
                 text=answer.to_csv(),
@@ -88,10 +88,10 @@ class Usage:
         return response
 
 
-async def reported(rollups: Rollups, query: Query) -> Report:
+async def reported(sums: Reading, query: Query) -> Report:
     """Ask the sums; raises TailraceError where they cannot be read now."""
     try:
-        return await asyncio.to_thread(report.report, rollups.read, query)
+        return await sums.ask(report.report, query)
     except UnavailableError as failure:
         raise unavailable(failure) from failure
 

@@ -88,6 +88,7 @@ class Pipeline:
         self.watch = Watch()
         self.rollups: Rollups = sums.opened(settings)
         """For reading; what counts has instances of its own."""
+        self.reading = sums.Reading(self.rollups)
         self.engine: Engine = InProcess()
         self._retention = Retention(
             journal_s=own.journal_retention_s, seen_s=own.dedupe_retention_s

@@ -32,6 +32,7 @@ from service.streams.store import Store
 from service.telemetry.spending import Spending
 from service.usage.database import connect
 from service.usage.rollups import Rollups
+from service.usage.sums import Reading
 from tests.double.steps import Gate
 from tests.service.http.serving import becomes, parsed, served
 from tests.service.scripted import DONE, Piece, Scripted, chat, delta, deployed
@@ -84,7 +85,7 @@ async def bench(
     native = Native(relay, Streams())
     overrides = Overrides(Path("providers.json"), switched or {})
     rollups = Rollups(partial(connect, str(sums)))
-    routes = Coordination(relay, native, spending, overrides, rollups).routes()
+    routes = Coordination(relay, native, spending, overrides, Reading(rollups)).routes()
     async with served(*routes, max_body=4_096) as url, aiohttp.ClientSession() as session:
         yield Bench(relay, client, url, session)
     rollups.close()

@@ -21,6 +21,7 @@ from service.settings import Streams
 from service.usage.database import connect
 from service.usage.live import Live, Place, Placed, Source
 from service.usage.rollups import Rollups
+from service.usage.sums import Reading
 from tests.service.http.serving import becomes, served, until
 from tests.service.usage.attempts import arrivals, body, oracle
 
@@ -83,7 +84,7 @@ async def bench(
         return [board]
 
     live = Live(sources)
-    routes = Usage(rollups, live, Streams.model_validate(streams)).routes()
+    routes = Usage(Reading(rollups), live, Streams.model_validate(streams)).routes()
     async with served(*routes) as url, aiohttp.ClientSession() as session:
         yield Bench(board, live, f"{url}/v1/usage", session)
     await tasks.settle()
