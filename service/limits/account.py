@@ -146,12 +146,19 @@ class Account:
             self.end(End(hold, unsent=True))
 
     def owe(self, hold: Hold) -> None:
-        """An attempt was admitted here, as the engine is away."""
+        """Have the next calls tell of an attempt that was admitted without the engine.
+
+        `end` is to follow when the attempt is over, as for every other one.
+        """
         hold.counted, hold.refused = None, False
         self._running[hold] = None
 
     def remind(self, hold: Hold) -> None:
-        """The engine is back, and may not know any more what runs."""
+        """Have the next calls tell once more of an attempt that runs.
+
+        To be called of each of them before the first call to an engine that is back: it may have
+        forgotten them.
+        """
         self._running[hold] = None
 
     def end(self, end: End) -> None:
@@ -166,7 +173,10 @@ class Account:
         self._running.pop(hold, None)
 
     def strand(self) -> list[Hold]:
-        """Nobody is to wait for the engine any more; who was."""
+        """Take out those who ask and are in no call yet; the engine will not hear of them.
+
+        The caller decides on each by itself: it owes those that it admits, and withdraws the others.
+        """
         stranded = list(self._asking)
         self._asking.clear()
         for hold in stranded:
