@@ -46,6 +46,10 @@ from service import complaints
 from service.complaints import LONGEST
 
 PREFIX = "TAILRACE_"
+
+COST = "cost"
+"""The consumer group that counts usage into the sums."""
+
 KIB = 1024
 MIB = 1024 * KIB
 
@@ -392,21 +396,21 @@ class Usage(Section):
     """What becomes of new requests while nothing can be written down: a 503, or they are served and
     what they cost is lost."""
 
-    database: str = Field(default="", pattern=r"^($|postgres(ql)?://)")
+    database: str = ""
     """`postgresql://...` to keep the sums there. Default `usage.db` in the data folder."""
 
     aggregate: bool = True
     """False: the sums are another process' business, `tailrace usage aggregate`."""
 
-    groups: Texts = ("cost",)
-    """Consumer groups that must have acknowledged an entry before it is deleted from the stream;
-    `cost` is the aggregator's own."""
+    groups: Texts = (COST,)
+    """Consumer groups that must have acknowledged an entry before it is deleted from the stream.
+    `cost`, the aggregator's own, is one of them whatever is listed."""
 
     stream_kept_s: int = Field(default=3_600, ge=0)
     """Seconds that entries stay in the stream, from when they came: longer until all groups have
     acknowledged them, shorter once they have and it is more than half full."""
 
-    stream_entries: int = Field(default=400_000, ge=1_000)
+    stream_entries: int = Field(default=400_000, ge=1_000, le=1_000_000_000)
     """Most entries in a stream, some 1.7 kB of memory each; beyond them events wait in the
     journal. On a cluster of each of its streams."""
 
@@ -415,6 +419,20 @@ class Usage(Section):
 
     dedupe_retention_s: int = Field(default=30 * 86_400, validate_default=True)
     """Seconds for which an event that comes again is known: at least twice the journal's."""
+
+    @field_validator("database")
+    @classmethod
+    def _is_postgresql(cls, url: str) -> str:
+        if url and not url.startswith(("postgresql://", "postgres://")):
+            raise ValueError("an address that begins with postgresql://, or nothing")
+        return url
+
+    @field_validator("groups")
+    @classmethod
+    def _with_our_own(cls, groups: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(map(is_group, groups)):
+            raise ValueError("names of at most 64 letters, digits and . _ : -")
+        return (COST, *(group for group in groups if group != COST))
 
     @field_validator("dedupe_retention_s")
     @classmethod
@@ -469,6 +487,11 @@ class Settings(Section):
         for key, value in _leaves(self.model_dump(mode="json", exclude_none=True)):
             shown = orjson.dumps(value).decode()
             yield f"{key} = {shown}  # {self.origin(key)}"
+
+
+def is_group(name: str) -> bool:
+    """Whether a consumer group may be called so."""
+    return re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", name, re.ASCII) is not None
 
 
 def is_loopback(host: str) -> bool:
@@ -613,7 +636,13 @@ def _is_private(path: list[int | str]) -> bool:
     """Whether a value may not be printed: a key, or what stands where a table should be."""
     while isinstance(path[-1], int):
         path = path[:-1]
-    return path[-1] == "key" or path[-1] not in _section(path[:-1]).model_fields
+    if path[-1] in _SECRETS:
+        return True
+    return path[-1] not in _section(path[:-1]).model_fields
+
+
+_SECRETS = frozenset({"key", "database"})
+"""Settings that are a secret or may hold one: an address with a password."""
 
 
 def _section(path: list[int | str]) -> type[Section]:
@@ -626,6 +655,7 @@ _SECTIONS: Mapping[tuple[str, int], type[Section]] = {
     ("streams", 1): Streams,
     ("websocket", 1): Websocket,
     ("hedging", 1): Hedging,
+    ("usage", 1): Usage,
     ("tiers", 1): Tiers,
     ("use_cases", 2): UseCaseSettings,
     ("use_cases", 3): Row,

@@ -38,6 +38,7 @@ from typing import Any, Final, Protocol
 from redis.exceptions import ResponseError
 
 from service import clock, jitter, tasks
+from service.settings import COST
 from service.usage import group, scripts
 from service.usage.batch import DELIVERIES, Entry, Fields, Settled, producer_of, settle
 from service.usage.client import Client, close
@@ -47,7 +48,7 @@ from service.usage.scripts import Keys, Shards
 
 log = logging.getLogger(__name__)
 
-GROUP: Final = "cost"
+GROUP: Final = COST
 
 FORGET_S: Final = 3_600
 """Seconds between two times that old ids are dropped."""

@@ -25,7 +25,7 @@ from typing import Final
 import uvloop
 
 from service import files, tasks
-from service.settings import Settings, SettingsError
+from service.settings import Settings, SettingsError, is_group
 from service.usage import sums
 from service.usage.aggregate import GROUP, Aggregator
 from service.usage.client import connect
@@ -66,6 +66,11 @@ def run(
 async def _run(
     settings: Settings, environ: Mapping[str, str], consumer: str | None, group: str
 ) -> int:
+    for flag, value in (("--group", group), ("--consumer", consumer)):
+        if value is not None and not is_group(value):
+            raise SettingsError(
+                f"{flag}: {value!r} is not allowed; must be at most 64 letters, digits and . _ : -"
+            )
     rollups = await _sums(settings)
     data = settings.server.data
     try:

@@ -71,6 +71,9 @@ _DYING_S: Final = 1.0  # from the last connection's end to the process'
 _STRAY_S: Final = 0.5  # for whoever has the port now, who may be anybody
 _STEADY_S: Final = 10.0  # after which a death is one by itself, not the next of a row
 
+_LAST_WORDS: Final = 3  # lines of a server's log that are repeated
+_LONGEST_WORD: Final = 200  # characters of each
+
 _KEPT: Final = {
     "appendonly": "yes",
     "appendfsync": "everysec",
@@ -351,7 +354,8 @@ class Embedded:
 
     def _last_words(self) -> str:
         lines = (self._folder / "server.log").read_text(errors="replace").splitlines()
-        return " / ".join(line.strip() for line in lines if line.strip())[-500:]
+        said = [line.strip()[:_LONGEST_WORD] for line in lines if line.strip()]
+        return " / ".join(said[-_LAST_WORDS:])
 
     def _set_aside(self, said: str) -> None:
         aside = self._folder / f"unreadable-{clock.now_ms()}"

@@ -20,6 +20,7 @@ Deciding only: who calls brings the database.
 import csv
 import io
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
@@ -353,11 +354,12 @@ def _name(group: str, value: str | int) -> str | None:
     return str(value) or None
 
 
-_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULAS: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\r", "\n")
+"""The last four signs are the wide forms of the first, which some spreadsheets read alike."""
 
 
 def _no_formula(name: str | None) -> str | None:
-    return f"'{name}" if name is not None and name.startswith(_FORMULAS) else name
+    return f"'{name}" if name is not None and name.lstrip(" ").startswith(_FORMULAS) else name
 
 
 def _rfc3339(at: int | None) -> str | None:
@@ -371,8 +373,10 @@ _YEARS: Final = (1970, 9998)
 def _moment(param: str, text: str | None) -> float | None:
     if text is None:
         return None
+    # In a query `+` is a space, and `...+01:00` is what people write.
+    written = re.sub(r" (\d\d:\d\d)$", r"+\1", text) if "T" in text else text
     try:
-        at = datetime.fromisoformat(text)
+        at = datetime.fromisoformat(written)
     except ValueError:
         at = None
     if at is None or not _YEARS[0] <= at.year <= _YEARS[1]:

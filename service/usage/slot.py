@@ -166,7 +166,7 @@ def check(path: Path, *, volatile: bool, mounts: Path = MOUNTS) -> None:
     if kind in _VOLATILE and not volatile:
         raise VolatileError(
             f"{path} is in memory ({kind}) and gone with the machine; choose a data folder on a "
-            "disk, or allow a volatile one"
+            "disk"
         )
 
 

@@ -281,3 +281,32 @@ def test_ids_are_remembered_for_at_least_twice_as_long_as_the_journal() -> None:
         load(None, {"TAILRACE_USAGE__JOURNAL_RETENTION_S": "2000000"})
     assert "usage.dedupe_retention_s" in str(refusal.value)
     assert "at least twice usage.journal_retention_s, 4000000" in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("listed", "held"), [("billing", ("cost", "billing")), ("a,cost", ("cost", "a"))]
+)
+def test_the_group_that_counts_is_one_of_those_that_must_have_acknowledged(
+    listed: str, held: tuple[str, ...]
+) -> None:
+    assert load(None, {"TAILRACE_USAGE__GROUPS": listed}).usage.groups == held
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("GROUPS", "a b", "'a b' is not allowed; must be names of at most 64 letters"),
+        ("ENGINE", "x", "'x' is not allowed; must be 'auto' or 'in-process'"),
+        ("DATABASE", "mysql://u:canary@h/d", "that string is not allowed; must be an address that"),
+        ("STREAM_ENTRIES", "9" * 30, "must be"),
+        ("NOSUCH", "1", "unknown key; known are engine, durability"),
+    ],
+)
+def test_a_wrong_setting_of_usage_is_named_with_what_is_allowed(
+    name: str, value: str, said: str
+) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        load(None, {f"TAILRACE_USAGE__{name}": value})
+    assert said in str(refusal.value)
+    assert f"usage.{name.lower()} in TAILRACE_USAGE__{name}" in str(refusal.value)
+    assert "canary" not in str(refusal.value)

@@ -329,3 +329,8 @@ def test_without_rates_there_is_no_baseline_and_without_attempts_no_cost(empty: 
 def test_a_summary_may_be_of_a_range(sqlite_sums: Rollups) -> None:
     query = Query.parse("2026-11-23T01:00:00Z", "2026-11-23T02:00:00Z", None)
     assert 0 < summary(sqlite_sums.read, PREMIUM, query).attempts < len(BODIES)
+
+
+def test_an_offset_whose_plus_sign_became_a_space_in_a_query_is_understood() -> None:
+    meant = Query.parse("2026-11-23T08:00:00+01:00", None, None)
+    assert Query.parse("2026-11-23T08:00:00 01:00", None, None) == meant
