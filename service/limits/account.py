@@ -175,7 +175,7 @@ class Account:
     def strand(self) -> list[Hold]:
         """Take out those who ask and are in no call yet; the engine will not hear of them.
 
-        The caller decides on each by itself: it owes those that it admits, and withdraws the others.
+        The caller decides on each by itself, owes those that it admits and withdraws the others.
         """
         stranded = list(self._asking)
         self._asking.clear()
