@@ -38,6 +38,9 @@ from tests.service.usage.servers import Server, binary
 
 EVENTS = 60_000
 BATCH = 500
+GOAL = 20_000
+"""Events a second, of `stream`."""
+
 (KEYS,) = scripts.UNSHARDED.all
 
 
@@ -208,6 +211,7 @@ async def main() -> None:
             await measure(
                 options.events, "postgresql", partial(emptied, options.postgresql), folder
             )
+    print(f"goal: stream: {GOAL:,} events/s")
 
 
 if __name__ == "__main__":
