@@ -193,7 +193,11 @@ class Workers:
                 self._code = self._code or (1 if code else 0)
                 return
             if self._hopeless(code):
-                self._code, self._refusal = code or 1, refusal
+                # A signal's number, below 0, is no exit code.
+                self._code, self._refusal = code if code > 0 else 1, refusal
+                if refusal is None:
+                    how = _ended(code, refusal)
+                    log.error("all end: worker %d %s before all of them served", number, how)
                 self._drain()
                 return
             if clock.monotonic() - began >= STEADY_S:

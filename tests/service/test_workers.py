@@ -30,6 +30,7 @@ from tests.e2e.process import PATIENCE, Served, serving, starting
 from tests.e2e.stack import Told, question, read, speaks, variables
 from tests.service.http.serving import parsed, until
 from tests.service.usage.servers import Server, binary, free_port
+from tests.service.usage.servers import until as soon
 
 pytestmark = pytest.mark.timeout(120)  # each starts interpreters that import five SDKs
 
@@ -119,6 +120,14 @@ async def redis(folder: Path) -> AsyncIterator[str]:
 async def double() -> AsyncIterator[Double]:
     async with Double(speaks=speaks) as double:
         yield double
+
+
+def children_of(process: int) -> list[int]:
+    """Its children, as Linux lists them; skips the test on other systems."""
+    listed = Path(f"/proc/{process}/task/{process}/children")
+    if not listed.exists():
+        pytest.skip("this system does not list a process' children")
+    return [int(child) for child in listed.read_text().split()]
 
 
 def text_of(raw: bytes) -> str:
@@ -378,6 +387,21 @@ async def test_what_a_worker_finds_wrong_at_the_start_is_told_once(tmp_path: Pat
     data.mkdir()
     (data / "providers.json").write_text("[]")
     assert "providers.json" in await refused(tmp_path, environ={})
+
+
+async def test_a_worker_that_is_killed_before_all_serve_ends_them_with_a_word(
+    tmp_path: Path,
+) -> None:
+    async with starting(tmp_path, "--workers", "2", environ={}) as served:
+        parent = served.process.pid
+
+        async def begun() -> bool:
+            return bool(children_of(parent))
+
+        await soon(begun)
+        os.kill(children_of(parent)[0], signal.SIGKILL)
+        assert await served.ends() == 1
+    assert any("was ended by SIGKILL before all of them served" in line for line in served.log)
 
 
 async def test_a_port_that_is_taken_is_told_once(tmp_path: Path) -> None:
