@@ -105,10 +105,14 @@ class Relay:
         if running is not None:
             return running, None
         try:
-            return self.open(ask, stream_id)
+            stream, plan = self.open(ask, stream_id)
         except RequestError:
             await processes.release(key, fingerprint, stream_id)
             raise
+        if stream.id != stream_id:
+            # Of two with one key that Redis left to themselves, the other one was first.
+            await processes.release(key, fingerprint, stream_id)
+        return stream, plan
 
     async def find(self, stream_id: str, after: int = -1) -> Stream:
         """The stream of that name, of this process or of another one.

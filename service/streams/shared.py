@@ -134,6 +134,8 @@ class SharedStreams:
         """By stream and process: who has readers of ours."""
         self._heard: dict[Shard, bytes] = dict.fromkeys(shards.all, b"0")
         """The last message of each inbox."""
+        self._claiming: dict[str, asyncio.Event] = {}
+        """By what is to be held: the claims that Redis has not answered."""
         self._there = False
         self._new = True
         self._tasks: list[asyncio.Task[None]] = []
@@ -237,10 +239,9 @@ class SharedStreams:
                 await asyncio.sleep(_LOOK)
 
     async def release(self, key: str, fingerprint: bytes, stream_id: str) -> None:
-        """Give back what `claim` has taken: nothing came of it."""
+        """Give back what `claim` has taken, or may take yet: nothing came of it."""
         held = f"{stream_id} {fingerprint.hex()} {self.process}"
-        where = [self._shards.find(key).claim(key)]
-        await self._quickly(RELEASE.run(self._client, where, [held]))
+        await self._quickly(self._release(key, held))
 
     async def _found(self, stream_id: str) -> Replica | None:
         """Load a stream; None: it is ours after all.
@@ -274,8 +275,19 @@ class SharedStreams:
     async def _claim(self, key: str, ours: str, stale: str) -> str:
         where = [self._shards.find(key).claim(key)]
         kept_ms = round(self._store.ttl * 1000) + LIVE_MS
-        held: bytes = await CLAIM.run(self._client, where, [ours, kept_ms, stale])
+        answered = self._claiming[ours] = asyncio.Event()
+        try:
+            held: bytes = await CLAIM.run(self._client, where, [ours, kept_ms, stale])
+        finally:
+            del self._claiming[ours]
+            answered.set()
         return held.decode()
+
+    async def _release(self, key: str, held: str) -> None:
+        answered = self._claiming.get(held)
+        if answered is not None:
+            await answered.wait()  # overtaken, it would hold the key for nobody
+        await RELEASE.run(self._client, [self._shards.find(key).claim(key)], [held])
 
     async def _lives(self, process: str, key: str) -> bool:
         return bool(await self._client.exists(self._shards.find(key).lease(process)))
@@ -507,8 +519,9 @@ async def _within(limit: float, asked: Coroutine[Any, Any, T]) -> T:
     """The answer; TimeoutError after `limit` seconds.
 
     It is waited for in a task that nobody cancels, neither the limit nor a client that leaves:
-    redis-py 8.1 leaves a connection whose handshake was cancelled half way in its pool, and whoever
-    uses it next reads the handshake's replies as its own. The task ends by the client's timeouts.
+    redis-py closes a connection that is cancelled before its reply has come, and a Redis that is
+    slow already would have to greet a new one for every request that did not wait. And what was
+    asked may be done all the same, which `release` has to know. The client's timeouts end the task.
     """
     task = tasks.spawn(_outcome(asked), name="streams: ask Redis")
     done, _ = await asyncio.wait([task], timeout=limit)

@@ -1,6 +1,7 @@
 """One request's whole story, against scripted providers: what lands in the log, and when."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +33,8 @@ from service.streams.store import Store
 from service.streams.stream import Stream
 from tests.double.steps import Gate
 from tests.service.scripted import DONE, Scripted, chat, delta, deployment
+from tests.service.streams.processes import processes, redis
+from tests.service.usage.proxy import Proxy
 
 CUT = UpstreamError(make(ErrorCode.STREAM_INTERRUPTED, "the connection was reset"))
 REFUSED = UpstreamError(make(ErrorCode.UPSTREAM_CONNECT, "refused"))
@@ -345,3 +348,31 @@ async def test_getting_to_know_somebody_is_no_other_decision() -> None:
     assert len(decided_for) == 1
     assert {asked for _, asked in firsts} == {"openai", "groq"}
     await tasks.settle(patience=1)
+
+
+async def test_of_two_with_a_key_that_redis_left_to_themselves_the_later_lets_go_of_it(
+    tmp_path: Path,
+) -> None:
+    async with redis(tmp_path / "r") as server:
+        assert server.address.path is not None
+        async with (
+            Proxy(Path(server.address.path)) as proxy,
+            processes(proxy.address, 1) as (here,),
+        ):
+            provider = Scripted(*chat("hi"))
+            relay = Relay(here.store, deployment({"openai": provider}), processes=here.shared)
+            proxy.hold()
+            async with asyncio.TaskGroup() as group:
+                earlier = group.create_task(relay.start(ask(key="k")))
+                await asyncio.sleep(0.01)
+                proxy.cut()  # what it has asked Redis comes after what the later one asks
+                later = group.create_task(relay.start(ask(key="k")))
+            stream, _ = earlier.result()
+            assert later.result() == (stream, None)
+            proxy.release()
+            await asyncio.gather(
+                *(task for task in asyncio.all_tasks() if task.get_name() == "streams: ask Redis")
+            )
+            held = await server.ask("GET", here.shared._shards.find("k").claim("k"))
+            assert (held or stream.id.encode()).startswith(stream.id.encode())
+            await stream.over()

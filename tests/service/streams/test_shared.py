@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ from tests.service.streams.processes import (
     reaches,
     redis,
 )
+from tests.service.usage.proxy import Proxy
 from tests.service.usage.servers import Server, until
 
 SAME, OTHER = b"s" * 32, b"o" * 32
@@ -285,6 +287,41 @@ async def test_a_key_whose_request_was_given_up_while_it_was_claimed_is_free(
         await tasks_named("streams: release")
         held = await server.ask("GET", here.shared._shards.find("key").claim("key"))
         assert held.startswith(b"st_1 ")
+
+
+async def test_a_key_that_is_given_back_before_it_was_taken_is_free(tmp_path: Path) -> None:
+    async with held(tmp_path) as (server, proxy, here):
+        proxy.hold()
+        assert await here.shared.claim("key", SAME, "st_1") is None
+        proxy.cut()  # the claim is tried again, after a moment
+        await here.shared.release("key", SAME, "st_1")
+        proxy.release()
+        await tasks_named("streams: ask Redis")
+        assert (await server.ask("INFO", "commandstats"))["cmdstat_set"]["calls"] >= 1
+        assert await server.ask("EXISTS", here.shared._shards.find("key").claim("key")) == 0
+
+
+async def test_who_does_not_wait_for_redis_leaves_the_connection_as_it_was(tmp_path: Path) -> None:
+    async with held(tmp_path) as (_, proxy, here):
+        before = proxy.connections
+        for number in range(3):
+            proxy.hold()
+            assert await here.shared.claim(f"key {number}", SAME, "st_1") is None
+            proxy.release()
+            await tasks_named("streams: ask Redis")
+        assert proxy.connections == before
+
+
+@asynccontextmanager
+async def held(folder: Path) -> AsyncIterator[tuple[Server, Proxy, Process]]:
+    """A process whose Redis can be made to wait."""
+    async with redis(folder / "r") as server:
+        assert server.address.path is not None
+        async with (
+            Proxy(Path(server.address.path)) as proxy,
+            processes(proxy.address, 1) as (here,),
+        ):
+            yield server, proxy, here
 
 
 async def tasks_named(name: str) -> None:
