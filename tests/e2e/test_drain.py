@@ -9,11 +9,13 @@ from typing import Any
 import aiohttp
 import pytest
 
+from service.settings import Server as ServerSettings
+from service.settings import Settings
 from tests.double.script import reply
 from tests.double.server import Double
 from tests.double.steps import Gate, Wait
 from tests.e2e.process import Served, serving, starting
-from tests.e2e.stack import PATIENCE, Told, question, read, speaks, variables
+from tests.e2e.stack import PATIENCE, Told, question, read, speaks, stack, variables
 from tests.e2e.test_environment import CANARY, poisoned
 from tests.service.http.serving import parsed, until
 
@@ -110,6 +112,19 @@ async def test_what_still_runs_at_the_end_of_the_drain_is_told_why_it_ends(
     await double.requests[0].left()
     await silent.left()
     await double.deserted()
+
+
+async def test_a_drain_is_not_over_before_what_it_ends_has_its_end() -> None:
+    """Only then can the others be told: the end waits until what was used is safe."""
+    settings = Settings(server=ServerSettings(drain_s=0.05))
+    async with stack("openai", settings=settings) as running:
+        running.double.script(reply("Hel", Wait(Gate()), "lo"))
+        async with running.post(question("openai/auto")) as response:
+            begun = await until(response, b'"delta":"Hel"')
+            await running.service.drain()
+            assert running.service.relay.store.live == []
+            events = [seen.data for seen in parsed(begun + await response.read())]
+        assert events[-1]["error"]["code"] == "draining"
 
 
 def _text(events: list[dict[str, Any]]) -> str:

@@ -192,6 +192,27 @@ async def test_a_killed_process_stream_ends_honestly_for_who_follows_it_elsewher
         assert [seen.data for seen in parsed(await response.read())] == events
 
 
+async def test_a_stream_that_a_drain_ends_is_told_so_where_it_is_followed_elsewhere(
+    pair: Pair, tmp_path: Path
+) -> None:
+    pair.double.script(reply("Hel", Wait(Gate()), "lo"))
+    environ = variables(pair.double.url, ["openai"]) | {
+        "REDIS_URL": pair.redis,
+        "TAILRACE_SERVER__DRAIN_S": "0.1",
+    }
+    async with process(tmp_path / "drained", environ) as drained:
+        async with pair.start(drained) as response:
+            stream = response.headers["Tailrace-Stream-Id"]
+            await until(response, b'"delta":"Hel"')
+        async with pair.resume(pair.other, stream, -1) as followed:
+            begun = await until(followed, b'"delta":"Hel"')
+            drained.tell(signal.SIGTERM)
+            events = [seen.data for seen in parsed(begun + await followed.read())]
+        assert await drained.ends() == 0
+    grammar.check(events)
+    assert events[-1]["error"]["code"] == "draining"
+
+
 @pytest.fixture(scope="module")
 def resume_url(pair: Pair) -> dict[str, str]:
     """The environment in which streams, and nothing else, are on the pair's Redis."""
