@@ -6,8 +6,9 @@ asks for and nothing else, once with one socket for all of them and once with a 
 (SO_REUSEPORT). The latter are told how long a connection is to keep a worker's loop busy, as a
 request does for its routing and its provider's first bytes.
 
-The figures of one run differ from the next one's; what counts is the least and the most of a
-worker.
+Of each there are five rounds (`--rounds`), and what share the busiest worker had: the median, the
+lowest and the highest. All of it takes five minutes. Last come the megabytes that the processes of
+a service take which nobody has asked for anything yet.
 """
 
 import argparse
@@ -21,7 +22,10 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import product
+from pathlib import Path
+from statistics import median
 
 import uvloop
 
@@ -41,30 +45,38 @@ def main() -> int:
     """Run all of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--child", nargs=2, metavar=("NUMBER", "SOCKET"), help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=int, default=5, help="of each; the median counts")
     options = parser.parse_args()
     if options.child:
         uvloop.run(_serve(options.child[0], options.child[1]))
         return 0
     for workers, rate in product((2, 4), (0, A_SECOND)):
         come = f"{rate} a second" if rate else "all at once"
-        print(f"{workers} workers, {CONNECTIONS} connections, {come}:")
-        print(f"  tailrace serve     {_spread(_tailrace(workers, rate), workers)}")
-        for shared in (True, False):
-            name = "bare, one socket  " if shared else "bare, SO_REUSEPORT"
-            print(f"  {name} {_spread(_bare(workers, rate, shared=shared), workers)}")
+        print(f"{workers} workers, {CONNECTIONS} connections, {come}; the busiest has:")
+        asked = {
+            "tailrace serve": partial(_tailrace, workers, rate),
+            "bare, one socket": partial(_bare, workers, rate, shared=True),
+            "bare, SO_REUSEPORT": partial(_bare, workers, rate, shared=False),
+        }
+        for name, ask in asked.items():
+            shares = sorted(_busiest(ask()) for _ in range(options.rounds))
+            print(
+                f"  {name:18} {median(shares):.0f} % [{shares[0]:.0f}-{shares[-1]:.0f}]", flush=True
+            )
+    print(_memory())
     return 0
 
 
-def _spread(answered: Sequence[int], workers: int) -> str:
-    shares = sorted(answered, reverse=True) + [0] * (workers - len(answered))
-    return f"{shares}: {100 * shares[0] / sum(shares):.0f} % to the busiest"
+def _busiest(answered: Sequence[int]) -> float:
+    """Percent of all."""
+    return 100 * max(answered) / sum(answered)
 
 
 # --- The service ---
 
 
 def _tailrace(workers: int, rate: int) -> list[int]:
-    with tempfile.TemporaryDirectory() as data, _started(data, workers) as address:
+    with tempfile.TemporaryDirectory() as data, _started(data, workers) as (_, address):
         payload = REQUEST % (len(QUESTION), QUESTION)
         uvloop.run(_load([payload] * CONNECTIONS, int(address.rpartition(":")[2]), rate))
         with urllib.request.urlopen(f"{address}/metrics") as answer:  # noqa: S310 - our own
@@ -72,9 +84,23 @@ def _tailrace(workers: int, rate: int) -> list[int]:
     return [int(float(count)) for _, count in ANSWERED.findall(told)]
 
 
+def _memory() -> str:
+    """What processes take that nobody has asked for anything yet; a line."""
+    with tempfile.TemporaryDirectory() as data, _started(data, 2) as (parent, _):
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        workers = [_resident(int(child)) for child in children]
+        own = _resident(parent)
+    return f"resident memory: the parent {own} MB, its workers {workers} MB"
+
+
+def _resident(process: int) -> int:
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) * 1024 // 1_000_000
+
+
 @contextmanager
-def _started(data: str, workers: int) -> Iterator[str]:
-    """Its address; not pinned to a core, as `bench.processes` would."""
+def _started(data: str, workers: int) -> Iterator[tuple[int, str]]:
+    """Its process and address; not pinned to a core, as `bench.processes` would."""
     flags = ("--port", "0", "--data", data, "--workers", str(workers))
     service = subprocess.Popen(  # noqa: S603 - our own module
         [sys.executable, "-m", "service", "serve", *flags],
@@ -84,7 +110,7 @@ def _started(data: str, workers: int) -> Iterator[str]:
     )
     assert service.stdout is not None
     try:
-        yield service.stdout.readline().strip().rpartition(" ")[2]
+        yield service.pid, service.stdout.readline().strip().rpartition(" ")[2]
     finally:
         service.terminate()
         service.communicate()
