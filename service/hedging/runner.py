@@ -72,6 +72,9 @@ _AS_ASKED = Recovery(None)
 _BY_ITSELF = frozenset({Role.PRIMARY, Role.RACE})
 """Roles of attempts that are started for no other one's sake."""
 
+_BESIDE = frozenset({Role.HEDGE, Role.RACE})
+"""Roles of attempts that another one need not be waited for because of."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -671,7 +674,7 @@ class Runner:
             self._plan,
             committed=committed,
             hedged=self._hedged,
-            saved=self._watch.saved if committed else None,
+            saved=self._watch.saved if committed and entrant.start.role in _BESIDE else None,
             now=now,
         )
         closing = entrant.metered.close(facts, reply=entrant.reply(), cost=entrant.cost)
@@ -683,7 +686,7 @@ class Runner:
     def _hedged(self) -> bool:
         """Whether somebody was asked beside another one."""
         roles = {entrant.start.role for entrant in self._entrants.values()}
-        return bool(roles & {Role.HEDGE, Role.RACE})
+        return bool(roles & _BESIDE)
 
     def _said(self, entrant: Entrant) -> int:
         """Bytes of output that came: none of one that was not committed, as content commits."""
