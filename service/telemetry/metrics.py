@@ -17,8 +17,8 @@ or a provider wrote is a label or a text: codes, roles and outcomes are enums.
 
 Left out: the seconds that hedging saved. The one who lost was cancelled, so that is an estimate,
 and nothing where little was learned of it. Usage has it event by event, beside how many hedges
-there were; a counter would add up the known ones and look like a measurement. docs/metrics.md says what
-to look at instead.
+there were; a counter would add up the known ones and look like a measurement. docs/metrics.md says
+what to look at instead.
 
 Several workers on one port are joined at the scrape (`OfAllWorkers`): each says its families as
 they stand, packed, and every series gets the worker's number as a label. Not their sums: when one
