@@ -19,6 +19,7 @@ class Proxy:
         self._path = path
         self._tls = tls
         self._open: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._flowing = asyncio.Event()
         self._flowing.set()
@@ -41,8 +42,12 @@ class Proxy:
     ) -> None:
         assert self._server is not None
         self._server.close()
+        self.release()
         self.cut()
         await self._server.wait_closed()
+        # One that came last may be on its way to the server still, and would be left open.
+        for serving in list(self._serving):
+            await tasks.end(serving)
 
     @property
     def address(self) -> Address:
@@ -64,6 +69,12 @@ class Proxy:
         self._flowing.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving = tasks.spawn(self._pass_on(reader, writer), name="proxy")
+        self._serving.add(serving)
+        await asyncio.wait([serving])
+        self._serving.discard(serving)
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         up_reader, up_writer = await asyncio.open_unix_connection(self._path)
         both = {writer, up_writer}
