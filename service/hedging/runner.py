@@ -20,14 +20,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import assert_never
-from uuid import UUID
 
 import msgspec
 
 from adapters.contract import Call, Client, dialect_for
 from adapters.errors import RequestError, make
 from adapters.events import (
-    STATUS_OF_FINISH,
     AttemptCommit,
     AttemptEvent,
     AttemptStart,
@@ -36,16 +34,15 @@ from adapters.events import (
     ErrorCode,
     Event,
     Failover,
-    Phase,
     Role,
-    StreamEnd,
     WarningEvent,
 )
 from adapters.ratelimits import RateLimits
 from adapters.request import AfterCommit, ChatRequest, Strategy
-from service import clock, ids, tasks
-from service.hedging import continuation, ledger
+from service import clock, tasks
+from service.hedging import continuation
 from service.hedging.attempt import Attempt
+from service.hedging.books import Books
 from service.hedging.caches import Prompt
 from service.hedging.continuation import OVERLAP_CHARS, Recovery, Splice
 from service.hedging.deadlines import Deadlines, out_of_time
@@ -59,7 +56,6 @@ from service.routing import shown
 from service.routing.plan import Choice, Plan
 from service.streams.fold import Fold
 from service.streams.stream import Stream
-from service.usage.record import Origin
 
 CLOSING = 1.0  # seconds
 """How long an attempt may take to close its connection; measured: 0.4 ms (bench/README.md)."""
@@ -72,8 +68,6 @@ _AS_ASKED = Recovery(None)
 _BY_ITSELF = frozenset({Role.PRIMARY, Role.RACE})
 """Roles of attempts that are started for no other one's sake."""
 
-_BESIDE = frozenset({Role.HEDGE, Role.RACE})
-"""Roles of attempts that another one need not be waited for because of."""
 
 _log = logging.getLogger(__name__)
 
@@ -100,17 +94,14 @@ class Runner:
         "_armed_for",
         "_arrived",
         "_asking",
+        "_books",
         "_broken",
         "_candidates",
         "_clients",
-        "_closing",
-        "_committed",
         "_entrants",
         "_entries",
         "_finishing",
-        "_first_content",
         "_on_end",
-        "_origin",
         "_pending",
         "_plan",
         "_prompt",
@@ -151,14 +142,7 @@ class Runner:
         rounds = 2 if plan.latency.strategy is Strategy.HEDGE else 1
         self._candidates = plan.choices * rounds
         self._prompt = Prompt(stream.request)
-        self._origin = Origin(
-            request_id=request_id,
-            requested_model=stream.request.model,
-            use_case=plan.use_case,
-            tier=plan.tier,
-            end_user=stream.request.user,
-            tags=stream.request.metadata or {},
-        )
+        self._books = Books(stream, plan, shared, request_id=request_id, arrived=arrived)
         now = clock.monotonic()
         self._watch = shared.watch(
             plan,
@@ -172,20 +156,14 @@ class Runner:
         self._race = Race(self._options(rounds), self._watch)
         self._asking: dict[int, tuple[Start, asyncio.Task[None]]] = {}
         """By their number in the race, those whose reservation others have a say in."""
-        self._entrants: dict[int, Entrant] = {}
-        """By their number in the race."""
+        self._entrants = self._books.entrants
         self._entries: list[int] = []
         """The race's number of each attempt that was sent; the stream's are 1, 2, ..."""
         self._broken: _Broken | None = None
-        self._committed: int | None = None
-        """Whose content is in the log, by the race's number."""
         self._pending: list[Event] = []
         """Ends of attempts, to be written together with what follows: one write, not two."""
-        self._closing: list[asyncio.Future[None]] = []
-        """Records of attempts that are over, being written down."""
         self._finishing = False
         """Whether the race is over, and its end is written next."""
-        self._first_content: float | None = None
         self._armed: asyncio.TimerHandle | None = None
         self._armed_for: float | None = None
         stream.on_stop(self._stopped)
@@ -455,7 +433,7 @@ class Runner:
             command.attempt, attempt, choice, start, clock.now_ns(), reservation, splice
         )
         # Known before it runs: what goes out is written down, and can be stopped.
-        self._meter(entrant)
+        self._books.open(entrant, self._led_to(command))
         self._entries.append(command.attempt)
         self._entrants[command.attempt] = entrant
         self._append([start])
@@ -464,28 +442,12 @@ class Runner:
         entrant.task = tasks.spawn(attempt.run(), name=f"{self._stream.id} attempt {number}")
         attempt.own(entrant.task)
 
-    def _meter(self, entrant: Entrant) -> None:
-        """Have it written down that an attempt is sent, and from then on how it goes."""
-        prices, said = self._shared.prices, self._said
-        entrant.metered = self._shared.meter.begin(
-            self._origin,
-            entrant.sent(ids.uuid7(clock.now_ms()), self._parent(entrant)),
-            lambda: entrant.progress(
-                input_tokens=self._plan.input_tokens,
-                said=said(entrant),
-                prices=prices,
-                committed=self._committed == entrant.entry,
-                hedged=self._hedged,
-            ),
-        )
-        entrant.attempt.record(entrant.metered)
-
-    def _parent(self, entrant: Entrant) -> UUID | None:
-        """The attempt that this one was started because of: the last one before it."""
-        if entrant.start.role in _BY_ITSELF:
+    def _led_to(self, command: Start) -> Entrant | None:
+        """The attempt that this one is started because of: the last one before it."""
+        if command.role in _BY_ITSELF:
             return None
         others = [self._broken.entrant] if self._broken else list(self._entrants.values())
-        return others[-1].metered.id if others else None
+        return others[-1] if others else None
 
     def _refused(self, command: Start, choice: Choice, error: Error, now: float) -> None:
         """A candidate could not even be asked: no attempt, but the reader is told."""
@@ -522,8 +484,8 @@ class Runner:
         entrant = self._entrants[command.attempt]
         attempt = entrant.attempt
         now = clock.monotonic()
-        if attempt.first_content is not None and self._first_content is None:
-            self._first_content = now
+        if attempt.first_content is not None and self._books.first_content is None:
+            self._books.first_content = now
         commit = AttemptCommit(
             attempt=attempt.number,
             reason=command.reason,
@@ -532,7 +494,7 @@ class Runner:
             model_actual=attempt.decoder.model,
         )
         self._stream.mark_committed()
-        self._committed = entrant.entry
+        self._books.committed = entrant.entry
         # One append, so that the first token is one write.
         self._append([*self._take_over(entrant), commit, *self._released(entrant)])
 
@@ -556,20 +518,20 @@ class Runner:
         if entrant is None:
             return  # it was never sent
         events = entrant.attempt.abort(error)
-        if self._committed == entry and self._broken is None:
+        if self._books.committed == entry and self._broken is None:
             self._append(entrant.splice.translate(events) if entrant.splice else events)
             self._close(entrant, complete=False)
         self._record(entrant)
 
     def _close(self, entrant: Entrant, *, complete: bool) -> None:
         """End the block that this attempt went on with, where it has not done so itself."""
-        if entrant.splice is not None and self._committed == entrant.entry:
+        if entrant.splice is not None and self._books.committed == entrant.entry:
             self._append(entrant.splice.close(complete=complete))
 
     def _finish(self, command: FinishRace) -> None:
         """The race is over: end the stream, once what it took is safe."""
         self._leave_broken()
-        waiting = [closing for closing in self._closing if not closing.done()]
+        waiting = self._books.unsafe()
         if not waiting:
             self._end(command)
             return
@@ -587,7 +549,7 @@ class Runner:
 
     def _end(self, command: FinishRace) -> None:
         self._finishing = False
-        self._append([self._stream_end(command)])
+        self._append([self._books.end(command.winner, command.error)])
         self._stream.mark_ended()
         self._on_end()
         asyncio.get_running_loop().call_later(CLOSING, self._look_after_late_ones)
@@ -655,86 +617,9 @@ class Runner:
 
     def _record(self, entrant: Entrant) -> None:
         """Note an attempt's end, once: it is written with what follows from it."""
-        ending, shared = entrant.attempt.ending, self._shared
-        if entrant.outcome is not None or ending is None:
-            return
-        told = ending.usage is not None and ending.usage.output is not None
-        end = entrant.close(
-            ending,
-            input_tokens=self._plan.input_tokens,
-            said=0 if told else self._said(entrant),
-            prices=shared.prices,
-        )
-        now = clock.monotonic()
-        entrant.give_back(shared.reservations, now)
-        self._pending.append(end)
-        committed = self._committed == entrant.entry
-        facts = entrant.facts(
-            self._stream.id,
-            self._plan,
-            committed=committed,
-            hedged=self._hedged,
-            saved=self._watch.saved if committed and entrant.start.role in _BESIDE else None,
-            now=now,
-        )
-        closing = entrant.metered.close(facts, reply=entrant.reply(), cost=entrant.cost)
-        if closing is not None:
-            self._closing.append(closing)
-        shared.tell(facts)
-
-    @property
-    def _hedged(self) -> bool:
-        """Whether somebody was asked beside another one."""
-        roles = {entrant.start.role for entrant in self._entrants.values()}
-        return bool(roles & _BESIDE)
-
-    def _said(self, entrant: Entrant) -> int:
-        """Bytes of output that came: none of one that was not committed, as content commits."""
-        if self._committed != entrant.entry:
-            return 0
-        return self._stream.log.written() - entrant.before
-
-    def _stream_end(self, command: FinishRace) -> StreamEnd:
-        winner = self._entrants.get(command.winner) if command.winner is not None else None
-        ending = winner.attempt.ending if winner is not None else None
-        error = self._placed(command.error)
-        finish = ledger.finish_of(ending, error)
-        usage = ledger.plain(winner.usage) if winner is not None else ledger.NOBODY
-        return StreamEnd(
-            status=STATUS_OF_FINISH[finish],
-            finish=finish,
-            finish_raw=ending.finish_raw if ending is not None else None,
-            stop_sequence=ending.stop_sequence if ending is not None else None,
-            provider=winner.start.provider if winner is not None else None,
-            model=winner.start.model if winner is not None else None,
-            usage=usage,
-            usage_total=ledger.total_of(
-                (entrant.usage, entrant.attempt.reached)
-                for entrant in self._entrants.values()
-                if entrant.outcome is not None
-            ),
-            error=error,
-            timing=ledger.timing(
-                arrived=self._arrived,
-                queued_ms=min((e.start.after_ms for e in self._entrants.values()), default=0),
-                first_content=self._first_content,
-                answering=winner.attempt.first_content if winner is not None else None,
-                output=usage.output,
-                now=clock.monotonic(),
-            ),
-            attempts=[entrant.summary() for entrant in self._entrants.values()],
-        )
-
-    def _placed(self, error: Error | None) -> Error | None:
-        """An error of the request itself, with how far the answer had come."""
-        if error is None or error.attempt is not None:
-            return error
-        committed = self._stream.content_started
-        return msgspec.structs.replace(
-            error,
-            phase=Phase.MID_STREAM if committed else Phase.BEFORE_COMMIT,
-            bytes_out=committed,
-        )
+        end = self._books.close(entrant, saved=self._watch.saved)
+        if end is not None:
+            self._pending.append(end)
 
     def _look_after_late_ones(self) -> None:
         """An attempt closes its connection on its way out; one that hangs there is cut down."""
