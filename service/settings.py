@@ -396,6 +396,10 @@ class Usage(Section):
     """What becomes of new requests while nothing can be written down: a 503, or they are served and
     what they cost is lost."""
 
+    ballast_bytes: int = Field(default=64 * MIB, ge=0, le=1024 * MIB)
+    """Space put by on the disk, bytes: when it is full, what runs can still be written down in it.
+    64 MiB hold some 40,000 attempts."""
+
     database: str = ""
     """`postgresql://...` to keep the sums there. Default `usage.db` in the data folder."""
 

@@ -315,8 +315,12 @@ def left_behind(data: Path) -> set[str]:
     """Names of the slots that nobody holds now and that hold something; it blocks."""
     found = set()
     for slot in Slot.orphans(data):
-        with slot, suppress(sqlite3.Error):
-            if _holds_anything(slot.path / FILE):
+        with slot:
+            try:
+                holds = _holds_anything(slot.path / FILE)
+            except sqlite3.Error:
+                holds = True  # what that is, `adopt` finds out, and says so
+            if holds:
                 found.add(slot.path.name)
     return found
 
@@ -325,6 +329,7 @@ async def adopt(
     data: Path,
     only: Collection[str],
     *,
+    spoilt: set[str],
     on_failure: Callable[[JournalFailedError], None],
     durability: Durability = "power",
     ballast: int = BALLAST,
@@ -332,8 +337,8 @@ async def adopt(
     """The journals that other processes left behind, recovered, to be drained like one's own.
 
     Of those that `left_behind` named the names in `only`, so that who was killed and comes back
-    takes its own. The other arguments are `Journal.start`'s. One that cannot be opened is logged
-    and left where it is: it must not keep the others from being drained.
+    takes its own. One that cannot be opened is logged, left where it is, and added to `spoilt`: it
+    must not keep the others from being drained. The other arguments are `Journal.start`'s.
     """
     adopted = []
     for slot in Slot.orphans(data, only):
@@ -348,6 +353,7 @@ async def adopt(
                 slot.release()
         except (JournalError, sqlite3.Error) as failure:
             slot.release()
+            spoilt.add(slot.path.name)
             text = "a journal that was left behind cannot be drained: %s"
             log.error(text, failure)  # noqa: TRY400 - the text says it, a traceback does not
     return adopted

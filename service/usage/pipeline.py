@@ -217,7 +217,12 @@ class Pipeline:
             # In a thread: what is made is synced to the disk.
             slot = await asyncio.to_thread(_claimed, data)
             self._folder = await asyncio.to_thread(named, data)
-            return await Journal.start(slot, on_failure=self._failed, durability=own.durability)
+            return await Journal.start(
+                slot,
+                on_failure=self._failed,
+                durability=own.durability,
+                ballast=own.ballast_bytes,
+            )
         except (SlotError, JournalError, OSError) as failure:
             raise SettingsError(
                 f"server.data: {data}: usage cannot be written down there: {failure}"
@@ -300,6 +305,7 @@ class Pipeline:
             for journal in await journals.adopt(
                 data,
                 {name},
+                spoilt=self._spoilt,
                 on_failure=partial(self._give_up, name),
                 durability=own.durability,
                 ballast=0,

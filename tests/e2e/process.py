@@ -72,7 +72,7 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
         for name, value in os.environ.items()
         if name not in _FOREIGN and not name.startswith("TAILRACE_")
     }
-    return ours | dict(environ)
+    return ours | {"TAILRACE_USAGE__BALLAST_BYTES": "0"} | dict(environ)
 
 
 @asynccontextmanager

@@ -232,7 +232,9 @@ async def _in(
     own = settings.model_copy(
         update={
             "server": settings.server.model_copy(update={"data": folder}),
-            "usage": settings.usage.model_copy(update={"engine": engine, "durability": "process"}),
+            "usage": settings.usage.model_copy(
+                update={"engine": engine, "durability": "process", "ballast_bytes": 0}
+            ),
         }
     )
     async with Double(speaks=speaks) as double:

@@ -22,6 +22,7 @@ from service.usage.journal import (
     JournalFailedError,
     JournalFullError,
     adopt,
+    left_behind,
 )
 from service.usage.slot import Slot
 from service.usage.store import FILE, PURGE, Row
@@ -381,6 +382,17 @@ async def test_an_earlier_epoch_of_which_nothing_is_left_is_forgotten_and_never_
     assert third.epoch > second.epoch > first.epoch
 
 
+async def adopted_from(data: Path, spoilt: set[str] | None = None) -> list[Journal]:
+    """All that is left behind."""
+    return await adopt(
+        data,
+        left_behind(data),
+        spoilt=set() if spoilt is None else spoilt,
+        on_failure=unheard,
+        ballast=4096,
+    )
+
+
 def journal_path(journal: Journal) -> Path:
     return journal._store.path
 
@@ -396,10 +408,10 @@ async def test_what_a_process_left_behind_is_adopted_and_drained_like_one_s_own(
     await gone.close(key(2), b"over")
     await gone.stop()
     await empty.stop()
-    adopted = await adopt(tmp_path, on_failure=unheard, ballast=4096)
+    adopted = await adopted_from(tmp_path)
     try:
         assert [sorted(bodies(everything(journal))) for journal in adopted] == [[b"over", b"sent"]]
-        assert await adopt(tmp_path, on_failure=unheard, ballast=4096) == []
+        assert await adopted_from(tmp_path) == []
         assert living.writable
     finally:
         for journal in adopted:
@@ -413,7 +425,7 @@ async def test_what_a_killed_process_left_behind_is_adopted_with_its_log(
     killed_after(2, str(tmp_path), "leave-open", "20")
     if not shared_memory:
         lose(f"{database(tmp_path)}-shm")
-    (journal,) = await adopt(tmp_path, on_failure=unheard, ballast=4096)
+    (journal,) = await adopted_from(tmp_path)
     assert len(everything(journal)) == 20
     await journal.stop()
 
@@ -429,7 +441,9 @@ async def test_a_journal_that_cannot_be_opened_does_not_keep_another_from_being_
     database(tmp_path, 0).write_bytes(b"no database at all" * 100)
     with closing(sqlite3.connect(database(tmp_path, 1))) as other:
         other.execute("PRAGMA user_version = 99")
-    (adopted,) = await adopt(tmp_path, on_failure=unheard, ballast=4096)
+    spoilt: set[str] = set()
+    (adopted,) = await adopted_from(tmp_path, spoilt)
+    assert spoilt == {"0", "1"}
     assert bodies(everything(adopted)) == [b"over"]
     assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
     await adopted.stop()
@@ -439,7 +453,7 @@ async def test_a_journal_that_cannot_be_opened_does_not_keep_another_from_being_
 
 async def test_a_slot_in_which_nothing_was_ever_written_is_left_alone(tmp_path: Path) -> None:
     Slot.claim(tmp_path, volatile=True).release()
-    assert await adopt(tmp_path, on_failure=unheard) == []
+    assert await adopted_from(tmp_path) == []
     Slot.claim(tmp_path, volatile=True).release()
 
 

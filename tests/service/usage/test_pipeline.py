@@ -42,7 +42,7 @@ def made(
     """A pipeline that finds no server on PATH, but the packaged one."""
     settings = Settings(
         server=ServerSettings(data=data, workers=workers),
-        usage=Usage.model_validate({"engine": engine, **usage}),
+        usage=Usage.model_validate({"engine": engine, "ballast_bytes": 0, **usage}),
     )
     return Pipeline(settings, {"PATH": "", "REDIS_URL": redis}, on_failure=unexpected)
 
