@@ -472,7 +472,7 @@ async def test_without_redis_everybody_is_alone_and_hardly_waits(server: Server)
         server.freeze()
         before = time.monotonic()
         assert await there.shared.claim("key", SAME, "st_2") is None
-        assert time.monotonic() - before < 1
+        assert time.monotonic() - before < 5  # the client's own patience
         assert (await here.shared.get("st_1")).id == "st_1"
         with pytest.raises(RequestError) as refusal:
             await there.shared.get("st_1")
