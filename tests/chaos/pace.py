@@ -51,7 +51,7 @@ async def _published(play: Play) -> float:
         server = await stage.serve()
         slot = Slot.claim(play.folder / "backlog", volatile=True)
         journal = await Journal.start(slot, on_failure=died, durability="process")
-        await fill(journal, events := play.of(BACKLOG), 500)
+        await fill(journal, events := play.of(BACKLOG))
         janitor = Janitor(("cost",))
         seconds = []
         for _ in range(ROUNDS):
