@@ -27,7 +27,6 @@ from service.endpoints import Inactive, resolve
 from service.routing import table
 from service.seat import Seat
 from service.settings import Settings, SettingsError, load
-from service.usage import shown
 
 DEFAULT_CONFIG = Path("tailrace.toml")
 
@@ -162,6 +161,9 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _usage_summary(options: argparse.Namespace) -> int:
+    # Imports the price list, as `models` does.
+    from service.usage import shown  # noqa: PLC0415 - see above
+
     asked = {"from": options.since, "to": options.to, "group_by": options.group_by}
     asked |= {"format": "csv"} if options.format == "csv" else {}
     query = urlencode({name: value for name, value in asked.items() if value is not None})
@@ -175,6 +177,9 @@ def _usage_summary(options: argparse.Namespace) -> int:
 
 
 def _usage_tail(options: argparse.Namespace) -> int:
+    # As above.
+    from service.usage import shown  # noqa: PLC0415 - see above
+
     query = "" if options.after is None else f"?{urlencode({'after': options.after})}"
     reached = ""
     try:

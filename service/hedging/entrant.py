@@ -25,7 +25,7 @@ from adapters.tokens import UNKNOWN
 from service.hedging import account, ledger
 from service.hedging.attempt import Attempt
 from service.hedging.continuation import Splice
-from service.limits.provider_limits import Limits, Reservation
+from service.limits.provider_limits import Reservation
 from service.limits.shared_limits import SharedLimits
 from service.routing.plan import Choice, Plan
 from service.telemetry.attempts import AttemptFacts
@@ -131,7 +131,7 @@ class Entrant:
             finish_raw=ending.finish_raw,
         )
 
-    def give_back(self, limits: Limits | SharedLimits, now: float) -> None:
+    def give_back(self, limits: SharedLimits, now: float) -> None:
         """Return what it did not take of its provider's limits; `now`: monotonic seconds."""
         match self.attempt.reached:
             case "unsent":

@@ -342,8 +342,10 @@ class Watch:
     def _still_silent(self, now: float) -> float | None:
         """The median of how long the first attempt would still take, given how long it has."""
         first = next(iter(self._attempts.values()))
+        if not first.waiting:
+            return None
         estimate = self._hedger.delays.estimate(first.contender.key, now)
-        if not first.waiting or not estimate.learned:
+        if not estimate.learned:
             return None
         waited = now - first.started
         median = estimate.quantile(estimate.silent(waited) / 2)

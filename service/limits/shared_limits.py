@@ -353,7 +353,7 @@ class _Line:
         """Close what is open."""
         client, self._client = self._client, None
         if client is not None:
-            await _closed(client)
+            await close(client)
 
 
 async def _outcome(asked: Awaitable[list[Any]]) -> list[Any] | Exception:
@@ -384,12 +384,7 @@ async def _drop(client: Client, asked: asyncio.Task[Any]) -> None:
     """Close a client in whatever state it is."""
     _ = asked.cancel()
     _ = await asyncio.wait([asked], timeout=LOOK)
-    await _closed(client)
-
-
-async def _closed(client: Client) -> None:
-    with suppress(OSError, RedisError):
-        await close(client)
+    await close(client)
 
 
 def _nowhere() -> Client:

@@ -16,6 +16,8 @@ import pytest
 
 from adapters.events import Outcome
 from service import clock
+from service.hedging.runner import LONGEST_CLOSE
+from service.usage.journal import BALLAST
 from service.usage.record import VERDICT_OF_OUTCOME
 from tests.chaos.house import House, ending_well, house, opened, server_pid
 from tests.chaos.scenario import Play, Shown, Times
@@ -333,8 +335,10 @@ async def full_disk(play: Play) -> Shown:
             full = await asyncio.to_thread(_fill, filler)
             refusals: list[Any] = []
             await until(lambda: _refused(home, refusals))
+            opened = clock.monotonic()
             gate.open()
             ends = [(await read(answer)).end["status"] for answer in running]
+            waited = clock.monotonic() - opened
             filler.unlink()
             await until(lambda: _taken(home))
             attempts = len(home.double.requests)
@@ -353,6 +357,8 @@ async def full_disk(play: Play) -> Shown:
     shown.must(status == http.HTTPStatus.SERVICE_UNAVAILABLE, f"a new request got {status}")
     shown.must(retry_after, "it was not told when to come again")
     shown.must(set(ends) == {"completed"}, f"what ran ended as {Counter(ends)}")
+    # Without the ballast its records could not be written, and it would end after that long anyway.
+    shown.must(waited < LONGEST_CLOSE, f"what ran was closed after {waited:.1f} s")
     return shown
 
 
@@ -368,7 +374,8 @@ async def _on_small_disk(home: House) -> AsyncIterator[Served]:
     )
     if await trial.wait():
         pytest.skip("no namespace of one's own can be had here")
-    async with serving(home.folder, environ=home.environ, before=unshared) as served:
+    environ = {**home.environ, "TAILRACE_USAGE__BALLAST_BYTES": str(BALLAST)}
+    async with serving(home.folder, environ=environ, before=unshared) as served:
         yield served
 
 
