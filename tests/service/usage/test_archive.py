@@ -1,8 +1,6 @@
 """Sums made anew from all journals of a data folder, in use or not."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import UUID
 
@@ -15,26 +13,11 @@ from service.usage.archive import replayed
 from service.usage.journal import Journal
 from service.usage.report import Amounts, Query, report
 from service.usage.rollups import HistoryError
-from service.usage.slot import Slot
 from service.usage.store import JournalError
 from tests.service.usage.attempts import arrivals, body
+from tests.service.usage.journals import journal
 
 NOW = 1_795_400_000_000_000_000
-
-
-def unheard(failure: Exception) -> None:
-    raise AssertionError(failure)
-
-
-@asynccontextmanager
-async def journal(data: Path) -> AsyncIterator[Journal]:
-    started = await Journal.start(
-        Slot.claim(data, volatile=True), on_failure=unheard, ballast=4_096
-    )
-    try:
-        yield started
-    finally:
-        await started.stop()
 
 
 async def write(journal: Journal, numbers: range) -> None:

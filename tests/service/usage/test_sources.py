@@ -1,37 +1,17 @@
 """A journal to be watched where there is no engine; Redis' streams are in test_live."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
-from service import tasks
 from service.usage.journal import Journal
 from service.usage.live import Begun, Gap, Live
-from service.usage.slot import Slot
 from service.usage.sources import of_journal
+from tests.service.usage.journals import journal
 from tests.service.usage.watching import bodies, ids, numbered, watching
 
 FUTURE = 1 << 62  # nanoseconds
-
-
-def unheard(failure: Exception) -> None:
-    raise AssertionError(failure)
-
-
-@asynccontextmanager
-async def journal(data: Path) -> AsyncIterator[Journal]:
-    """The data folder's journal; another epoch at each start."""
-    started = await Journal.start(
-        Slot.claim(data, volatile=True), on_failure=unheard, ballast=4_096
-    )
-    try:
-        yield started
-    finally:
-        await tasks.settle()
-        await started.stop()
 
 
 def live(journal: Journal) -> Live:
