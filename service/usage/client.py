@@ -32,6 +32,7 @@ of a cluster are known to leak connections on write errors (redis-py #4110).
 Left out: credentials that expire (credential providers), clusters behind address translation.
 """
 
+import asyncio
 import logging
 import re
 from dataclasses import dataclass, field
@@ -47,6 +48,8 @@ from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import RedisError
 from redis.maint_notifications import MaintNotificationsConfig
+
+from service import tasks
 
 log = logging.getLogger(__name__)
 
@@ -146,8 +149,21 @@ async def close(client: Client) -> None:
     """Close a client from `connect` with everything that it opened; raises nothing.
 
     redis-py 8.1 raises where an idle TLS connection to a server that is frozen is closed, after a
-    timeout. Who closes a client does so for good, and mostly on the way out of a failure.
+    timeout. Who closes a client does so for good, and mostly on the way out of a failure, or
+    cancelled: then it may be cancelled once more (`tasks.end`), and is so when all is closed.
     """
+    closing = tasks.spawn(_quietly(client), name="close a client of Redis")
+    cancelled = None
+    while not closing.done():
+        try:
+            await asyncio.wait([closing])
+        except asyncio.CancelledError as told:
+            cancelled = told
+    if cancelled is not None:
+        raise cancelled
+
+
+async def _quietly(client: Client) -> None:
     try:
         await _closed(client)
     except (RedisError, OSError) as failure:

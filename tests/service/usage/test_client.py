@@ -13,6 +13,7 @@ import pytest
 from redis.asyncio import RedisCluster
 from redis.exceptions import AuthenticationError, RedisError
 
+from service import tasks
 from service.usage.client import Address, AddressError, Layout, close, connect
 from tests.service.usage.proxy import Proxy
 from tests.service.usage.servers import Server, free_port, until
@@ -198,6 +199,20 @@ async def test_closing_raises_nothing_though_the_other_side_of_tls_is_frozen(
     finally:
         server.kill()
         await server.wait()
+
+
+async def test_whoever_is_cancelled_while_closing_has_closed_all_the_same(server: Server) -> None:
+    client = connect(server.address)
+    await client.set("a", "b")
+    pool = client.connection_pool
+    held = list(pool._available_connections)
+    closing = tasks.spawn(close(client), name="close")
+    for _ in range(3):
+        await asyncio.sleep(0)
+        closing.cancel()
+    await asyncio.wait([closing])
+    assert closing.cancelled()
+    assert not any(connection.is_connected for connection in held)
 
 
 # --- Sentinels and a cluster ----------------------------------------------------------------
