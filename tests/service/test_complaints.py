@@ -16,8 +16,7 @@ from adapters.request import (
     ProviderFilter,
     ReasoningOptions,
 )
-from service import complaints
-from service.http import problems
+from service import complaints, validation
 from service.settings import (
     Hedging,
     ModelSettings,
@@ -129,7 +128,7 @@ def test_each_field_of_a_request_is_refused_in_our_words(
         try:
             read(request(path, value))
         except ValidationError as failure:
-            error = problems.of_validation(failure)
+            error = validation.of_validation(failure)
             is_worded(error.message, ".".join(path).replace(".0", "[0]"))
             assert error.message.startswith(f"{error.param}: ")
             refused += 1
