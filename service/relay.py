@@ -39,6 +39,8 @@ class Ask:
     idempotency_key: str | None = None
     arrived: float
     """Monotonic seconds."""
+    whole: bool = False
+    """Whether who asked gets the answer when it is whole, and never sees what was taken back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +158,7 @@ class Relay:
             deployment.clients,
             self.shared,
             request_id=request_id,
-            # Who waits for the whole answer never saw what was taken back.
-            retracts=retracts or ask.dialect in _WHOLE,
+            retracts=retracts or ask.whole,
             arrived=ask.arrived,
             on_end=lambda: self.store.ended(stream, clock.monotonic()),
         )
@@ -210,6 +211,3 @@ def _fingerprint(request: ChatRequest) -> bytes:
 
 _RETRACTING = frozenset({"native"})
 """Dialects whose readers can be told to forget what they were shown."""
-
-_WHOLE = frozenset({"coordination"})
-"""Those whose readers get the answer when it is whole."""

@@ -31,7 +31,7 @@ from adapters.errors import RequestError, TailraceError, make
 from adapters.events import BlockKind, Error, ErrorCode, Outcome, Phase, Status, StreamEnd
 from adapters.registry import FIFTEEN, PROVIDERS
 from adapters.request import ChatRequest
-from service import clock
+from service import clock, validation
 from service.endpoints import Inactive
 from service.http import body, problems, usage
 from service.http.native import Native
@@ -256,7 +256,13 @@ class Coordination:
         self, chat: ChatRequest, known: Known, arrived: float, dialect: str = "coordination"
     ) -> tuple[Stream, Plan | None]:
         """Start a stream that ends when its caller leaves."""
-        ask = Ask(request=chat, dialect=dialect, cancel_after=0, arrived=arrived)
+        ask = Ask(
+            request=chat,
+            dialect=dialect,
+            cancel_after=0,
+            arrived=arrived,
+            whole=dialect == "coordination",
+        )
         try:
             return self._relay.open(ask)
         except RequestError as refusal:
@@ -274,7 +280,7 @@ def _chat(asked: GenerateBody, known: Known) -> ChatRequest:
     try:
         return ChatRequest.model_validate(fields, extra="ignore")
     except ValidationError as failure:
-        raise RequestError(problems.of_validation(failure)) from None
+        raise RequestError(validation.of_validation(failure)) from None
 
 
 def _target(asked: GenerateBody, known: Known) -> str:

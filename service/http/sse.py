@@ -11,12 +11,16 @@ A client that takes nothing for `patience` seconds is told `notice: slow_consume
 stream goes on, and the client can resume it. Silence is filled with `:\n`, one newline, because
 two would end an event, and openai-python, for one, chokes on the empty one.
 
+What an entry is on the wire is the `Wording`'s business: the entry itself (`Events`), or what a
+client's dialect makes of it (`service.http.borrowed`).
+
 Wire rules: docs/streams.md, SSE.
 """
 
 import asyncio
 import random
-from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Protocol
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
@@ -42,28 +46,79 @@ HIGH_WATER = 64 * 1024  # bytes
 
 LOOKS = 10
 
-_KEEPALIVE = b":\n"
+KEEPALIVE = b":\n"
 
 
-async def deliver(
+class Wording(Protocol):
+    """How one client is told a log: a place of its own, used once."""
+
+    def tell(self, entries: list[bytes]) -> bytes:
+        """New entries, in their order; empty where they say nothing to it. Must not raise."""
+
+    def catch_up(self, log: StreamLog) -> bytes | None:
+        """What stands for the entries that are no longer kept; None: nothing can."""
+
+    def silence(self) -> bytes:
+        """What is written where nothing was for long."""
+
+    def too_slow(self) -> bytes:
+        """The last words to a client that took nothing for too long."""
+
+
+class Events:
+    """The native wording: the entries themselves."""
+
+    def __init__(self, stream: str) -> None:
+        """`stream`: its id."""
+        self._stream = stream
+        # Jitter, not a secret.
+        self._retry = b"retry: %d\n" % random.randint(*RETRY_MS)  # noqa: S311
+
+    def tell(self, entries: list[bytes]) -> bytes:
+        """The first block of a response carries the reconnection time."""
+        if self._retry:
+            entries, self._retry = [self._retry, *entries], b""
+        return b"".join(entries)
+
+    def catch_up(self, log: StreamLog) -> bytes:
+        """A snapshot: it holds all that came before, whatever the client has had of it."""
+        snapshot = log.snapshot()
+        return b"" if snapshot is None else control(self._stream, snapshot)
+
+    def silence(self) -> bytes:
+        """A comment."""
+        return KEEPALIVE
+
+    def too_slow(self) -> bytes:
+        """A notice, because the client can resume."""
+        notice = Notice(code="slow_consumer", reconnect_after_ms=RETRY_MS[0])
+        return control(self._stream, notice)
+
+
+async def deliver(  # noqa: PLR0913 - one keyword per thing that differs from the usual
     request: web.Request,
     stream: Stream,
     *,
     pulse: "Pulse",
     cursor: int = 0,
     patience: float,
+    wording: Wording | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> web.StreamResponse:
     """Answer `request` with the stream from sequence number `cursor` on, live until its end.
 
-    `patience` in seconds. The caller has attached to the stream and detaches.
+    `patience` in seconds; `wording`: the native one unless given; `headers`: beside the usual.
+    The caller has attached to the stream and detaches.
     """
     response = web.StreamResponse(headers=HEADERS)
     response.headers["Tailrace-Stream-Id"] = stream.id
     response.headers["Location"] = f"/v1/streams/{stream.id}"
+    response.headers.update(headers or {})
     writer = await response.prepare(request)
     if writer is None:
         return response
-    sse = SseWriter(stream.log, request, response, writer, cursor=cursor, patience=patience)
+    told = wording or Events(stream.id)
+    sse = SseWriter(stream.log, told, request, response, writer, cursor=cursor, patience=patience)
     stream.log.subscribe(sse)
     pulse.add(sse)
     try:
@@ -87,7 +142,6 @@ class SseWriter:
         "_asleep",
         "_chunked",
         "_cursor",
-        "_first",
         "_live",
         "_log",
         "_patience",
@@ -96,12 +150,14 @@ class SseWriter:
         "_seen",
         "_silent",
         "_transport",
+        "_wording",
         "_writer",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a response is made of
         self,
         log: StreamLog,
+        wording: Wording,
         request: web.Request,
         response: web.StreamResponse,
         writer: AbstractStreamWriter,
@@ -111,6 +167,7 @@ class SseWriter:
     ) -> None:
         """The response is prepared: its headers are on the wire."""
         self._log = log
+        self._wording = wording
         self._cursor = cursor
         self._response = response
         self._writer = writer
@@ -125,8 +182,6 @@ class SseWriter:
         self._asleep: asyncio.Future[None] | None = None
         self._seen = cursor
         self._silent = 0
-        # Jitter, not a secret.
-        self._first = b"retry: %d\n" % random.randint(*RETRY_MS)  # noqa: S311
 
     # --- Called by the log, in the upstream's task ---
 
@@ -143,8 +198,9 @@ class SseWriter:
             self._wake()
             return
         self._cursor = upto
-        data = new[0] if len(new) == 1 else b"".join(new)
-        transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        data = self._wording.tell(new)
+        if data:  # an empty chunk would end the body
+            transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
         if self._log.end is not None:
             self._wake()
 
@@ -176,24 +232,23 @@ class SseWriter:
         while True:
             if not await self._drained():
                 return False
-            if self._cursor < self._log.first:
-                self._send_snapshot()
+            if self._cursor < self._log.first and not self._skip():
+                return False
             entries = self._log.read_some(self._cursor, BATCH)
             if not entries:
                 return True
             self._cursor += len(entries)
-            self._send(b"".join(self._opening(entries)))
+            self._send(self._wording.tell(entries))
 
-    def _opening(self, entries: list[bytes]) -> Iterable[bytes]:
-        """The first block of a response carries the reconnection time."""
-        first, self._first = self._first, b""
-        return (first, *entries) if first else entries
-
-    def _send_snapshot(self) -> None:
-        snapshot = self._log.snapshot()
-        if snapshot is not None:
-            self._send(control(self._log.stream, snapshot))
+    def _skip(self) -> bool:
+        """Go past what is no longer kept; False where this client cannot, and was told so."""
+        standing = self._wording.catch_up(self._log)
+        if standing is None:
+            self._detach()
+            return False
+        self._send(standing)
         self._cursor = self._log.first
+        return True
 
     async def _drained(self) -> bool:
         """Wait until the peer has taken enough; False after `patience`."""
@@ -217,8 +272,7 @@ class SseWriter:
 
     def _detach(self) -> None:
         """Say why and hang up: what is buffered is still flushed if the peer wakes in time."""
-        notice = Notice(code="slow_consumer", reconnect_after_ms=RETRY_MS[0])
-        self._send(control(self._log.stream, notice))
+        self._send(self._wording.too_slow())
         transport = self._transport
         transport.close()
         asyncio.get_running_loop().call_later(self._patience, transport.abort)
@@ -228,6 +282,8 @@ class SseWriter:
 
         Right only because the response is prepared and not compressed.
         """
+        if not data:  # an empty chunk would end the body
+            return
         if self._chunked:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         self._transport.write(data)
@@ -242,7 +298,7 @@ class SseWriter:
         if self._silent > LOOKS and not self._protocol.writing_paused:
             self._silent = 0
             if not self._transport.is_closing():
-                self._send(_KEEPALIVE)
+                self._send(self._wording.silence())
 
 
 class Pulse:
