@@ -95,7 +95,7 @@ class Events:
         return control(self._stream, notice)
 
 
-async def deliver(  # noqa: PLR0913 - one keyword per thing that differs from the usual
+async def deliver(
     request: web.Request,
     stream: Stream,
     *,
@@ -154,7 +154,7 @@ class SseWriter:
         "_writer",
     )
 
-    def __init__(  # noqa: PLR0913 - what a response is made of
+    def __init__(
         self,
         log: StreamLog,
         wording: Wording,

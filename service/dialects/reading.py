@@ -1,0 +1,98 @@
+"""What every dialect does alike when it reads a request: its routing, and the one validation.
+
+Routing rides in headers or in `metadata`, because SDKs refuse fields they do not know; headers win.
+It is taken out of `metadata`, whose rest is the client's own and goes to the provider. The object
+form of `latency` is a JSON string in both.
+
+A dialect hands its fields over in their native form; `ChatRequest` checks them, and a refusal is
+told with the name that the client knows.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+import orjson
+from pydantic import ValidationError
+
+from adapters.errors import RequestError, make
+from adapters.events import Error, ErrorCode, Phase
+from adapters.request import ChatRequest
+from service import validation
+
+ROUTING: Final = ("use_case", "budget_tier", "latency")
+"""Fields that the borrowed dialects have no place for."""
+
+_PREFIX: Final = "tailrace_"
+
+
+def chat_request(
+    fields: Mapping[str, Any],
+    routing: Mapping[str, Any],
+    names: Mapping[str, str] | None = None,
+) -> ChatRequest:
+    """The request that `fields` make; None in them is as good as left out.
+
+    `routing`: as `Dialect.read` gets it. `names`: native names -> the client's, where they differ.
+    Raises RequestError naming the field.
+    """
+    metadata = fields.get("metadata")
+    given = {name: value for name, value in fields.items() if value is not None}
+    if isinstance(metadata, dict):
+        own = {name: value for name, value in metadata.items() if name not in _ROUTED}
+        given["metadata"] = own
+        given |= _routed(metadata)
+    given |= {name: _parsed(name, value) for name, value in routing.items()}
+    try:
+        return ChatRequest.model_validate(given, extra="ignore")
+    except ValidationError as failure:
+        raise RequestError(_renamed(validation.of_validation(failure), names or {})) from None
+
+
+def refused(param: str, message: str) -> RequestError:
+    """The refusal of a field; `message` says what is wrong with it."""
+    return RequestError(
+        make(
+            ErrorCode.INVALID_REQUEST, f"{param}: {message}", param=param, phase=Phase.BEFORE_STREAM
+        )
+    )
+
+
+def flag(body: Mapping[str, Any], name: str) -> bool:
+    """A field that is true, false, null or missing.
+
+    Raises RequestError where it is anything else.
+    """
+    value = body.get(name)
+    if value is None or isinstance(value, bool):
+        return value is True
+    raise refused(name, "must be true or false")
+
+
+_ROUTED: Final = {_PREFIX + name: name for name in ROUTING}
+
+
+def _routed(metadata: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, name in _ROUTED.items():
+        if metadata.get(key) is not None:
+            yield name, _parsed(name, metadata[key])
+
+
+def _parsed(name: str, value: object) -> object:
+    """A routing value as the native field has it."""
+    if name != "latency" or not isinstance(value, str) or not value.lstrip().startswith("{"):
+        return value
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError:
+        raise refused(name, "the object form must be JSON") from None
+
+
+def _renamed(error: Error, names: Mapping[str, str]) -> Error:
+    param = error.param or ""
+    for native, own in names.items():
+        if param == native or param.startswith((f"{native}.", f"{native}[")):
+            renamed = own + param.removeprefix(native)
+            message = renamed + error.message.removeprefix(param)
+            return msgspec.structs.replace(error, param=renamed, message=message)
+    return error

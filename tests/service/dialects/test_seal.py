@@ -1,0 +1,25 @@
+"""Signatures through a field that holds a string."""
+
+import pytest
+
+from adapters.events import ReasoningSignature
+from adapters.request import Signature
+from service.dialects.seal import sealed, unsealed
+
+SIGNED = ReasoningSignature(
+    block="b1.0", provider="claude", format="anthropic.signature", value="EqQB/+==", id="rs_1"
+)
+
+
+def test_a_signature_comes_back_with_whose_it_is() -> None:
+    assert unsealed(sealed(SIGNED)) == Signature(
+        provider="claude", format="anthropic.signature", value="EqQB/+==", id="rs_1"
+    )
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [None, 5, "", "EqQB/+==", "tailrace.1.?", "tailrace.1.e30=", "tailrace.1.é", "tailrace.1.aGk="],
+)
+def test_what_somebody_else_put_there_is_passed_over(foreign: object) -> None:
+    assert unsealed(foreign) is None
