@@ -1,0 +1,162 @@
+"""The Messages dialect as a whole: what streams and what comes in one, read by Anthropic's SDK."""
+
+from typing import Any
+
+import orjson
+import pytest
+from anthropic.types import Message
+from hypothesis import given
+
+from adapters import errors
+from adapters.events import BlockKind, Citation, CitationAdd, ErrorCode, Finish, SequencedEvent
+from service.dialects.messages import Messages
+from service.dialects.projection import Asked, Named
+from service.streams.fold import Fold
+from tests.service.dialects.messages_streams import (
+    accumulated,
+    answers,
+    block,
+    call,
+    closing,
+    counted,
+    ended,
+    opening,
+    signature,
+    stream,
+)
+from tests.service.dialects.test_messages_request import body
+
+NAMED = Named(stream="st_01", model="auto:analysis", created=1_795_392_000)
+THINKING = {"thinking": {"type": "enabled", "budget_tokens": 2048}}
+
+OMITTED = {"thinking": {"type": "adaptive", "display": "omitted"}}
+
+
+def asked(**fields: object) -> Asked:
+    return Messages().read(body("Hi", **fields), {})
+
+
+def streamed(events: list[SequencedEvent], **fields: object) -> Message:
+    """What the SDK makes of the stream."""
+    projection = Messages().projection(asked(stream=True, **fields), NAMED)
+    return accumulated(b"".join(map(projection.feed, events)))
+
+
+def whole(events: list[SequencedEvent], **fields: object) -> Message:
+    """What the SDK makes of the answer in one."""
+    fold = Fold()
+    for event in events:
+        fold.add(event)
+    assert fold.end is not None
+    document = Messages().document(asked(**fields), NAMED, fold, fold.end)
+    return Message.model_validate_json(orjson.dumps(document))
+
+
+def shown(message: Message) -> dict[str, Any]:
+    """A message's fields that were given."""
+    return message.model_dump(exclude_none=True)
+
+
+@pytest.mark.parametrize("fields", [{}, THINKING, OMITTED])
+@given(events=answers())
+def test_any_stream_is_taken_by_the_sdk_and_says_what_the_answer_in_one_says(
+    fields: dict[str, object], events: list[SequencedEvent]
+) -> None:
+    live, folded = streamed(events, **fields), whole(events, **fields)
+    assert _merged(live) == _merged(folded)
+    native = Fold()
+    for event in events:
+        native.add(event)
+    calls = [(b.id, b.name, b.input) for b in live.content if b.type == "tool_use"]
+    assert calls == [
+        (made["id"], made["name"], orjson.loads(made["arguments"])) for made in native.tool_calls()
+    ]
+    said = "".join(b.text for b in live.content if b.type == "text")
+    spoken = (BlockKind.TEXT, BlockKind.REFUSAL)
+    assert said == "".join(b.text for b in native.blocks.values() if b.start.kind in spoken)
+    assert native.end is not None
+    used, told = native.end.usage, live.usage
+    cached = (told.cache_read_input_tokens or 0) + (told.cache_creation_input_tokens or 0)
+    assert used.input in {None, told.input_tokens + cached}
+    assert told.output_tokens == (used.output or 0)
+    thought = told.output_tokens_details
+    assert (thought and thought.thinking_tokens) == used.output_reasoning
+
+
+def _merged(message: Message) -> dict[str, Any]:
+    """Without the order in which a call's or a text's signature stands beside it."""
+    fields = shown(message)
+    kept = [b for b in fields["content"] if b["type"] == "redacted_thinking"]
+    rest = [b for b in fields["content"] if b["type"] != "redacted_thinking"]
+    fields["content"] = [*rest, *sorted(kept, key=str)]
+    return fields
+
+
+def test_a_whole_answer_is_a_message() -> None:
+    events = stream(
+        *block("b0", BlockKind.REASONING, "Hm."),
+        *block("b1", BlockKind.TEXT, "Hel", "lo."),
+        *call("b2", '{"a":', "1}"),
+        end=ended(Finish.TOOL_CALLS, usage=counted(30, 5, input_cached=20)),
+    )
+    assert shown(whole(events)) == {
+        "id": "msg_01",
+        "type": "message",
+        "role": "assistant",
+        "model": "auto:analysis",
+        "content": [
+            {"type": "text", "text": "Hello."},
+            {"type": "tool_use", "id": "call_b2", "name": "see", "input": {"a": 1}},
+        ],
+        "stop_reason": "tool_use",
+        "usage": {
+            "input_tokens": 10,
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": 20,
+            "output_tokens": 5,
+        },
+    }
+
+
+def test_a_call_that_was_cut_off_is_none() -> None:
+    cut = [opening("b1", BlockKind.TOOL_CALL), closing("b1", '{"a', complete=False)]
+    events = stream(*cut, end=ended(Finish.LENGTH))
+    assert whole(events).content == []
+
+
+def test_arguments_that_are_no_object_are_an_empty_one() -> None:
+    events = stream(*call("b1", "[1]"), *call("b2", '{"a": tru'), end=ended(Finish.TOOL_CALLS))
+    assert [made.input for made in whole(events).content] == [{}, {}]
+
+
+def test_sources_stand_by_their_text_even_those_that_came_late() -> None:
+    late = CitationAdd(
+        block="b1", citation=Citation(id="c", kind="url", url="https://example.com", title="T")
+    )
+    nowhere = CitationAdd(citation=Citation(id="d", kind="url", url="https://example.com/2"))
+    events = stream(*block("b1", BlockKind.TEXT, "So."), late, nowhere)
+    (text,) = whole(events).content
+    assert text.type == "text"
+    assert text.citations is not None
+    assert [cited.url for cited in text.citations] == ["https://example.com"]
+    assert streamed(events).content[0].citations is None
+
+
+def test_thinking_that_was_not_asked_for_is_not_shown() -> None:
+    start, thought, end = block("b0", BlockKind.REASONING, "Hm.")
+    events = stream(start, thought, signature("b0"), end, *block("b1", BlockKind.TEXT, "Hello."))
+    for read in (streamed, whole):
+        assert [made.type for made in read(events).content] == ["text"]
+        assert [made.type for made in read(events, **THINKING).content] == ["thinking", "text"]
+        signed = read(events, **OMITTED).content[0]
+        assert signed.type == "thinking"
+        assert (signed.thinking, signed.signature[:11]) == ("", "tailrace.1.")
+
+
+def test_an_error_has_the_shape_that_the_sdks_know() -> None:
+    error = errors.make(ErrorCode.OVERLOADED, "all are busy")
+    assert Messages().failure(error) == {
+        "type": "error",
+        "error": {"type": "overloaded_error", "message": "all are busy"},
+        "request_id": None,
+    }
