@@ -28,11 +28,14 @@ from adapters.errors import make
 from adapters.events import ErrorCode
 from adapters.registry import COMPATIBLE, PROVIDERS
 from service import clock, discovery, endpoints, tasks
+from service.dialects.chat_completions import ChatCompletions
 from service.endpoints import Inactive
 from service.hedging.runner import LONGEST_CLOSE
 from service.hedging.shared import Shared
+from service.http.borrowed import Borrowed
 from service.http.coordination import Coordination
 from service.http.metrics import Scrapes
+from service.http.models import Models
 from service.http.native import Native
 from service.http.operations import Operations
 from service.http.origins import Origins
@@ -180,6 +183,8 @@ class Service:
             native,
             self._sockets,
             Plans(self.relay),
+            Models(self.relay),
+            Borrowed(self.relay, self.settings.streams, ChatCompletions(), "/v1/chat/completions"),
             Coordination(
                 self.relay, native, self._spending, self._overrides, self.pipeline.reading
             ),

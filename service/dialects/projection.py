@@ -55,8 +55,9 @@ class Projection(Protocol):
 class Dialect(Protocol):
     """One client dialect."""
 
-    name: str
-    """`openai-chat`, ...: what `stream.start` names."""
+    @property
+    def name(self) -> str:
+        """`openai-chat`, ...: what `stream.start` names."""
 
     def read(self, body: Mapping[str, Any], routing: Mapping[str, Any]) -> Asked:
         """Read a body; `routing`: use_case, budget_tier and latency, from headers, which win.

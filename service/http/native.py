@@ -48,7 +48,7 @@ class Native:
         """POST /v1/streams."""
         arrived = clock.monotonic()
         chat = await body.read(request, ChatRequest)
-        key = _idempotency_key(request)
+        key = idempotency_key(request)
         json = _wants_json(request)
         ask = Ask(
             request=chat,
@@ -100,7 +100,7 @@ class Native:
         try:
             if json:
                 return await folded.answer(stream)
-            await _opened(stream, open_early_ms / 1000)
+            await opened(stream, open_early_ms / 1000)
             error = stream.failed_before_content
             if error is not None and cursor == 0 and open_early_ms > 0:
                 return folded.failure(stream, error)
@@ -115,7 +115,7 @@ class Native:
             stream.detach(holder)
 
 
-async def _opened(stream: Stream, limit: float) -> None:
+async def opened(stream: Stream, limit: float) -> None:
     """Wait for content, for the end, or for `limit` seconds."""
     if stream.content_started or limit == 0:
         return
@@ -138,7 +138,8 @@ def _wants_json(request: web.Request) -> bool:
     return "application/json" in accept and "text/event-stream" not in accept
 
 
-def _idempotency_key(request: web.Request) -> str | None:
+def idempotency_key(request: web.Request) -> str | None:
+    """The request's Idempotency-Key. Raises RequestError for one of the wrong length."""
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None

@@ -52,8 +52,11 @@ KEEPALIVE = b":\n"
 class Wording(Protocol):
     """How one client is told a log: a place of its own, used once."""
 
-    def tell(self, entries: list[bytes]) -> bytes:
-        """New entries, in their order; empty where they say nothing to it. Must not raise."""
+    def tell(self, entries: list[bytes]) -> bytes | None:
+        """New entries, in their order; empty where they say nothing to it. Must not raise.
+
+        None: it cannot go on, and the connection is to break.
+        """
 
     def catch_up(self, log: StreamLog) -> bytes | None:
         """What stands for the entries that are no longer kept; None: nothing can."""
@@ -201,6 +204,8 @@ class SseWriter:
         data = self._wording.tell(new)
         if data:  # an empty chunk would end the body
             transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        elif data is None:
+            self._break()
         if self._log.end is not None:
             self._wake()
 
@@ -238,7 +243,15 @@ class SseWriter:
             if not entries:
                 return True
             self._cursor += len(entries)
-            self._send(self._wording.tell(entries))
+            data = self._wording.tell(entries)
+            if data is None:
+                self._break()
+                return False
+            self._send(data)
+
+    def _break(self) -> None:
+        """Cut the connection, so that no client takes this for an end."""
+        self._transport.abort()
 
     def _skip(self) -> bool:
         """Go past what is no longer kept; False where this client cannot, and was told so."""

@@ -13,7 +13,13 @@ from tests.service.scripted import Scripted, chat, delta
 WORD = "w" * 4_096
 
 
-async def raw_post(bench: Bench, *, version: str = "1.1") -> socket.socket:
+async def raw_post(
+    bench: Bench,
+    *,
+    version: str = "1.1",
+    path: str = "/v1/streams",
+    document: dict[str, object] | None = None,
+) -> socket.socket:
     """A request from a client that will read only when the test does."""
     where = urlsplit(bench.url)
     connection = socket.socket()
@@ -21,9 +27,9 @@ async def raw_post(bench: Bench, *, version: str = "1.1") -> socket.socket:
     connection.setblocking(False)
     loop = asyncio.get_running_loop()
     await loop.sock_connect(connection, (where.hostname, where.port))
-    payload = orjson.dumps(body())
+    payload = orjson.dumps(document or body())
     head = (
-        f"POST /v1/streams HTTP/{version}\r\nHost: {where.netloc}\r\n"
+        f"POST {path} HTTP/{version}\r\nHost: {where.netloc}\r\n"
         f"Content-Length: {len(payload)}\r\n\r\n"
     )
     await loop.sock_sendall(connection, head.encode() + payload)
