@@ -209,5 +209,5 @@ def _fingerprint(request: ChatRequest) -> bytes:
     return hashlib.sha256(request.model_dump_json().encode()).digest()
 
 
-_RETRACTING = frozenset({"native"})
+_RETRACTING = frozenset({"native", "ui"})
 """Dialects whose readers can be told to forget what they were shown."""
