@@ -29,11 +29,13 @@ from adapters.events import ErrorCode
 from adapters.registry import COMPATIBLE, PROVIDERS
 from service import clock, discovery, endpoints, tasks
 from service.dialects.chat_completions import ChatCompletions
+from service.dialects.messages import Messages
 from service.endpoints import Inactive
 from service.hedging.runner import LONGEST_CLOSE
 from service.hedging.shared import Shared
 from service.http.borrowed import Borrowed
 from service.http.coordination import Coordination
+from service.http.count_tokens import CountTokens
 from service.http.metrics import Scrapes
 from service.http.models import Models
 from service.http.native import Native
@@ -170,6 +172,7 @@ class Service:
         )
         self._origins.install(app)
         native = Native(self.relay, self.settings.streams)
+        messages = Borrowed(self.relay, self.settings.streams, Messages(), "/v1/messages")
         providers = Providers(
             self.relay,
             self._overrides,
@@ -185,6 +188,8 @@ class Service:
             Plans(self.relay),
             Models(self.relay),
             Borrowed(self.relay, self.settings.streams, ChatCompletions(), "/v1/chat/completions"),
+            messages,
+            CountTokens(messages),
             Coordination(
                 self.relay, native, self._spending, self._overrides, self.pipeline.reading
             ),

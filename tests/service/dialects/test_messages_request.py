@@ -132,8 +132,8 @@ def test_documents_and_search_results_become_text() -> None:
 
 
 def test_a_turn_of_nothing_says_nothing() -> None:
-    asked = chat([], [], "Well?")
-    assert [message.content for message in asked.messages] == ["", [], "Well?"]
+    asked = chat([], [], "Well?", "Hm.", "Well?")
+    assert [message.content for message in asked.messages] == ["", [], "Well?", "Hm.", "Well?"]
 
 
 # --- Tools ----------------------------------------------------------------------------------

@@ -1,0 +1,37 @@
+"""`POST /v1/messages/count_tokens`: how much a Messages request would put in, without asking.
+
+The count is the estimate that routing goes by (`routing.estimate`): a token is taken for four bytes
+of text. Anthropic's own count is an estimate, too, and one model's; which provider will answer is
+not known before it is asked, and each has a tokenizer of its own.
+"""
+
+import orjson
+from aiohttp import web
+
+from adapters.errors import TailraceError
+from service.dialects.messages_request import read_counted
+from service.http import body
+from service.http.borrowed import Borrowed, Document
+from service.routing import estimate
+
+
+class CountTokens:
+    """The route beside /v1/messages."""
+
+    def __init__(self, messages: Borrowed) -> None:
+        """`messages`: the route whose requests are counted, which words the errors."""
+        self._messages = messages
+
+    def routes(self) -> list[web.RouteDef]:
+        """The route to mount."""
+        return [web.post("/v1/messages/count_tokens", self.count)]
+
+    async def count(self, request: web.Request) -> web.Response:
+        """POST: the tokens of system, messages and tools together."""
+        try:
+            sent = await body.read(request, Document)
+            chat = read_counted(sent.root)
+        except TailraceError as failure:
+            return self._messages.failure(failure.error)
+        counted = {"input_tokens": estimate.input_tokens(chat)}
+        return web.Response(body=orjson.dumps(counted), content_type="application/json")
