@@ -73,9 +73,9 @@ class Responses:
         """See `projection.Dialect.read`."""
         return responses_request.read(body, routing, self.earlier)
 
-    def projection(self, asked: Asked, named: Named) -> "ResponsesProjection":
-        """See `projection.Dialect.projection`."""
-        return ResponsesProjection(asked, named)
+    def projection(self, asked: Asked, named: Named, after: int = -1) -> "ResponsesProjection":
+        """See `projection.Dialect.projection`; `after`: the number of the last event it has."""
+        return ResponsesProjection(asked, named, after)
 
     def document(
         self, asked: Asked, named: Named, fold: Fold, end: StreamEnd | None
@@ -192,8 +192,9 @@ CLEAN: Final = frozenset({Status.COMPLETED, Status.INCOMPLETE})
 class ResponsesProjection:
     """One reader's view of one stream."""
 
-    def __init__(self, asked: Asked, named: Named) -> None:
-        """A view from the stream's beginning."""
+    def __init__(self, asked: Asked, named: Named, after: int = -1) -> None:
+        """A view from the stream's beginning, of which only what is numbered higher is fed."""
+        self._after = after
         self._asked = asked
         self._named = named
         self._number = 0
@@ -207,7 +208,8 @@ class ResponsesProjection:
 
     def feed(self, event: SequencedEvent) -> bytes:
         """See `projection.Projection.feed`."""
-        sent = b"".join(map(block, self.events(event)))
+        told = self.events(event)
+        sent = b"".join(block(one) for one in told if one["sequence_number"] > self._after)
         if type(event) is StreamEnd and event.status in CLEAN:
             sent += DONE
         return sent

@@ -1,0 +1,261 @@
+"""`/v1/responses` as a WebSocket: requests as messages, the events of their answers as frames.
+
+A client sends `response.create` with the fields of the POST; `stream_id` names a lane, whose
+requests are answered one after the other, and is repeated in the events. Lanes run side by side.
+The events are those of the SSE stream, one JSON object a frame, without a mark at the end. What
+fails before there is a response is one frame `{"type": "error", status, error}`, and the socket
+stays open.
+
+A response that was not stored can be continued on the socket that asked for it. One whose
+continuation failed cannot be continued again: the client sends the whole conversation.
+
+A lane reads its stream's log by a cursor of its own and waits for the peer as it writes, so a slow
+one costs its transport's buffer. When the socket closes, what it asked for ends, unless it runs in
+the background. Left out: `generate: false`, steering, compaction, binary frames.
+Source: openai 3.54.0, types/responses/responses_client_event.py; Open Responses, WebSocket mode.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
+
+from adapters.errors import RequestError, TailraceError, make
+from adapters.events import Error, ErrorCode, Phase
+from service import clock
+from service.dialects.projection import Asked
+from service.dialects.reading import refused
+from service.dialects.responses import Responses
+from service.dialects.responses_request import PREVIOUS
+from service.dialects.responses_resource import failure, response_id
+from service.http import body
+from service.http.borrowed import OPEN_EARLY, Document, named_of, routing
+from service.http.native import opened
+from service.http.responses import CONTINUABLE, PATH, Memory, stored
+from service.http.sse import BATCH
+from service.http.websocket import CLOSE_WAIT, WRITER_LIMIT
+from service.relay import Ask, Relay
+from service.settings import Streams, Websocket
+from service.streams.log import decode
+from service.streams.stream import Stream
+
+CREATE: Final = "response.create"
+
+WAITING: Final = 64
+"""Requests that may wait in the lanes of one socket."""
+
+_log = logging.getLogger(__name__)
+
+
+class ResponsesSockets:
+    """The route, and how many sockets are open."""
+
+    def __init__(self, relay: Relay, memory: Memory, limits: Websocket, streams: Streams) -> None:
+        """`memory`: what the POST route remembers, too; `streams`: what a stalled peer gets."""
+        self.relay = relay
+        self.memory = memory
+        self.limits = limits
+        self.streams = streams
+        self._open = 0
+
+    def routes(self) -> list[web.RouteDef]:
+        """The route to mount."""
+        return [web.get(PATH, self.connect, allow_head=False)]
+
+    async def connect(self, request: web.Request) -> web.StreamResponse:
+        """GET /v1/responses: the handshake, and the conversation until either side closes it."""
+        if request.headers.get("Upgrade", "").lower() != "websocket":
+            message = "this is a WebSocket; without one, POST here"
+            refusal = make(ErrorCode.INVALID_REQUEST, message, phase=Phase.BEFORE_STREAM)
+            return web.Response(
+                status=426,
+                body=msgspec.json.encode(failure(refusal)),
+                content_type="application/json",
+            )
+        ws = web.WebSocketResponse(
+            heartbeat=self.limits.heartbeat_s,
+            max_msg_size=self.limits.max_frame_bytes,
+            compress=False,
+            writer_limit=WRITER_LIMIT,
+            timeout=min(CLOSE_WAIT, self.streams.stalled_socket_s),
+        )
+        await ws.prepare(request)
+        if self.relay.draining or self._open >= self.limits.max_sockets:
+            await ws.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"no more sockets here")
+            return ws
+        self._open += 1
+        try:
+            await Conversation(request, ws, self).run()
+        finally:
+            self._open -= 1
+        return ws
+
+
+class _News:
+    """A log's reader that only says that there is something new."""
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+
+    def push(self, new: list[bytes], upto: int) -> None:
+        """The log has grown: called in the upstream's task."""
+        del new, upto  # read by cursor
+        self.event.set()
+
+
+class Conversation:
+    """One socket."""
+
+    def __init__(
+        self, request: web.Request, ws: web.WebSocketResponse, shared: ResponsesSockets
+    ) -> None:
+        """The handshake is done."""
+        self._ws = ws
+        self._transport = request.transport
+        self._routed = routing(request)
+        self._shared = shared
+        self._own: set[str] = set()
+        """Responses of this socket that were not stored."""
+        self._dialect = Responses(lambda response: shared.memory.turn(response, self._own))
+        self._lanes: dict[str | None, asyncio.Queue[dict[str, Any]]] = {}
+        self._running = asyncio.Semaphore(shared.limits.max_generating)
+        self._group = asyncio.TaskGroup()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def run(self) -> None:
+        """Receive until the socket closes or is too old; what is being answered ends then."""
+        try:
+            async with asyncio.timeout(self._shared.limits.max_age_s), self._group:
+                async for message in self._ws:
+                    await self._take(message)
+                for task in self._tasks:
+                    task.cancel()
+        except TimeoutError:
+            await self._ws.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"too old: connect anew")
+
+    # --- Requests ---
+
+    async def _take(self, message: WSMessage) -> None:
+        lane = None
+        try:
+            if message.type is not WSMsgType.TEXT:
+                raise refused("message", "binary frames are not taken; must be text")
+            sent = body.parse(message.data.encode(), Document).root
+            lane = _lane(sent)
+            if sent.get("type") != CREATE:
+                raise refused("type", f"must be '{CREATE}'")
+            if sent.get("generate") is False:
+                raise refused("generate", "must be true")
+            self._queue(lane).put_nowait(sent)
+        except asyncio.QueueFull:
+            await self._fail(make(ErrorCode.RATE_LIMIT_CLIENT, "too many requests wait"), lane)
+        except TailraceError as failed:
+            await self._fail(failed.error, lane)
+
+    def _queue(self, lane: str | None) -> asyncio.Queue[dict[str, Any]]:
+        queue = self._lanes.get(lane)
+        if queue is None:
+            if len(self._lanes) >= self._shared.limits.max_streams:
+                message = f"stream_id: {len(self._lanes)} lanes are open on this connection"
+                raise RequestError(make(ErrorCode.RATE_LIMIT_CLIENT, message, param="stream_id"))
+            queue = self._lanes[lane] = asyncio.Queue(WAITING)
+            self._tasks.append(self._group.create_task(self._serve(lane, queue)))
+        return queue
+
+    async def _serve(self, lane: str | None, queue: asyncio.Queue[dict[str, Any]]) -> None:
+        """Answer a lane's requests, one after the other."""
+        while True:
+            sent = await queue.get()
+            try:
+                async with self._running:
+                    continuable = await self._answer(sent, lane)
+            except ConnectionError:
+                return  # the peer is gone, which `run` hears, too
+            if not continuable:
+                self._own.discard(str(sent.get(PREVIOUS)))
+
+    # --- Answers ---
+
+    async def _answer(self, sent: dict[str, Any], lane: str | None) -> bool:
+        """Answer one request; whether a response came of it that can be continued."""
+        try:
+            return await self._respond(sent, lane)
+        except TailraceError as failed:
+            await self._fail(failed.error, lane)
+        except ConnectionError:
+            raise
+        except Exception:  # noqa: BLE001 - one request's fault is not the others'
+            _log.exception("a response failed")
+            await self._fail(make(ErrorCode.INTERNAL, "the router failed"), lane)
+        return False
+
+    async def _respond(self, sent: dict[str, Any], lane: str | None) -> bool:
+        asked = self._dialect.read(sent, self._routed)
+        ask = Ask(
+            request=asked.chat,
+            dialect=self._dialect.name,
+            cancel_after=0 if asked.chat.on_disconnect is None else asked.chat.cancel_after,
+            arrived=clock.monotonic(),
+        )
+        stream, _ = await self._shared.relay.start(ask)
+        self._shared.memory.keep(stream, asked)
+        if not stored(asked):
+            self._own.add(response_id(stream.id))
+        stream.attach(self)
+        try:
+            await opened(stream, OPEN_EARLY)
+            error = stream.failed_before_content
+            if error is not None:
+                raise RequestError(error)
+            await self._tell(stream, asked, lane)
+        finally:
+            stream.detach(self)
+        end = stream.log.end
+        return end is not None and end.status in CONTINUABLE
+
+    async def _tell(self, stream: Stream, asked: Asked, lane: str | None) -> None:
+        """Send a stream's events to its end."""
+        log, news, cursor = stream.log, _News(), 0
+        projection = self._dialect.projection(asked, named_of(stream, asked))
+        log.subscribe(news)
+        try:
+            while cursor < log.next or log.end is None:
+                news.event.clear()
+                if cursor < log.first:
+                    message = "the answer was not read for too long"
+                    raise RequestError(make(ErrorCode.SLOW_CONSUMER, message))
+                entries = log.read_some(cursor, BATCH)
+                cursor += len(entries)
+                for entry in entries:
+                    for told in projection.events(decode(entry)):
+                        await self._send(told, lane)
+                if not entries:
+                    await news.event.wait()
+        finally:
+            log.unsubscribe(news)
+
+    async def _fail(self, error: Error, lane: str | None) -> None:
+        """What is sent where there is no response."""
+        await self._send({"type": "error", "status": error.http, **failure(error)}, lane)
+
+    async def _send(self, told: dict[str, Any], lane: str | None) -> None:
+        """One frame. Raises ConnectionError where the peer is gone, or takes nothing."""
+        if lane is not None:
+            told["stream_id"] = lane
+        try:
+            async with asyncio.timeout(self._shared.streams.stalled_socket_s):
+                await self._ws.send_str(msgspec.json.encode(told).decode())
+        except TimeoutError:
+            if self._transport is not None:
+                self._transport.abort()
+            raise ConnectionResetError("the client takes nothing") from None
+
+
+def _lane(sent: Mapping[str, Any]) -> str | None:
+    lane = sent.get("stream_id")
+    if lane is None or isinstance(lane, str):
+        return lane
+    raise refused("stream_id", "must be a string")
