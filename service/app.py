@@ -44,6 +44,8 @@ from service.http.origins import Origins
 from service.http.plan import Plans
 from service.http.problems import typed_errors
 from service.http.providers import Providers
+from service.http.responses import ResponsesRoutes
+from service.http.responses_ws import ResponsesSockets
 from service.http.server import Runner
 from service.http.usage import Usage
 from service.http.websocket import WebSockets
@@ -172,6 +174,7 @@ class Service:
         )
         self._origins.install(app)
         native = Native(self.relay, self.settings.streams)
+        responses = ResponsesRoutes(self.relay, self.settings.streams)
         messages = Borrowed(self.relay, self.settings.streams, Messages(), "/v1/messages")
         providers = Providers(
             self.relay,
@@ -185,6 +188,10 @@ class Service:
         for room in (
             native,
             self._sockets,
+            responses,
+            ResponsesSockets(
+                self.relay, responses.memory, self.settings.websocket, self.settings.streams
+            ),
             Plans(self.relay),
             Models(self.relay),
             Borrowed(self.relay, self.settings.streams, ChatCompletions(), "/v1/chat/completions"),
