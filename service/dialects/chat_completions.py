@@ -68,7 +68,7 @@ class ChatCompletions:
         for gone, instead in _REPLACED.items():
             if body.get(gone) is not None:
                 raise refused(gone, f"no longer taken: send {instead}")
-        if body.get("n") not in {None, 1}:
+        if body.get("n") not in (None, 1):  # it may be anything, a list as well
             raise refused("n", "must be 1: an answer has one choice here")
         fields = {name: body[name] for name in _TAKEN if name in body}
         fields["messages"] = _messages(body.get("messages"))

@@ -17,6 +17,8 @@ TESTED_ELSEWHERE = {
     # Only protocols and facts: what a view shows, and who counts attempts.
     "service/routing/view.py": "tests/service/routing/test_policy.py",
     "service/telemetry/attempts.py": "tests/service/telemetry/test_stats.py",
+    # Only protocols and facts: what dialects are to who serves them.
+    "service/dialects/projection.py": "tests/service/http/test_borrowed.py",
     # What one race sees of what all share: told by what races do.
     "service/hedging/shared.py": "tests/service/hedging/test_runner.py",
     # Everything together, over sockets, and as a process.

@@ -1,6 +1,7 @@
 """Chat completions: the request as it is asked, the answer as the openai SDK takes it."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import httpx2
@@ -260,6 +261,36 @@ def test_a_calls_signature_comes_back_with_it(extra: object, signature: Signatur
 def test_a_call_that_is_none_is_named() -> None:
     with pytest.raises(RequestError, match=r"messages\[1\]\.tool_calls"):
         said_before(tool_calls=["f"])
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+FIELDS = (
+    *("messages", "model", "n", "stream", "stream_options", "max_tokens", "max_completion_tokens"),
+    *("temperature", "stop", "seed", "tools", "tool_choice", "response_format"),
+    *("reasoning_effort", "metadata", "functions", "user"),
+)
+OF_A_MESSAGE = (
+    *("content", "refusal", "name", "tool_calls", "tool_call_id"),
+    *("reasoning_content", "reasoning_details", "extra_content"),
+)
+ROLES = st.sampled_from(["system", "developer", "user", "assistant", "tool", "function"])
+MESSAGE = st.fixed_dictionaries({"role": ROLES}, optional=dict.fromkeys(OF_A_MESSAGE, ANYTHING))
+
+
+@given(
+    st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, ANYTHING)),
+    st.lists(MESSAGE, min_size=1, max_size=3) | st.none(),
+)
+def test_any_body_is_read_or_refused(body: dict[str, Any], messages: list[Any] | None) -> None:
+    sent = body if messages is None else body | {"messages": messages}
+    with suppress(RequestError):
+        assert DIALECT.read(sent, {}).chat.messages
 
 
 # --- The answer -----------------------------------------------------------------------------

@@ -13,13 +13,14 @@ import orjson
 import pytest
 
 from adapters.errors import UpstreamError, make
-from adapters.events import ErrorCode, SequencedEvent, StreamEnd
+from adapters.events import BlockKind, BlockStart, ErrorCode, SequencedEvent, StreamEnd, TextDelta
 from service.dialects.chat_completions import ChatCompletions, ChatProjection
 from service.dialects.projection import Asked, Named
-from service.http.borrowed import Borrowed
+from service.http.borrowed import Borrowed, Telling
 from service.http.native import Native
 from service.relay import Relay
 from service.settings import Streams
+from service.streams.log import StreamLog
 from service.streams.store import Store
 from tests.double.steps import Gate
 from tests.service.http.serving import Bench, becomes, served, until
@@ -323,6 +324,17 @@ async def test_a_fault_of_a_projection_breaks_the_connection_and_nothing_else(
         assert end is not None
         assert end.status == "completed"
     assert "a projection failed" in caplog.text
+
+
+def test_who_was_told_the_beginning_cannot_be_told_it_again_in_fewer_words() -> None:
+    log = StreamLog("st_1", max_events=2)
+    telling = Telling(ChatProjection(Named(stream="st_1", model="auto", created=0), counted=False))
+    first = [BlockStart(block="b", index=0, attempt=1, kind=BlockKind.TEXT), TextDelta("b", "a")]
+    log.append(first, 0)
+    assert b'"a"' in (telling.tell(log.read(0)) or b"")
+    log.append([TextDelta("b", "c"), TextDelta("b", "d")], 0)
+    assert log.first > 0
+    assert telling.catch_up(log) is None
 
 
 async def test_an_error_whose_status_would_be_a_success_is_a_bad_gateway() -> None:
