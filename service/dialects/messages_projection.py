@@ -19,7 +19,7 @@ Source: platform.claude.com, streaming messages; the accumulator of anthropic 2.
 
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, assert_never
 
 import msgspec
 
@@ -254,6 +254,9 @@ class _Block:
 
     def feed(self, told: _Told) -> bytes:
         match told:
+            # First what there is most of.
+            case TextDelta() | ReasoningDelta() | RefusalDelta() | ToolDelta():
+                return self._write(told.delta)
             case CitationAdd():
                 return self._cite(told)
             case ReasoningSignature():
@@ -263,7 +266,7 @@ class _Block:
                 self.over = True
                 return self._ENDS[self.start.kind](self, told)
             case _:
-                return self._write(told.delta)
+                assert_never(told)
 
     def _write(self, text: str) -> bytes:
         if self._delta:

@@ -89,6 +89,12 @@ _Id = Annotated[str, Field(min_length=1, max_length=256)]
 _Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_.-]+$")]
 
 
+class _ToolReference(_Model):
+    """A tool that a search among deferred ones found; nobody defers any here."""
+
+    tool_name: str
+
+
 class _ToolUse(_Model):
     id: _Id
     name: _Name
@@ -113,6 +119,7 @@ _TAGS: Final[Mapping[object, str]] = {
     "image": "Image",
     "document": "Document",
     "search_result": "SearchResult",
+    "tool_reference": "ToolReference",
     "tool_use": "ToolUse",
     "tool_result": "ToolResult",
     "thinking": "Thinking",
@@ -131,6 +138,7 @@ _Shown = Annotated[
     | Annotated[_Image, Tag("Image")]
     | Annotated[_Document, Tag("Document")]
     | Annotated[_SearchResult, Tag("SearchResult")]
+    | Annotated[_ToolReference, Tag("ToolReference")]
     | Annotated[_ToolUse, Tag("ToolUse")]
     | Annotated[_Thinking, Tag("Thinking")]
     | Annotated[_Redacted, Tag("Redacted")]
@@ -151,6 +159,7 @@ _Block = Annotated[
     | Annotated[_Image, Tag("Image")]
     | Annotated[_Document, Tag("Document")]
     | Annotated[_SearchResult, Tag("SearchResult")]
+    | Annotated[_ToolReference, Tag("ToolReference")]
     | Annotated[_ToolUse, Tag("ToolUse")]
     | Annotated[_ToolResult, Tag("ToolResult")]
     | Annotated[_Thinking, Tag("Thinking")]
@@ -398,6 +407,8 @@ def _part(block: object, place: str, *, also: str = "") -> _Fields:
         case _SearchResult():
             told = "\n".join(part.text for part in block.content)
             return _text(f"{block.title} ({block.source})\n{told}")
+        case _ToolReference():
+            return _text(f"The tool {block.tool_name} can be called.")
         case _:
             raise _misplaced(place, f"text, image, document, search_result{also}")
 

@@ -83,6 +83,25 @@ def test_any_stream_is_taken_by_the_sdk_and_says_what_the_answer_in_one_says(
     assert (thought and thought.thinking_tokens) == used.output_reasoning
 
 
+@given(events=answers())
+def test_a_stream_whose_events_are_gone_is_told_from_what_stands_for_them(
+    events: list[SequencedEvent],
+) -> None:
+    fold = Fold()
+    for event in events:
+        fold.add(event)
+    retold, live = streamed(fold.events(), **THINKING), streamed(events, **THINKING)
+    assert _uncited(retold) == _uncited(live)
+
+
+def _uncited(message: Message) -> dict[str, Any]:
+    """Without sources, which come too late where a text is told in one."""
+    fields = _merged(message)
+    for made in fields["content"]:
+        made.pop("citations", None)
+    return fields
+
+
 def _merged(message: Message) -> dict[str, Any]:
     """Without the order in which a call's or a text's signature stands beside it."""
     fields = shown(message)

@@ -186,6 +186,16 @@ def test_a_tool_that_failed_says_so() -> None:
     assert [m.content for m in asked.messages[2:]] == ["Error: no eyes", "Error: blind"]
 
 
+def test_a_tool_that_was_searched_for_is_named() -> None:
+    call = {"type": "tool_use", "id": "one", "name": "search", "input": {}}
+    found = [{"type": "tool_reference", "tool_name": "see"}]
+    result = {"type": "tool_result", "tool_use_id": "one", "content": found}
+    deferred = {"name": "see", "defer_loading": True}
+    asked = chat("Look", [call], [result], tools=[deferred])
+    assert asked.messages[2].content == "The tool see can be called."
+    assert asked.tools is not None
+
+
 def test_tools_are_functions_with_their_schema() -> None:
     schema = {"type": "object", "properties": {}}
     tool = {"name": "see", "description": "Look.", "input_schema": schema, "cache_control": {}}
