@@ -47,6 +47,8 @@ from service.http.providers import Providers
 from service.http.responses import ResponsesRoutes
 from service.http.responses_ws import ResponsesSockets
 from service.http.server import Runner
+from service.http.ui_chat import Turns, UiChat
+from service.http.ui_socket import UiSockets
 from service.http.usage import Usage
 from service.http.websocket import WebSockets
 from service.overrides import Overrides
@@ -125,6 +127,8 @@ class Service:
             max_events=settings.streams.max_events,
         )
         self._sockets = WebSockets(self.relay, settings.websocket, settings.streams)
+        self._turns = Turns(self.relay)
+        self._ui_sockets = UiSockets(self._turns, settings.websocket, settings.streams)
         self._origins = Origins(settings.server)
 
     async def start(self) -> None:
@@ -188,6 +192,8 @@ class Service:
         for room in (
             native,
             self._sockets,
+            UiChat(self._turns, self.settings.streams),
+            self._ui_sockets,
             responses,
             ResponsesSockets(
                 self.relay, responses.memory, self.settings.websocket, self.settings.streams
@@ -213,6 +219,7 @@ class Service:
         self.relay.draining = True
         limit = self.settings.server.drain_s
         self._sockets.drain(limit)
+        self._ui_sockets.drain()
         running = [stream.over() for stream in self.relay.store.live]
         try:
             async with asyncio.timeout(limit):

@@ -1,0 +1,205 @@
+"""`/api/chat`: what `useChat` and its HTTP transport ask, on top of the UI message stream.
+
+`POST /api/chat` answers a chat's next turn. `GET /api/chat/{id}/stream` is for a page that lost the
+connection, or was opened anew: the whole turn again, from its `start`, or 204. A turn that has
+ended is told again only if nobody was told its end; a page that shows a finished answer already
+gets 204. `POST /api/chat/{id}/stop` ends the turn: the transport's `stop()` only hangs up, and a
+connection that is gone may be a train in a tunnel.
+
+An error before the stream is its message as plain text with its status, because the client's error
+shows the body as it came.
+
+Which turn a chat is at is known to the process that took its POST and nowhere else, for as long as
+the stream is kept: with several workers, or hosts, a page that comes back must be led to the same
+one by whoever balances the load; another one answers 204.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from adapters.errors import RequestError
+from adapters.events import Error, Status
+from service import clock
+from service.dialects.projection import Asked
+from service.dialects.ui_messages import HEADERS, UiMessages, UiProjection
+from service.http import body, problems, sse
+from service.http.borrowed import Document, Telling, named_of, routing
+from service.http.native import idempotency_key, opened
+from service.http.sse import Pulse
+from service.relay import Ask, Relay
+from service.settings import Streams
+from service.streams.stream import Stream
+
+STOPPED = "stopped by the user"
+
+
+@dataclass(slots=True)
+class Turn:
+    """What a chat is at, or was at last."""
+
+    asked: Asked
+    stream: str
+    """Its stream's id."""
+    seen: bool = False
+    """Whether somebody was told its end."""
+
+
+class Turns:
+    """The turns of this process's chats, for as long as their streams are kept."""
+
+    def __init__(self, relay: Relay) -> None:
+        """`relay` opens the streams and finds them."""
+        self._relay = relay
+        self._dialect = UiMessages()
+        self._turns: dict[str, Turn] = {}
+
+    async def begin(
+        self, body: Mapping[str, Any], routing: Mapping[str, str], key: str | None = None
+    ) -> tuple[Turn, Stream]:
+        """Start what a body asks for, or attach to what its Idempotency-Key started.
+
+        Raises RequestError where it cannot be served.
+        """
+        asked = self._dialect.read(body, routing)
+        ask = Ask(
+            request=asked.chat,
+            dialect=self._dialect.name,
+            cancel_after=asked.chat.cancel_after,
+            idempotency_key=key,
+            arrived=clock.monotonic(),
+        )
+        stream, _ = await self._relay.start(ask)
+        turn = Turn(asked, stream.id)
+        chat = body.get("id")
+        if isinstance(chat, str):
+            self._remember(chat, turn)
+        return turn, stream
+
+    async def running(self, chat: str) -> tuple[Turn, Stream] | None:
+        """The chat's turn, if there is still something to be told of it."""
+        turn = self._turns.get(chat)
+        if turn is None:
+            return None
+        try:
+            stream = await self._relay.find(turn.stream)
+        except RequestError:
+            self._forget(chat, turn)
+            return None
+        end = stream.log.end
+        if end is not None and (turn.seen or end.status is Status.CANCELLED):
+            return None
+        return turn, stream
+
+    def projection(self, turn: Turn, stream: Stream, *, again: bool) -> UiProjection:
+        """What a reader of the turn is told, who may have had some of it before."""
+        make = self._dialect.replay if again else self._dialect.projection
+        return make(turn.asked, named_of(stream, turn.asked))
+
+    def _remember(self, chat: str, turn: Turn) -> None:
+        """The newest is last; the oldest go when the store has forgotten their streams."""
+        self._turns.pop(chat, None)
+        self._turns[chat] = turn
+        while True:
+            oldest, kept = next(iter(self._turns.items()))
+            if kept is turn or self._is_kept(kept):
+                return
+            del self._turns[oldest]
+
+    def _is_kept(self, turn: Turn) -> bool:
+        try:
+            self._relay.store.get(turn.stream)
+        except RequestError:
+            return False
+        return True
+
+    def _forget(self, chat: str, turn: Turn) -> None:
+        """Unless the chat has gone on to another turn."""
+        if self._turns.get(chat) is turn:
+            del self._turns[chat]
+
+
+class UiChat:
+    """Routes under /api/chat, the WebSocket apart."""
+
+    def __init__(self, turns: Turns, settings: Streams) -> None:
+        """`settings`: keep-alive and slow-reader limits."""
+        self._turns = turns
+        self._settings = settings
+        self._pulse = Pulse(settings.keepalive_s)
+
+    def routes(self) -> list[web.RouteDef]:
+        """The routes to mount."""
+        return [
+            web.post("/api/chat", self.send),
+            web.get("/api/chat/{id}/stream", self.resume, allow_head=False),
+            web.post("/api/chat/{id}/stop", self.stop),
+        ]
+
+    async def send(self, request: web.Request) -> web.StreamResponse:
+        """POST /api/chat."""
+        try:
+            sent = await body.read(request, Document)
+            key = idempotency_key(request)
+            turn, stream = await self._turns.begin(sent.root, routing(request), key)
+        except RequestError as refusal:
+            return _refused(refusal.error)
+        return await self._respond(request, turn, stream, again=False)
+
+    async def resume(self, request: web.Request) -> web.StreamResponse:
+        """GET /api/chat/{id}/stream: 204 where there is nothing to be told."""
+        running = await self._turns.running(request.match_info["id"])
+        if running is None:
+            return web.Response(status=204)
+        return await self._respond(request, *running, again=True)
+
+    async def stop(self, request: web.Request) -> web.Response:
+        """POST /api/chat/{id}/stop: 202, also where nothing is running."""
+        running = await self._turns.running(request.match_info["id"])
+        if running is not None:
+            running[1].cancel(STOPPED)
+        document = {"stopped": running is not None}
+        return web.Response(
+            status=202, body=orjson.dumps(document), content_type="application/json"
+        )
+
+    async def _respond(
+        self, request: web.Request, turn: Turn, stream: Stream, *, again: bool
+    ) -> web.StreamResponse:
+        """Follow a turn for as long as this connection lives."""
+        holder = object()
+        stream.attach(holder)
+        try:
+            early = 0 if again else turn.asked.chat.open_early_ms / 1000
+            await opened(stream, early)
+            error = stream.failed_before_content
+            if error is not None and early > 0:
+                turn.seen = True
+                return _refused(error, stream)
+            response = await sse.deliver(
+                request,
+                stream,
+                pulse=self._pulse,
+                patience=self._settings.slow_reader_s,
+                wording=Telling(self._turns.projection(turn, stream, again=again)),
+                headers=HEADERS,
+            )
+            turn.seen |= stream.ended and _is_there(request)
+            return response
+        finally:
+            stream.detach(holder)
+
+
+def _is_there(request: web.Request) -> bool:
+    return request.transport is not None and not request.transport.is_closing()
+
+
+def _refused(error: Error, stream: Stream | None = None) -> web.Response:
+    response = web.Response(status=error.http, text=error.message)
+    response.headers.update(problems.retry_after(error))
+    if stream is not None:
+        response.headers["Tailrace-Stream-Id"] = stream.id
+    return response

@@ -1,0 +1,326 @@
+"""`/api/chat/ws`: the frames of the AI SDK's `WebSocketChatTransport`.
+
+One socket carries any number of requests, each under the client's `requestId`::
+
+    client  send {id, messages, trigger, messageId, headers, body, metadata}
+            resume {id}                           the whole turn again
+            abort                                 the user stopped it
+    server  start, chunk {sequence, chunk}, end, error {errorText}, no-active
+
+The client is strict: a `sequence` starts at 0 and has no gap, and a frame of a type it does not
+know ends the socket with every request on it. So nothing is sent that is not in this list, and
+silence is filled by pings of the protocol, which a page never sees.
+
+An `abort` ends the turn. One of a `resume` waits for a moment first: a page that resumes twice at
+once aborts its first request before it sends the second.
+
+Each request is a task that reads the log by its own cursor and waits for the peer as it writes: a
+slow page holds no queue here. A socket that goes away leaves its turns, which go on.
+
+Source: `ai` 7.0.173, websocket-chat-transport.ts.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from aiohttp import WSMsgType, web
+
+from adapters.errors import RequestError
+from service.dialects.reading import ROUTING
+from service.dialects.ui_messages import UiProjection
+from service.http.sse import BATCH
+from service.http.ui_chat import STOPPED, Turn, Turns
+from service.http.websocket import CLOSE_WAIT, WRITER_LIMIT
+from service.settings import Streams, Websocket
+from service.streams.log import decode
+from service.streams.stream import Stream
+
+SECOND_THOUGHT = 1.0
+"""Seconds after which an aborted `resume` ends a turn that nobody else follows."""
+
+MALFORMED, TOO_MANY, GOING_AWAY = 4400, 4429, 1012
+"""Close codes, as the native socket has them."""
+
+_NOT_ONE = "must be JSON with a type and a requestId"
+
+
+class UiSockets:
+    """The route and the sockets that are open."""
+
+    def __init__(self, turns: Turns, limits: Websocket, streams: Streams) -> None:
+        """`streams`: how long a peer may take nothing."""
+        self._turns = turns
+        self._limits = limits
+        self._streams = streams
+        self._sockets: set[UiSocket] = set()
+        self._draining = False
+
+    def routes(self) -> list[web.RouteDef]:
+        """The routes to mount."""
+        return [web.get("/api/chat/ws", self.connect, allow_head=False)]
+
+    def drain(self) -> None:
+        """Close every socket when its turns are over."""
+        self._draining = True
+        for socket in self._sockets:
+            socket.drain()
+
+    async def connect(self, request: web.Request) -> web.WebSocketResponse:
+        """GET /api/chat/ws: the handshake, and the conversation until either side closes it."""
+        ws = web.WebSocketResponse(
+            heartbeat=self._limits.heartbeat_s,
+            max_msg_size=self._limits.max_frame_bytes,
+            compress=False,
+            writer_limit=WRITER_LIMIT,
+            timeout=min(CLOSE_WAIT, self._streams.stalled_socket_s),
+        )
+        await ws.prepare(request)
+        if self._draining:
+            await ws.close(code=GOING_AWAY, message=b"draining")
+            return ws
+        if len(self._sockets) >= self._limits.max_sockets:
+            await ws.close(code=TOO_MANY, message=b"too many sockets are open")
+            return ws
+        socket = UiSocket(request, ws, self._turns, self._limits, self._streams)
+        self._sockets.add(socket)
+        try:
+            await socket.converse()
+        finally:
+            self._sockets.discard(socket)
+        return ws
+
+
+class _Bell:
+    """A log's reader that only rings."""
+
+    def __init__(self) -> None:
+        self._rung = asyncio.Event()
+
+    def push(self, new: list[bytes], upto: int) -> None:
+        """The log has grown: called in the upstream's task."""
+        del new, upto  # who waits reads by its own cursor
+        self._rung.set()
+
+    async def rings(self) -> None:
+        """Wait for the log to grow; to be called as soon as it was read to its end."""
+        self._rung.clear()
+        await self._rung.wait()
+
+
+class UiSocket:
+    """One connection."""
+
+    def __init__(
+        self,
+        request: web.Request,
+        ws: web.WebSocketResponse,
+        turns: Turns,
+        limits: Websocket,
+        streams: Streams,
+    ) -> None:
+        """The handshake is done; `converse` is to be called at once."""
+        self._request = request
+        self._ws = ws
+        self._turns = turns
+        self._limits = limits
+        self._patience = streams.stalled_socket_s
+        self._requests: dict[str, _Request] = {}
+        self._group = asyncio.TaskGroup()
+        self._draining = False
+
+    async def converse(self) -> None:
+        """Talk until either side closes; then leave every turn."""
+        async with self._group:
+            try:
+                await self._listen()
+            finally:
+                for request in self._requests.values():
+                    request.task.cancel()
+
+    def drain(self) -> None:
+        """Close when nothing is left to be told."""
+        self._draining = True
+        self._close_if_idle()
+
+    async def _listen(self) -> None:
+        async for message in self._ws:
+            frame = _frame(message.data) if message.type is WSMsgType.TEXT else None
+            if frame is None:
+                await self._ws.close(code=MALFORMED, message=f"a frame {_NOT_ONE}".encode())
+                return
+            await self._take(frame)
+
+    async def _take(self, frame: Mapping[str, Any]) -> None:
+        name, kind = frame["requestId"], frame["type"]
+        if kind == "abort":
+            self._abort(name)
+        elif kind not in {"send", "resume"}:
+            await self._fail(
+                name, f"a frame's type must be send, resume or abort, not {kind[:64]!r}"
+            )
+        elif name in self._requests or len(self._requests) >= self._limits.max_streams:
+            most = self._limits.max_streams
+            await self._fail(name, f"a new requestId, and at most {most} at a time")
+        else:
+            self._requests[name] = _Request(self, frame, self._group)
+
+    def _abort(self, name: str) -> None:
+        request = self._requests.pop(name, None)
+        if request is not None:
+            request.abort()
+
+    def over(self, name: str) -> None:
+        """A request has its end."""
+        self._requests.pop(name, None)
+        self._close_if_idle()
+
+    def _close_if_idle(self) -> None:
+        if self._draining and not self._requests and not self._ws.closed:
+            closing = self._ws.close(code=GOING_AWAY, message=b"draining")
+            self._group.create_task(closing)
+
+    # --- What requests need of it ---
+
+    async def open(self, frame: Mapping[str, Any]) -> tuple[Turn, Stream] | None:
+        """The turn that a frame is about; None: there is none to resume. Raises RequestError."""
+        if frame["type"] == "resume":
+            chat = frame.get("id")
+            return await self._turns.running(chat) if isinstance(chat, str) else None
+        return await self._turns.begin(_body(frame), _routing(frame.get("headers")))
+
+    def projection(self, turn: Turn, stream: Stream, *, again: bool) -> UiProjection:
+        """What a request's reader is told."""
+        return self._turns.projection(turn, stream, again=again)
+
+    async def say(self, name: str, kind: bytes, rest: bytes = b"") -> None:
+        """A frame; `rest` is more of its JSON. Raises ConnectionError where the peer has gone."""
+        frame = b'{"type":"%b","requestId":%b%b}' % (kind, orjson.dumps(name), rest)
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._ws.send_str(frame.decode())
+        except TimeoutError:
+            if self._request.transport is not None:
+                self._request.transport.abort()
+            raise ConnectionResetError("the client takes nothing") from None
+
+    async def _fail(self, name: str, text: str) -> None:
+        await self.say(name, b"error", b',"errorText":%b' % orjson.dumps(text))
+
+
+class _Request:
+    """One of the client's requests, and the task that answers it."""
+
+    def __init__(
+        self, socket: UiSocket, frame: Mapping[str, Any], group: asyncio.TaskGroup
+    ) -> None:
+        self._socket = socket
+        self._frame = frame
+        self._name: str = frame["requestId"]
+        self._again = frame["type"] == "resume"
+        self._stream: Stream | None = None
+        self._sequence = 0
+        self.task = group.create_task(self._run())
+
+    def abort(self) -> None:
+        """The user stopped it."""
+        self.task.cancel()
+        stream = self._stream
+        if stream is None:
+            return
+        if self._again:
+            asyncio.get_running_loop().call_later(SECOND_THOUGHT, _cancel_if_left, stream)
+        else:
+            stream.cancel(STOPPED)
+
+    async def _run(self) -> None:
+        try:
+            await self._answer()
+        except ConnectionError:
+            return  # the socket's own task hears of it by itself
+        finally:
+            self._socket.over(self._name)
+
+    async def _answer(self) -> None:
+        try:
+            opened = await self._socket.open(self._frame)
+        except RequestError as refusal:
+            text = b',"errorText":%b' % orjson.dumps(refusal.error.message)
+            await self._socket.say(self._name, b"error", text)
+            return
+        if opened is None:
+            await self._socket.say(self._name, b"no-active")
+            return
+        turn, self._stream = opened
+        bell = _Bell()
+        self._stream.follow(bell)
+        try:
+            await self._socket.say(self._name, b"start")
+            projection = self._socket.projection(turn, self._stream, again=self._again)
+            if await self._follow(self._stream, projection, bell):
+                await self._socket.say(self._name, b"end")
+                turn.seen = True
+        finally:
+            self._stream.leave(bell)
+
+    async def _follow(self, stream: Stream, projection: UiProjection, bell: _Bell) -> bool:
+        """Tell the log to its end; False where the client was too slow for what is kept of it."""
+        log, cursor = stream.log, 0
+        while True:
+            if cursor < log.first:
+                if cursor > 0:
+                    text = b',"errorText":"too slow: resume the chat"'
+                    await self._socket.say(self._name, b"error", text)
+                    return False
+                cursor, fold = log.first, log.evicted()
+                for event in [] if fold is None else fold.events():
+                    await self._tell(projection.chunks(event))
+            entries = log.read_some(cursor, BATCH)
+            cursor += len(entries)
+            for entry in entries:
+                await self._tell(projection.chunks(decode(entry)))
+            if not entries and log.end is not None:
+                return True
+            if not entries:
+                await bell.rings()
+
+    async def _tell(self, chunks: list[bytes]) -> None:
+        for chunk in chunks:
+            rest = b',"sequence":%d,"chunk":%b' % (self._sequence, chunk)
+            await self._socket.say(self._name, b"chunk", rest)
+            self._sequence += 1
+
+
+def _cancel_if_left(stream: Stream) -> None:
+    if not stream.attached:
+        stream.cancel(STOPPED)
+
+
+def _frame(text: str) -> dict[str, Any] | None:
+    """A frame that can be answered; None: the peer speaks something else."""
+    try:
+        frame = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(frame, dict):
+        return None
+    named = isinstance(frame.get("type"), str) and isinstance(frame.get("requestId"), str)
+    return frame if named else None
+
+
+def _routing(headers: object) -> dict[str, str]:
+    """What the headers in a frame, which are the application's, say of routing."""
+    given = headers.items() if isinstance(headers, Mapping) else ()
+    named = {name.lower(): value for name, value in given if isinstance(value, str)}
+    found = ((name, f"tailrace-{name.replace('_', '-')}") for name in ROUTING)
+    return {name: named[header] for name, header in found if header in named}
+
+
+def _body(frame: Mapping[str, Any]) -> dict[str, Any]:
+    """What the HTTP transport would have posted."""
+    extra = frame.get("body")
+    own = ("id", "messages", "trigger", "messageId")
+    told = {name: frame[name] for name in own if name in frame}
+    metadata = {"metadata": frame["metadata"]} if frame.get("metadata") is not None else {}
+    return metadata | (dict(extra) if isinstance(extra, Mapping) else {}) | told
