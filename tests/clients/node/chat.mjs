@@ -1,0 +1,116 @@
+// The AI SDK's chat without a page: `AbstractChat` over one of its two transports.
+//
+//   node chat.mjs http|websocket URL
+//
+// Commands: open {id, messages?, body?} a page; send {text} or {message}; resume; shows {text} waits
+// until the last message holds it; settled waits for the answer's end; stop; tool {name, id,
+// output}; look.
+
+import { AbstractChat, DefaultChatTransport, WebSocketChatTransport } from 'ai';
+import { serve } from './remote.mjs';
+
+const [kind, url] = process.argv.slice(2);
+
+class State {
+  status = 'ready';
+  error = undefined;
+  watchers = new Set();
+
+  constructor(messages) {
+    this.messages = messages;
+  }
+  pushMessage = message => {
+    this.messages = [...this.messages, structuredClone(message)];
+    this.changed();
+  };
+  popMessage = () => {
+    this.messages = this.messages.slice(0, -1);
+  };
+  replaceMessage = (index, message) => {
+    this.messages = this.messages.with(index, structuredClone(message));
+    this.changed();
+  };
+  snapshot = value => structuredClone(value);
+  changed() {
+    for (const watcher of this.watchers) watcher();
+  }
+  until(holds) {
+    return new Promise(resolve => {
+      const look = () => {
+        if (!holds()) return;
+        this.watchers.delete(look);
+        resolve();
+      };
+      this.watchers.add(look);
+      look();
+    });
+  }
+}
+
+class Chat extends AbstractChat {
+  constructor(state, init) {
+    super({ ...init, state });
+  }
+}
+
+const textOf = message =>
+  (message?.parts ?? []).filter(part => part.type === 'text').map(part => part.text).join('');
+
+let chat, state, running, seen;
+
+function transport(body) {
+  return kind === 'websocket'
+    ? new WebSocketChatTransport({ url: `${url}/api/chat/ws`, body })
+    : new DefaultChatTransport({ api: `${url}/api/chat`, body });
+}
+
+function look() {
+  return {
+    status: state.status,
+    error: state.error?.message ?? null,
+    messages: state.messages,
+    text: textOf(state.messages.at(-1)),
+    ...seen,
+  };
+}
+
+await serve({
+  open({ id, messages = [], body = {} }) {
+    state = new State(messages);
+    seen = { finishes: [], data: [], calls: [] };
+    chat = new Chat(state, {
+      id,
+      transport: transport(body),
+      onFinish: ({ finishReason, isAbort, isError }) =>
+        seen.finishes.push({ reason: finishReason ?? null, isAbort, isError }),
+      onData: part => seen.data.push(part),
+      onToolCall: ({ toolCall }) => void seen.calls.push(toolCall),
+    });
+  },
+  send({ text, message }) {
+    running = chat.sendMessage(message ?? { text });
+  },
+  again() {
+    running = chat.sendMessage();
+  },
+  resume() {
+    running = chat.resumeStream();
+  },
+  async shows({ text }) {
+    await state.until(() => textOf(state.messages.at(-1)).includes(text));
+    return look();
+  },
+  async settled() {
+    await running;
+    return look();
+  },
+  async stop() {
+    await chat.stop();
+    return look();
+  },
+  async tool({ name, id, output }) {
+    await chat.addToolOutput({ tool: name, toolCallId: id, output });
+    return look();
+  },
+  look,
+});
