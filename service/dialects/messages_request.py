@@ -86,7 +86,6 @@ class _SearchResult(_Model):
 
 
 _Id = Annotated[str, Field(min_length=1, max_length=256)]
-_Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_.-]+$")]
 
 
 class _ToolReference(_Model):
@@ -95,10 +94,47 @@ class _ToolReference(_Model):
     tool_name: str
 
 
+class _Unknown(_Model):
+    type: str
+
+
+def _kind(block: object) -> str | None:
+    kind = block.get("type") if isinstance(block, dict) else None
+    return kind if isinstance(kind, str) else None
+
+
+# The tags that say which model a block is read by: capitals, which an error's path leaves out.
+
+_SHOWN: Final[Mapping[str | None, str]] = {
+    "text": "Text",
+    "image": "Image",
+    "document": "Document",
+    "search_result": "SearchResult",
+    "tool_reference": "ToolReference",
+}
+
+_Shown = Annotated[
+    Annotated[_Text, Tag("Text")]
+    | Annotated[_Image, Tag("Image")]
+    | Annotated[_Document, Tag("Document")]
+    | Annotated[_SearchResult, Tag("SearchResult")]
+    | Annotated[_ToolReference, Tag("ToolReference")]
+    | Annotated[_Unknown, Tag("Unknown")],
+    Discriminator(lambda block: _SHOWN.get(_kind(block), "Unknown")),
+]
+"""What a user or a tool may show."""
+
+
 class _ToolUse(_Model):
     id: _Id
-    name: _Name
+    name: str = Field(min_length=1, max_length=128)
     input: dict[str, Any]
+
+
+class _ToolResult(_Model):
+    tool_use_id: _Id
+    content: str | Annotated[list[_Shown], Field(max_length=MAX_PARTS)] | None = None
+    is_error: bool | None = None
 
 
 class _Thinking(_Model):
@@ -110,62 +146,20 @@ class _Redacted(_Model):
     data: str
 
 
-class _Unknown(_Model):
-    type: str
-
-
-_TAGS: Final[Mapping[object, str]] = {
-    "text": "Text",
-    "image": "Image",
-    "document": "Document",
-    "search_result": "SearchResult",
-    "tool_reference": "ToolReference",
+_BLOCKS: Final[Mapping[str | None, str]] = {
     "tool_use": "ToolUse",
     "tool_result": "ToolResult",
     "thinking": "Thinking",
     "redacted_thinking": "Redacted",
 }
 
-
-def _tag(block: object) -> str:
-    """Which model a block is read by; capitals, which the path of an error leaves out."""
-    kind = block.get("type") if isinstance(block, dict) else None
-    return _TAGS.get(kind, "Unknown") if isinstance(kind, str) else "Unknown"
-
-
-_Shown = Annotated[
-    Annotated[_Text, Tag("Text")]
-    | Annotated[_Image, Tag("Image")]
-    | Annotated[_Document, Tag("Document")]
-    | Annotated[_SearchResult, Tag("SearchResult")]
-    | Annotated[_ToolReference, Tag("ToolReference")]
-    | Annotated[_ToolUse, Tag("ToolUse")]
-    | Annotated[_Thinking, Tag("Thinking")]
-    | Annotated[_Redacted, Tag("Redacted")]
-    | Annotated[_Unknown, Tag("Unknown")],
-    Discriminator(lambda block: "Unknown" if _tag(block) == "ToolResult" else _tag(block)),
-]
-"""Whatever a tool's result may hold."""
-
-
-class _ToolResult(_Model):
-    tool_use_id: _Id
-    content: str | Annotated[list[_Shown], Field(max_length=MAX_PARTS)] | None = None
-    is_error: bool | None = None
-
-
 _Block = Annotated[
-    Annotated[_Text, Tag("Text")]
-    | Annotated[_Image, Tag("Image")]
-    | Annotated[_Document, Tag("Document")]
-    | Annotated[_SearchResult, Tag("SearchResult")]
-    | Annotated[_ToolReference, Tag("ToolReference")]
+    Annotated[_Shown, Tag("Shown")]
     | Annotated[_ToolUse, Tag("ToolUse")]
     | Annotated[_ToolResult, Tag("ToolResult")]
     | Annotated[_Thinking, Tag("Thinking")]
-    | Annotated[_Redacted, Tag("Redacted")]
-    | Annotated[_Unknown, Tag("Unknown")],
-    Discriminator(_tag),
+    | Annotated[_Redacted, Tag("Redacted")],
+    Discriminator(lambda block: _BLOCKS.get(_kind(block), "Shown")),
 ]
 
 
@@ -178,7 +172,7 @@ class _Turn(_Model):
 
 
 class _Tool(_Model):
-    name: _Name
+    name: str = Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_.-]+$")
     type: Literal["custom"] | None = None
     description: str | None = None
     input_schema: dict[str, Any] | None = None

@@ -1,8 +1,11 @@
 """What clients of Anthropic's API send, as a request of ours."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from adapters.errors import RequestError
 from adapters.events import ErrorCode, ReasoningSignature
@@ -27,6 +30,39 @@ from service.dialects.messages_words import UNSIGNED, signature_data
 from service.dialects.seal import sealed
 
 PNG = "iVBORw0KGgo="
+KEYS = st.sampled_from(
+    [
+        "messages",
+        "role",
+        "content",
+        "type",
+        "text",
+        "source",
+        "data",
+        "url",
+        "tool_use_id",
+        "id",
+        "name",
+        "input",
+        "thinking",
+        "signature",
+        "max_tokens",
+        "system",
+        "tools",
+        "tool_choice",
+        "metadata",
+        "output_config",
+        "format",
+        "schema",
+        "tailrace_latency",
+        "stop_sequences",
+        "is_error",
+        "budget_tokens",
+        "input_schema",
+        "model",
+        "user",
+    ]
+)
 SIGNED = ReasoningSignature(
     block="b", provider="gemini", format="gemini.thought_signature", value="abc"
 )
@@ -445,3 +481,21 @@ def test_tokens_can_be_counted_without_a_limit_to_them() -> None:
 )
 def test_what_is_wrong_is_named_as_the_client_wrote_it(given: dict[str, Any], message: str) -> None:
     assert refusal(given).startswith(message)
+
+
+KINDS = st.sampled_from(
+    ["text", "image", "tool_use", "tool_result", "thinking", "user", "assistant", "system", "url"]
+)
+WILD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | KINDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(KEYS, WILD, max_size=8), st.booleans())
+def test_any_body_is_read_or_refused(wild: dict[str, Any], whole: bool) -> None:  # noqa: FBT001 - drawn
+    with suppress(RequestError):
+        read(body("Hi") | wild if whole else wild, {})
+    with suppress(RequestError):
+        read_counted(wild)
