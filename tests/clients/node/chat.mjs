@@ -4,9 +4,14 @@
 //
 // Commands: open {id, messages?, body?} a page; send {text} or {message}; resume; shows {text} waits
 // until the last message holds it; settled waits for the answer's end; stop; tool {name, id,
-// output}; look.
+// output}; look; and, of bytes that nobody sent, read {bodies}: the messages that they make.
 
-import { AbstractChat, DefaultChatTransport, WebSocketChatTransport } from 'ai';
+import {
+  AbstractChat,
+  DefaultChatTransport,
+  readUIMessageStream,
+  WebSocketChatTransport,
+} from 'ai';
 import { serve } from './remote.mjs';
 
 const [kind, url] = process.argv.slice(2);
@@ -64,6 +69,27 @@ function transport(body) {
     : new DefaultChatTransport({ api: `${url}/api/chat`, body });
 }
 
+/** What the transport and the reader make of one body: the message, and the chunk types. */
+async function read(body) {
+  const types = [];
+  const stream = await new DefaultChatTransport({
+    fetch: async () => new Response(body),
+  }).sendMessages({ chatId: 'c', messages: [], trigger: 'submit-message' });
+  const counted = stream.pipeThrough(
+    new TransformStream({
+      transform(chunk, controller) {
+        types.push(chunk.type);
+        controller.enqueue(chunk);
+      },
+    }),
+  );
+  let last = null;
+  for await (const message of readUIMessageStream({ stream: counted, terminateOnError: true })) {
+    last = message;
+  }
+  return { message: last, types };
+}
+
 function look() {
   return {
     status: state.status,
@@ -113,4 +139,7 @@ await serve({
     return look();
   },
   look,
+  async read({ bodies }) {
+    return { read: await Promise.all(bodies.map(read)) };
+  },
 });
