@@ -129,6 +129,10 @@ class Service:
         self._sockets = WebSockets(self.relay, settings.websocket, settings.streams)
         self._turns = Turns(self.relay)
         self._ui_sockets = UiSockets(self._turns, settings.websocket, settings.streams)
+        self._responses = ResponsesRoutes(self.relay, settings.streams)
+        self._response_sockets = ResponsesSockets(
+            self.relay, self._responses.memory, settings.websocket, settings.streams
+        )
         self._origins = Origins(settings.server)
 
     async def start(self) -> None:
@@ -178,7 +182,6 @@ class Service:
         )
         self._origins.install(app)
         native = Native(self.relay, self.settings.streams)
-        responses = ResponsesRoutes(self.relay, self.settings.streams)
         messages = Borrowed(self.relay, self.settings.streams, Messages(), "/v1/messages")
         providers = Providers(
             self.relay,
@@ -194,10 +197,8 @@ class Service:
             self._sockets,
             UiChat(self._turns, self.settings.streams),
             self._ui_sockets,
-            responses,
-            ResponsesSockets(
-                self.relay, responses.memory, self.settings.websocket, self.settings.streams
-            ),
+            self._responses,
+            self._response_sockets,
             Plans(self.relay),
             Models(self.relay),
             Borrowed(self.relay, self.settings.streams, ChatCompletions(), "/v1/chat/completions"),
@@ -220,6 +221,7 @@ class Service:
         limit = self.settings.server.drain_s
         self._sockets.drain(limit)
         self._ui_sockets.drain()
+        self._response_sockets.drain()
         running = [stream.over() for stream in self.relay.store.live]
         try:
             async with asyncio.timeout(limit):

@@ -31,11 +31,13 @@ from adapters.events import (
     BlockEnd,
     BlockKind,
     BlockStart,
+    Caps,
     Citation,
     CitationAdd,
     Error,
     Event,
     Failover,
+    Finish,
     ReasoningDelta,
     ReasoningSignature,
     RefusalDelta,
@@ -44,8 +46,10 @@ from adapters.events import (
     StreamEnd,
     StreamStart,
     TextDelta,
+    Timing,
     ToolDelta,
 )
+from adapters.tokens import UNKNOWN
 from service.dialects import responses_request, responses_resource
 from service.dialects.projection import Asked, Named
 from service.dialects.responses_request import OF_CALL, Earlier
@@ -59,6 +63,25 @@ _KEEPALIVE: Final = b":\n"
 
 Told = dict[str, Any]
 """One event as a client gets it."""
+
+_START: Final = StreamStart(
+    request_id="",
+    created_at=0,
+    model_requested="",
+    dialect="",
+    caps=Caps(resume=False, retract=False, ttl_s=0),
+)
+_END: Final = StreamEnd(
+    status=Status.COMPLETED,
+    finish=Finish.STOP,
+    provider=None,
+    model=None,
+    usage=UNKNOWN,
+    usage_total=UNKNOWN,
+    timing=Timing(queued_ms=0, ttft_ms=None, total_ms=0),
+    attempts=[],
+)
+"""Around nothing; of both only the kind and the status are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +109,13 @@ class Responses:
         for event in fold.events():
             projection.events(event)
         return projection.snapshot()
+
+    def nothing(self, asked: Asked, named: Named) -> list[Told]:
+        """The events of a response that was to generate nothing: complete and empty."""
+        projection, told = ResponsesProjection(asked, named), list[Told]()
+        for event in (_START, _END):
+            told += projection.events(event)
+        return told
 
     def failure(self, error: Error) -> dict[str, Any]:
         """See `projection.Dialect.failure`."""

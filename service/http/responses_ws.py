@@ -11,7 +11,8 @@ continuation failed cannot be continued again: the client sends the whole conver
 
 A lane reads its stream's log by a cursor of its own and waits for the peer as it writes, so a slow
 one costs its transport's buffer. When the socket closes, what it asked for ends, unless it runs in
-the background. Left out: `generate: false`, steering, compaction, binary frames.
+the background. With `generate: false` nobody is asked: the response is empty, and what follows it
+on this socket goes on from its input. Left out: steering, compaction, binary frames.
 Source: openai 3.54.0, types/responses/responses_client_event.py; Open Responses, WebSocket mode.
 """
 
@@ -25,11 +26,11 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from adapters.errors import RequestError, TailraceError, make
 from adapters.events import Error, ErrorCode, Phase
-from service import clock
-from service.dialects.projection import Asked
+from service import clock, ids
+from service.dialects.projection import Asked, Named
 from service.dialects.reading import refused
 from service.dialects.responses import Responses
-from service.dialects.responses_request import PREVIOUS
+from service.dialects.responses_request import PREVIOUS, Turn, conversation
 from service.dialects.responses_resource import failure, response_id
 from service.http import body
 from service.http.borrowed import OPEN_EARLY, Document, named_of, routing
@@ -59,11 +60,16 @@ class ResponsesSockets:
         self.memory = memory
         self.limits = limits
         self.streams = streams
-        self._open = 0
+        self._sockets: set[Conversation] = set()
 
     def routes(self) -> list[web.RouteDef]:
         """The route to mount."""
         return [web.get(PATH, self.connect, allow_head=False)]
+
+    def drain(self) -> None:
+        """Close every socket when its answers are over."""
+        for socket in self._sockets:
+            socket.drain()
 
     async def connect(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/responses: the handshake, and the conversation until either side closes it."""
@@ -83,14 +89,15 @@ class ResponsesSockets:
             timeout=min(CLOSE_WAIT, self.streams.stalled_socket_s),
         )
         await ws.prepare(request)
-        if self.relay.draining or self._open >= self.limits.max_sockets:
+        if self.relay.draining or len(self._sockets) >= self.limits.max_sockets:
             await ws.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"no more sockets here")
             return ws
-        self._open += 1
+        socket = Conversation(request, ws, self)
+        self._sockets.add(socket)
         try:
-            await Conversation(request, ws, self).run()
+            await socket.run()
         finally:
-            self._open -= 1
+            self._sockets.discard(socket)
         return ws
 
 
@@ -119,11 +126,16 @@ class Conversation:
         self._shared = shared
         self._own: set[str] = set()
         """Responses of this socket that were not stored."""
-        self._dialect = Responses(lambda response: shared.memory.turn(response, self._own))
+        self._warmed: dict[str, Turn] = {}
+        """Responses that were to generate nothing."""
+        self._dialect = Responses(self._turn)
         self._lanes: dict[str | None, asyncio.Queue[dict[str, Any]]] = {}
         self._running = asyncio.Semaphore(shared.limits.max_generating)
         self._group = asyncio.TaskGroup()
         self._tasks: list[asyncio.Task[None]] = []
+        self._pending = 0
+        """Requests that are not answered yet."""
+        self._draining = False
 
     async def run(self) -> None:
         """Receive until the socket closes or is too old; what is being answered ends then."""
@@ -136,6 +148,21 @@ class Conversation:
         except TimeoutError:
             await self._ws.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"too old: connect anew")
 
+    def drain(self) -> None:
+        """Close when everything is answered."""
+        self._draining = True
+        self._close_if_idle()
+
+    def _close_if_idle(self) -> None:
+        if self._draining and not self._pending:
+            leave = self._ws.close(code=WSCloseCode.SERVICE_RESTART, message=b"draining")
+            self._group.create_task(leave)
+
+    def _turn(self, response: str) -> Turn:
+        """What a request on this socket may go on from."""
+        warmed = self._warmed.get(response)
+        return warmed or self._shared.memory.turn(response, self._own)
+
     # --- Requests ---
 
     async def _take(self, message: WSMessage) -> None:
@@ -147,9 +174,8 @@ class Conversation:
             lane = _lane(sent)
             if sent.get("type") != CREATE:
                 raise refused("type", f"must be '{CREATE}'")
-            if sent.get("generate") is False:
-                raise refused("generate", "must be true")
             self._queue(lane).put_nowait(sent)
+            self._pending += 1
         except asyncio.QueueFull:
             await self._fail(make(ErrorCode.RATE_LIMIT_CLIENT, "too many requests wait"), lane)
         except TailraceError as failed:
@@ -175,7 +201,11 @@ class Conversation:
             except ConnectionError:
                 return  # the peer is gone, which `run` hears, too
             if not continuable:
-                self._own.discard(str(sent.get(PREVIOUS)))
+                previous = str(sent.get(PREVIOUS))
+                self._own.discard(previous)
+                self._warmed.pop(previous, None)
+            self._pending -= 1
+            self._close_if_idle()
 
     # --- Answers ---
 
@@ -194,6 +224,9 @@ class Conversation:
 
     async def _respond(self, sent: dict[str, Any], lane: str | None) -> bool:
         asked = self._dialect.read(sent, self._routed)
+        if sent.get("generate") is False:
+            await self._warm(asked, lane)
+            return True
         ask = Ask(
             request=asked.chat,
             dialect=self._dialect.name,
@@ -215,6 +248,14 @@ class Conversation:
             stream.detach(self)
         end = stream.log.end
         return end is not None and end.status in CONTINUABLE
+
+    async def _warm(self, asked: Asked, lane: str | None) -> None:
+        """Answer with nothing, and remember what was said."""
+        now = clock.now_ms()
+        named = Named(stream=ids.new("st", now), model=asked.chat.model, created=now // 1000)
+        self._warmed[response_id(named.stream)] = Turn(conversation(asked), ())
+        for told in self._dialect.nothing(asked, named):
+            await self._send(told, lane)
 
     async def _tell(self, stream: Stream, asked: Asked, lane: str | None) -> None:
         """Send a stream's events to its end."""

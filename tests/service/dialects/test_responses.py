@@ -329,6 +329,13 @@ def test_a_snapshot_that_was_told_does_not_change_with_what_follows() -> None:
     assert created["response"]["output"] == []
 
 
+def test_a_response_that_was_to_generate_nothing_is_complete_and_empty() -> None:
+    events = DIALECT.nothing(ASKED, NAMED)
+    completed = accumulated(events)
+    assert completed is not None
+    assert (completed.status, completed.output) == ("completed", [])
+
+
 def test_silence_is_filled_with_a_comment_of_one_newline() -> None:
     assert view().keepalive() == b":\n"
 

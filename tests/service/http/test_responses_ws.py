@@ -58,8 +58,11 @@ class Line:
 class Bench:
     """The route over one provider."""
 
-    def __init__(self, relay: Relay, url: str, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, relay: Relay, room: ResponsesSockets, url: str, session: aiohttp.ClientSession
+    ) -> None:
         self.relay = relay
+        self.room = room
         self.url = url
         self.session = session
 
@@ -74,7 +77,7 @@ async def sockets(provider: Scripted, **limits: float) -> AsyncIterator[Bench]:
     relay = Relay(Store(ttl=600), deployment({"openai": provider}))
     room = ResponsesSockets(relay, Memory(relay.store), Websocket.model_validate(limits), Streams())
     async with served(*room.routes()) as url, aiohttp.ClientSession() as session:
-        yield Bench(relay, url, session)
+        yield Bench(relay, room, url, session)
 
 
 async def test_openai_s_client_is_answered_and_goes_on_from_its_answer() -> None:
@@ -133,7 +136,6 @@ async def test_lanes_run_side_by_side_and_each_in_its_order() -> None:
         ("{", None),
         ("[]", None),
         ('{"type": "response.create", "stream_id": 7}', "stream_id"),
-        ('{"type": "response.create", "generate": false}', "generate"),
         ('{"type": "response.create", "model": "m"}', "input"),
     ],
 )
@@ -204,6 +206,48 @@ async def test_a_response_whose_continuation_failed_cannot_be_continued_again() 
         assert wrong["type"] == "error"
         frame = await line.answered(store=False, previous_response_id=first)
     assert frame["error"]["code"] == "previous_response_not_found"
+
+
+async def test_a_request_that_is_to_generate_nothing_is_gone_on_from() -> None:
+    provider = Scripted(*chat("a"))
+    async with sockets(provider) as bench, bench.line() as line:
+        warm = (await line.answered(input="first", generate=False, store=False))["response"]
+        assert (warm["status"], warm["output"], provider.sent) == ("completed", [], [])
+        last = await line.answered(input="second", previous_response_id=warm["id"])
+        assert last["type"] == "response.completed"
+        provider.pieces = [REFUSED]
+        await line.answered(previous_response_id=warm["id"])
+        gone = await line.answered(previous_response_id=warm["id"])
+    assert gone["error"]["code"] == "previous_response_not_found"
+    said = provider.sent[0].body["messages"]
+    assert [one["content"] for one in said] == ["first", "second"]
+
+
+async def test_what_goes_on_in_the_background_outlives_its_socket() -> None:
+    gate = Gate()
+    async with sockets(Scripted(*chat("a", gate, "b"))) as bench:
+        async with bench.line() as line:
+            await line.create(background=True)
+            await asyncio.wait_for(gate.reached(), 5)
+        (stream,) = bench.relay.store.live
+        gate.open()
+        await asyncio.wait_for(stream.over(), 5)
+        assert stream.log.end is not None
+        assert stream.log.end.status == "completed"
+
+
+async def test_a_socket_is_closed_when_the_service_leaves_and_all_is_answered() -> None:
+    gate = Gate()
+    async with sockets(Scripted(*chat("a", gate, "b"))) as bench, bench.line() as line:
+        await line.create()
+        await asyncio.wait_for(gate.reached(), 5)
+        async with bench.line() as idle:
+            await idle.answered(generate=False)
+            bench.room.drain()
+            assert (await idle.ws.receive(timeout=5)).data == 1012
+        gate.open()
+        assert (await line.told())[-1]["type"] == "response.completed"
+        assert (await line.ws.receive(timeout=5)).data == 1012
 
 
 async def test_what_a_socket_asked_for_ends_with_it() -> None:
