@@ -251,23 +251,17 @@ def _message(fold: Fold) -> dict[str, Any]:
     if reasoning:
         message["reasoning_content"] = reasoning
     details = [
-        _detail(position, block.text, block.signature)
-        for position, block in enumerate(_signed_thoughts(fold))
-        if block.signature is not None
-    ]
-    if details:
-        message["reasoning_details"] = details
-    if calls:
-        message["tool_calls"] = calls
-    return message
-
-
-def _signed_thoughts(fold: Fold) -> list[FoldedBlock]:
-    return [
-        block
+        (block.text if block.start.kind is BlockKind.REASONING else "", block.signature)
         for block in fold.blocks.values()
         if block.signature is not None and block.start.kind is not BlockKind.TOOL_CALL
     ]
+    if details:
+        message["reasoning_details"] = [
+            _detail(position, *signed) for position, signed in enumerate(details)
+        ]
+    if calls:
+        message["tool_calls"] = calls
+    return message
 
 
 def _call(block: FoldedBlock) -> dict[str, Any]:
@@ -377,6 +371,7 @@ class ChatProjection:
         "_length",
         "_opening",
         "_places",
+        "_signatures",
         "_tail",
         "_thoughts",
     )
@@ -396,6 +391,7 @@ class ChatProjection:
         self._cited: list[tuple[str | None, Citation]] = []
         self._thoughts: dict[str, list[str]] = {}
         """Reasoning by block, for the signature that may come."""
+        self._signatures: dict[str, ReasoningSignature] = {}
         self._details = 0
 
     def feed(self, event: SequencedEvent) -> bytes:
@@ -442,14 +438,9 @@ class ChatProjection:
         return self._call(call, {"function": {"arguments": event.delta}})
 
     def _signature(self, event: ReasoningSignature) -> bytes:
-        call = self._calls.get(event.block)
-        if call is not None:
-            # The SDK's helper wants a function in every delta of a call.
-            return self._call(call, {"function": {"arguments": ""}} | _extra(event))
-        text = "".join(self._thoughts.pop(event.block, ()))
-        detail = _detail(self._details, text, event)
-        self._details += 1
-        return self._say({"reasoning_details": [detail]})
+        """Kept until its block is over: the last one replaces others, and SDKs would join them."""
+        self._signatures[event.block] = event
+        return b""
 
     def _cite(self, event: CitationAdd) -> bytes:
         self._cited.append((event.block, event.citation))
@@ -468,12 +459,17 @@ class ChatProjection:
         return next((call for call in self._calls.values() if not call.over), None)
 
     def _end(self, event: BlockEnd) -> bytes:
+        signature = self._signatures.pop(event.block, None)
+        thought = self._thoughts.pop(event.block, ())
         call = self._calls.get(event.block)
         if call is None:
-            return b""
+            return b"" if signature is None else self._sign("".join(thought), signature)
         told = b""
         if event.args and not call.said:
             told = self._call(call, {"function": {"arguments": event.args}})
+        if signature is not None:
+            # The SDK's helper wants a function in every delta of a call.
+            told += self._call(call, {"function": {"arguments": ""}} | _extra(signature))
         turn = call is self._speaking()
         call.over = True
         return told + b"".join(self._next()) if turn else told
@@ -486,6 +482,11 @@ class ChatProjection:
                 yield self._say({"tool_calls": [{"index": call.index} | delta]})
             if not call.over:
                 return
+
+    def _sign(self, thought: str, signature: ReasoningSignature) -> bytes:
+        detail = _detail(self._details, thought, signature)
+        self._details += 1
+        return self._say({"reasoning_details": [detail]})
 
     # --- How it ends ---
 

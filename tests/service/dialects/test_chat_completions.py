@@ -351,8 +351,9 @@ def test_parallel_calls_are_told_one_after_the_other() -> None:
         block("b", call, call_id="c2", name="g"),
         ToolDelta("b", "{"),
         ToolDelta("a", "{"),
-        BlockEnd(block="b", status="complete", args="{}"),
+        ToolDelta("b", "}"),
         ReasoningSignature(block="b", provider="gemini", format="f", value="v"),
+        BlockEnd(block="b", status="complete", args="{}"),
         ToolDelta("a", "}"),
         BlockEnd(block="a", status="complete", args="{}"),
         block("c", call, call_id="c3", name="h"),
@@ -360,7 +361,7 @@ def test_parallel_calls_are_told_one_after_the_other() -> None:
         ended(Finish.TOOL_CALLS),
     ]
     told = [delta["tool_calls"][0] for delta in deltas(events) if "tool_calls" in delta]
-    assert [call["index"] for call in told] == [0, 0, 0, 1, 1, 1, 2, 2]
+    assert [call["index"] for call in told] == [0, 0, 0, 1, 1, 1, 1, 2, 2]
     final = by_sdk(wire(events)).choices[0].message.tool_calls or []
     assert [(c.id, c.function.name) for c in final] == [("c1", "f"), ("c2", "g"), ("c3", "h")]
 
@@ -483,14 +484,23 @@ DELTAS = {
 COUNTS = st.one_of(st.none(), st.integers(0, 10**6))
 
 
+def signatures(name: str) -> st.SearchStrategy[list[ReasoningSignature]]:
+    """None, one, or one that another replaces."""
+    values = st.lists(st.text(min_size=1, max_size=3), max_size=2)
+    return values.map(
+        lambda drawn: [
+            ReasoningSignature(block=name, provider="p", format="f", value=value) for value in drawn
+        ]
+    )
+
+
 @st.composite
 def spoken(draw: st.DrawFn, name: str) -> list[SequencedEvent]:
     """A block of words, signed or not."""
     kind = draw(st.sampled_from(list(DELTAS)))
     events: list[SequencedEvent] = [block(name, kind)]
     events += [DELTAS[kind](name, piece) for piece in draw(PIECES)]
-    if kind is BlockKind.REASONING and draw(st.booleans()):
-        events.append(ReasoningSignature(block=name, provider="p", format="f", value="v"))
+    events += draw(signatures(name))
     return [*events, BlockEnd(block=name, status="complete")]
 
 
@@ -502,8 +512,7 @@ def called(draw: st.DrawFn, name: str) -> list[SequencedEvent]:
     cut = draw(st.integers(0, len(written)))
     kind = BlockKind.TOOL_CALL
     events: list[SequencedEvent] = [block(name, kind, call_id=f"call_{name}", name=f"f{name}")]
-    if draw(st.booleans()):
-        events.append(ReasoningSignature(block=name, provider="p", format="f", value="v"))
+    events += draw(signatures(name))
     events += [ToolDelta(name, piece) for piece in (written[:cut], written[cut:]) if piece]
     return [*events, BlockEnd(block=name, status="complete", args=written or "{}")]
 
