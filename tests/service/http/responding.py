@@ -29,10 +29,10 @@ class Bench(NamedTuple):
 
 
 @asynccontextmanager
-async def responding(provider: Scripted, **settings: float) -> AsyncIterator[Bench]:
-    """The routes over `provider`, known as openai."""
-    relay = Relay(Store(ttl=600), deployment({"openai": provider}))
-    routes = ResponsesRoutes(relay, Streams.model_validate(settings))
+async def responding(provider: Scripted, *, max_events: int = 1_000) -> AsyncIterator[Bench]:
+    """The routes over `provider`, known as openai; `max_events`: what is kept of a stream."""
+    relay = Relay(Store(ttl=600), deployment({"openai": provider}), max_events=max_events)
+    routes = ResponsesRoutes(relay, Streams())
     async with (
         served(*routes.routes()) as url,
         AsyncOpenAI(base_url=f"{url}/v1", api_key="test-key-none", max_retries=0) as client,

@@ -6,6 +6,8 @@ from openai.types.responses import Response
 
 from adapters.errors import UpstreamError, make
 from adapters.events import ErrorCode
+from adapters.request import ChatRequest
+from service.relay import Ask
 from tests.double.steps import Gate
 from tests.service.http.responding import MODEL, Bench, calling, responding
 from tests.service.http.serving import parsed, until
@@ -113,6 +115,31 @@ async def test_a_broken_answer_ends_with_a_failed_response_and_no_mark_of_an_end
     assert last.event == "response.failed"
     assert last.data["response"]["error"]["code"] == "server_error"
     assert b"event: error" not in told
+
+
+async def test_of_a_response_whose_beginning_is_gone_there_is_all_or_nothing() -> None:
+    words = [f"{number} " for number in range(40)]
+    async with responding(Scripted(*chat(*words)), max_events=16) as bench:
+        response = await answered(bench)
+        again = await bench.client.responses.retrieve(response.id, stream=True)
+        told = [event async for event in again]
+        assert told[-1].type == "response.completed"
+        assert told[-1].response.output_text == "".join(words)
+        with pytest.raises(APIStatusError) as caught:
+            await bench.client.responses.retrieve(response.id, stream=True, starting_after=3)
+    assert (caught.value.status_code, caught.value.code) == (410, "stream_expired")
+
+
+async def test_a_stream_of_another_dialect_is_no_response() -> None:
+    async with responding(Scripted(*chat("a"))) as bench:
+        chat_request = ChatRequest.model_validate(
+            {"messages": [{"role": "user", "content": "hi"}], "model": MODEL}
+        )
+        ask = Ask(request=chat_request, dialect="native", cancel_after=None, arrived=0)
+        stream, _ = bench.relay.open(ask)
+        with pytest.raises(NotFoundError):
+            await bench.client.responses.retrieve(f"resp_{stream.id.removeprefix('st_')}")
+        await stream.over()
 
 
 @pytest.mark.parametrize("name", ["resp_0", "st_1", "nonsense"])
