@@ -136,6 +136,13 @@ class _Item:
     """Its part was announced."""
     done: bool = False
     signature: ReasoningSignature | None = None
+    place: Told = field(init=False)
+    """How an event names the item, and its only part."""
+
+    def __post_init__(self) -> None:
+        self.place = {"item_id": self.id, "output_index": self.index}
+        if self.form.parts:
+            self.place[self.form.number] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +335,7 @@ class ResponsesProjection:
     def _grow(self, told: list[Told], item: _Item, delta: str) -> None:
         self._open(told, item)
         item.texts.append(delta)
-        grown = {"type": f"{item.form.delta}.delta", **_place(item), "delta": delta}
+        grown = {"type": f"{item.form.delta}.delta", **item.place, "delta": delta}
         if item.form is _TEXT:
             grown["logprobs"] = []
         told.append(grown)
@@ -340,7 +347,7 @@ class ResponsesProjection:
         item.open = True
         part = _part(item)
         item.shown[item.form.parts].append(part)
-        told.append({"type": f"{item.form.announced}.added", **_place(item), "part": _copied(part)})
+        told.append({"type": f"{item.form.announced}.added", **item.place, "part": _copied(part)})
 
     def signed(self, _: list[Told], event: ReasoningSignature) -> None:
         """A block's signature: told when the block is done, because a later one replaces it."""
@@ -369,11 +376,11 @@ class ResponsesProjection:
         form, text = item.form, "".join(item.texts)
         part = item.shown[form.parts][0]
         part[form.text] = text
-        said = {"type": f"{form.delta}.done", **_place(item), form.text: text}
+        said = {"type": f"{form.delta}.done", **item.place, form.text: text}
         if form is _TEXT:
             said["logprobs"] = []
         told.append(said)
-        told.append({"type": f"{form.announced}.done", **_place(item), "part": _copied(part)})
+        told.append({"type": f"{form.announced}.done", **item.place, "part": _copied(part)})
 
     def _close_call(self, told: list[Told], item: _Item, whole: str | None) -> None:
         said = "".join(item.texts)
@@ -384,7 +391,7 @@ class ResponsesProjection:
         told.append(
             {
                 "type": "response.function_call_arguments.done",
-                **_place(item),
+                **item.place,
                 "name": item.shown["name"],
                 "arguments": arguments,
             }
@@ -441,7 +448,7 @@ class ResponsesProjection:
             told.append(
                 {
                     "type": "response.output_text.annotation.added",
-                    **_place(item),
+                    **item.place,
                     "annotation_index": len(annotations) - 1,
                     "annotation": annotation,
                 }
@@ -466,14 +473,6 @@ _HANDLERS: Final[Mapping[type[Event], Callable[[ResponsesProjection, list[Told],
 def block(told: Told) -> bytes:
     """An event as server-sent."""
     return b"event: %b\ndata: %b\n\n" % (told["type"].encode(), msgspec.json.encode(told))
-
-
-def _place(item: _Item) -> Told:
-    """How an event names an item, and its only part."""
-    place: Told = {"item_id": item.id, "output_index": item.index}
-    if item.form.parts:
-        place[item.form.number] = 0
-    return place
 
 
 def _part(item: _Item) -> Told:
