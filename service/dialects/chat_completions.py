@@ -351,6 +351,8 @@ class _Call:
     """A tool call whose turn has not come, or that is being told."""
 
     index: int
+    head: dict[str, Any] | None
+    """Its first piece, until it is told."""
     waiting: list[dict[str, Any]] = field(default_factory=list)
     """Deltas that were not told, because another call was."""
     said: bool = False
@@ -417,9 +419,10 @@ class ChatProjection:
             self._places[event.block] = self._length
         if event.kind is not BlockKind.TOOL_CALL:
             return b""
-        call = self._calls[event.block] = _Call(len(self._calls))
         named = {"name": event.name, "arguments": ""}
-        return self._call(call, {"id": event.call_id, "type": "function", "function": named})
+        head = {"id": event.call_id, "type": "function", "function": named}
+        self._calls[event.block] = _Call(len(self._calls), head)
+        return b""
 
     def _text(self, event: TextDelta) -> bytes:
         self._length += len(event.delta)
@@ -435,7 +438,8 @@ class ChatProjection:
     def _arguments(self, event: ToolDelta) -> bytes:
         call = self._calls[event.block]
         call.said = True
-        return self._call(call, {"function": {"arguments": event.delta}})
+        begun = self._begin(event.block, call)
+        return begun + self._call(call, {"function": {"arguments": event.delta}})
 
     def _signature(self, event: ReasoningSignature) -> bytes:
         """Kept until its block is over: the last one replaces others, and SDKs would join them."""
@@ -455,18 +459,28 @@ class ChatProjection:
             return b""
         return self._say({"tool_calls": [{"index": call.index} | delta]})
 
+    def _begin(self, block: str, call: _Call) -> bytes:
+        """A call's first piece, held until another follows.
+
+        A signature that came by then is in it: the AI SDK looks for one there and nowhere else.
+        """
+        head, call.head = call.head, None
+        if head is None:
+            return b""
+        signature = self._signatures.pop(block, None)
+        return self._call(call, head if signature is None else head | _extra(signature))
+
     def _speaking(self) -> _Call | None:
         return next((call for call in self._calls.values() if not call.over), None)
 
     def _end(self, event: BlockEnd) -> bytes:
-        signature = self._signatures.pop(event.block, None)
-        thought = self._thoughts.pop(event.block, ())
         call = self._calls.get(event.block)
         if call is None:
-            return b"" if signature is None else self._sign("".join(thought), signature)
-        told = b""
+            return self._sign(event.block)
+        told = self._begin(event.block, call)
         if event.args and not call.said:
-            told = self._call(call, {"function": {"arguments": event.args}})
+            told += self._call(call, {"function": {"arguments": event.args}})
+        signature = self._signatures.pop(event.block, None)
         if signature is not None:
             # The SDK's helper wants a function in every delta of a call.
             told += self._call(call, {"function": {"arguments": ""}} | _extra(signature))
@@ -483,8 +497,12 @@ class ChatProjection:
             if not call.over:
                 return
 
-    def _sign(self, thought: str, signature: ReasoningSignature) -> bytes:
-        detail = _detail(self._details, thought, signature)
+    def _sign(self, block: str) -> bytes:
+        """What a block that is no call was signed with; nothing where it was not."""
+        thought, signature = self._thoughts.pop(block, ()), self._signatures.pop(block, None)
+        if signature is None:
+            return b""
+        detail = _detail(self._details, "".join(thought), signature)
         self._details += 1
         return self._say({"reasoning_details": [detail]})
 
@@ -492,8 +510,11 @@ class ChatProjection:
 
     def _restart(self, event: Failover) -> bytes:
         """What was said cannot be taken back here."""
-        if not event.drop or not self._begun:
-            self._cited = [] if event.drop else self._cited
+        if not event.drop:
+            return b""
+        if not self._begun:
+            for held in (self._cited, self._calls, self._signatures):
+                held.clear()
             return b""
         message = "the answer was started again, which this reader cannot be told"
         return self._break(

@@ -414,12 +414,30 @@ def test_a_restart_before_anything_was_said_goes_unnoticed() -> None:
         COMMIT,
         block("a", BlockKind.TEXT),
         CitationAdd(block="a", citation=source),
-        failover(mode="restart", drop=["a"]),
+        block("c", BlockKind.TOOL_CALL, call_id="c1", name="f"),
+        failover(mode="restart", drop=["a", "c"]),
         *text("b", "Hello"),
+        block("d", BlockKind.TOOL_CALL, call_id="c2", name="g"),
+        BlockEnd(block="d", status="complete", args="{}"),
         ended(),
     ]
     message = by_sdk(wire(events)).choices[0].message
     assert (message.content, message.annotations) == ("Hello", None)
+    assert [call.id for call in message.tool_calls or []] == ["c2"]
+
+
+def test_a_call_that_is_signed_before_its_arguments_is_signed_in_its_first_piece() -> None:
+    events: list[SequencedEvent] = [
+        COMMIT,
+        block("a", BlockKind.TOOL_CALL, call_id="c1", name="f"),
+        ReasoningSignature(block="a", provider="gemini", format="f", value="v"),
+        ToolDelta("a", "{}"),
+        BlockEnd(block="a", status="complete", args="{}"),
+        ended(Finish.TOOL_CALLS),
+    ]
+    told = [delta["tool_calls"][0] for delta in deltas(events) if "tool_calls" in delta]
+    assert ["extra_content" in piece for piece in told] == [True, False]
+    assert told[0]["function"] == {"name": "f", "arguments": ""}
 
 
 def test_a_restart_of_what_was_said_is_an_error_and_the_last_word() -> None:
