@@ -299,3 +299,27 @@ async def test_a_page_that_takes_nothing_is_cut_off_and_its_turn_goes_on() -> No
         end = only(bench).log.end
     assert end is not None
     assert end.status is Status.COMPLETED
+
+
+async def test_a_page_too_slow_for_what_is_kept_is_told_to_resume() -> None:
+    gate = Gate()
+    pieces: list[Piece] = [delta("first"), gate, *(delta("w" * 64 * KIB) for _ in range(256))]
+    provider = Scripted(*pieces, *chat("!"))
+    limits = Websocket(heartbeat_s=600)
+    async with (
+        chats(provider, limits, max_events=64) as bench,
+        connected(bench, max_msg_size=0, autoping=False) as page,
+    ):
+        await page.send()
+        await page.until_text("first")
+        transport = page.ws._conn.transport if page.ws._conn is not None else None
+        assert transport is not None
+        transport.pause_reading()
+        gate.open()
+        await only(bench).over()
+        transport.resume_reading()
+        frames = await page.until("error")
+        assert frames[-1]["errorText"] == "too slow: resume the chat"
+        await page.say("resume", "r2", id="c1")
+        text = text_of(chunks(await page.until("end", "r2")))
+    assert len(text) == len("first!") + 256 * 64 * KIB
