@@ -1,9 +1,9 @@
 """What a client's dialect is to who serves it: a reading of requests and a projection of streams.
 
-A projection is a pure fold: the same events give the same bytes, however they were cut, on the first
-delivery and on every later one. It is made for one reader and holds only what the dialect's own
-framing needs (the index of an open block, the text that a closing event repeats). Nothing native
-leaves through it that its client does not know: no ids of ours, no extension events.
+A projection is a pure fold: the same events give the same bytes, however they were cut, on the
+first delivery and on every later one. It is made for one reader and holds only what the dialect's
+own framing needs (the index of an open block, the text that a closing event repeats). Nothing
+native leaves through it that its client does not know: no ids of ours, no extension events.
 """
 
 from collections.abc import Mapping

@@ -6,7 +6,7 @@ a model is there that no list holds: a bare id that somebody serves, and one tha
 is merely believed to have, because such a request is passed through.
 
 Clients of Anthropic's API ask at the same address and say so in a header; their entries have that
-API's fields beside OpenAI's. When a model was made is not known: it is 0 and the epoch, which is how
+API's fields beside OpenAI's. When a model was made is not known: 0, and the epoch, which is how
 Anthropic says so.
 """
 
