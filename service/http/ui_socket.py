@@ -136,6 +136,7 @@ class UiSocket:
             try:
                 await self._listen()
             finally:
+                self._draining = False  # there is nothing left to close
                 for request in self._requests.values():
                     request.task.cancel()
 
