@@ -36,6 +36,8 @@ from service.streams.stream import Stream
 
 STOPPED = "stopped by the user"
 
+BAD_GATEWAY = 502
+
 
 @dataclass(slots=True)
 class Turn:
@@ -198,7 +200,9 @@ def _is_there(request: web.Request) -> bool:
 
 
 def _refused(error: Error, stream: Stream | None = None) -> web.Response:
-    response = web.Response(status=error.http, text=error.message)
+    # What was made of an answer that had begun may have no status of an error's own.
+    status = error.http if error.http >= web.HTTPBadRequest.status_code else BAD_GATEWAY
+    response = web.Response(status=status, text=error.message)
     response.headers.update(problems.retry_after(error))
     if stream is not None:
         response.headers["Tailrace-Stream-Id"] = stream.id

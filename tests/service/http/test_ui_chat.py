@@ -78,8 +78,11 @@ async def test_a_request_that_is_refused_is_told_in_plain_words() -> None:
             assert (response.status, response.headers["Retry-After"]) == (503, "1")
 
 
-async def test_a_failure_before_the_first_word_has_its_status_and_is_not_told_again() -> None:
-    broken = UpstreamError(make(ErrorCode.UPSTREAM_5XX, "it is down"))
+@pytest.mark.parametrize("code", [ErrorCode.UPSTREAM_5XX, ErrorCode.CONTENT_BLOCKED_OUTPUT])
+async def test_a_failure_before_the_first_word_has_a_status_and_is_not_told_again(
+    code: ErrorCode,
+) -> None:
+    broken = UpstreamError(make(code, "it is down"))
     async with chats(Scripted(broken)) as bench:
         sent = said(fallback=False)
         async with bench.session.post(f"{bench.url}/api/chat", json=sent) as response:
