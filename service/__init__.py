@@ -17,6 +17,7 @@ The rooms, lowest first:
 * `hedging`    the race between attempts: the decision (no I/O) and the shell that runs it.
 * `relay`      one request's whole story.
 * `http`       routes, SSE, WebSocket, the coordination API, metrics.
+* `description`  what every route takes and answers, as OpenAPI and AsyncAPI documents.
 * `remote`     a running service as the commands see it.
 * `app`        the composition root; `workers` runs several of it on one port.
 * `ask`, `preview`, `models`, `refresh`, `cli`  the commands.

@@ -28,6 +28,7 @@ from adapters.errors import make
 from adapters.events import ErrorCode
 from adapters.registry import COMPATIBLE, PROVIDERS
 from service import clock, discovery, endpoints, tasks
+from service.description import openapi
 from service.dialects.chat_completions import ChatCompletions
 from service.dialects.messages import Messages
 from service.endpoints import Inactive
@@ -36,6 +37,7 @@ from service.hedging.shared import Shared
 from service.http.borrowed import Borrowed
 from service.http.coordination import Coordination
 from service.http.count_tokens import CountTokens
+from service.http.described import Described
 from service.http.metrics import Scrapes
 from service.http.models import Models
 from service.http.native import Native
@@ -211,6 +213,7 @@ class Service:
             Scrapes(self._metrics, None if self._seat is None else self._joined(self._seat)),
             Usage(self.pipeline.reading, self._usage_events, self.settings.streams),
             Operations(self.relay, lambda: self.pipeline.engine),
+            Described({"/openapi.json": openapi.document}),
         ):
             app.add_routes(room.routes())
         return app
