@@ -27,12 +27,14 @@ from typing import Any
 import orjson
 from aiohttp import WSMsgType, web
 
-from adapters.errors import RequestError
+from adapters.errors import RequestError, make
+from adapters.events import ErrorCode, Phase
 from service.dialects.reading import ROUTING
 from service.dialects.ui_messages import UiProjection
+from service.http import handshake
+from service.http.origins import REFUSED
 from service.http.sse import BATCH
 from service.http.ui_chat import STOPPED, Turn, Turns
-from service.http.websocket import CLOSE_WAIT, WRITER_LIMIT
 from service.settings import Streams, Websocket
 from service.streams.log import decode
 from service.streams.stream import Stream
@@ -69,14 +71,15 @@ class UiSockets:
 
     async def connect(self, request: web.Request) -> web.WebSocketResponse:
         """GET /api/chat/ws: the handshake, and the conversation until either side closes it."""
-        ws = web.WebSocketResponse(
-            heartbeat=self._limits.heartbeat_s,
-            max_msg_size=self._limits.max_frame_bytes,
-            compress=False,
-            writer_limit=WRITER_LIMIT,
-            timeout=min(CLOSE_WAIT, self._streams.stalled_socket_s),
-        )
-        await ws.prepare(request)
+        if not handshake.is_asked_for(request):
+            message = "this is a WebSocket; without one, POST to /api/chat"
+            refusal = make(ErrorCode.INVALID_REQUEST, message, http=426, phase=Phase.BEFORE_STREAM)
+            raise RequestError(refusal)
+        ws = handshake.websocket(self._limits, self._streams)
+        await handshake.shaken(request, ws)
+        if REFUSED in request:
+            await ws.close(code=handshake.FORBIDDEN, message=handshake.FOREIGN)
+            return ws
         if self._draining:
             await ws.close(code=GOING_AWAY, message=b"draining")
             return ws

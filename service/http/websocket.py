@@ -29,7 +29,7 @@ from adapters.errors import RequestError, make
 from adapters.events import ErrorCode, Phase
 from adapters.request import ChatRequest
 from service import clock, ids
-from service.http import body
+from service.http import body, handshake
 from service.http.origins import REFUSED
 from service.http.ws_delivery import Delivery, Lane
 from service.http.ws_messages import SUBPROTOCOL, Attach, Start
@@ -37,12 +37,6 @@ from service.http.ws_protocol import Close, Code, Command, Leave, Open, Send, Se
 from service.relay import Ask, Relay
 from service.settings import Streams, Websocket
 from service.streams.stream import Stream
-
-WRITER_LIMIT = 64 * 1024
-"""Bytes that may wait in the transport before it counts as full; credit is the finer limit."""
-
-CLOSE_WAIT = 5.0
-"""Seconds that a peer has to answer a close frame, or to take what is written before it."""
 
 MAX_REPLIES = 64
 """Answers that may wait for a full transport; beyond them no more is read from the peer."""
@@ -79,21 +73,14 @@ class WebSockets:
 
     async def connect(self, request: web.Request) -> web.WebSocketResponse:
         """GET /v1/ws: the handshake, and the conversation until either side closes it."""
-        if request.headers.get("Upgrade", "").lower() != "websocket":
+        if not handshake.is_asked_for(request):
             message = f"this is a WebSocket: connect with the sub-protocol {SUBPROTOCOL}"
             raise RequestError(
                 make(ErrorCode.INVALID_REQUEST, message, http=426, phase=Phase.BEFORE_STREAM)
             )
-        ws = web.WebSocketResponse(
-            protocols=(SUBPROTOCOL,),
-            heartbeat=self._limits.heartbeat_s,
-            max_msg_size=self._limits.max_frame_bytes,
-            compress=False,
-            writer_limit=WRITER_LIMIT,
-            timeout=min(CLOSE_WAIT, self._streams.stalled_socket_s),
-        )
+        ws = handshake.websocket(self._limits, self._streams, SUBPROTOCOL)
         unknown = _offers_only_unknown(request)
-        writer = await ws.prepare(_without_offer(request) if unknown else request)
+        writer = await handshake.shaken(_without_offer(request) if unknown else request, ws)
         refusal = self._refusal(request, unknown=unknown)
         if refusal is not None:
             await ws.close(code=refusal.code, message=refusal.reason.encode())
@@ -108,7 +95,7 @@ class WebSockets:
 
     def _refusal(self, request: web.Request, *, unknown: bool) -> Close | None:
         if REFUSED in request:
-            return Close(Code.FORBIDDEN, "origin not allowed")
+            return Close(Code.FORBIDDEN, handshake.FOREIGN.decode())
         if unknown:
             return Close(Code.SUBPROTOCOL, f"only {SUBPROTOCOL} is spoken here")
         if self._relay.draining:
