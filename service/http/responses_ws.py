@@ -32,12 +32,12 @@ from service.dialects.reading import refused
 from service.dialects.responses import Responses
 from service.dialects.responses_request import PREVIOUS, Turn, conversation
 from service.dialects.responses_resource import failure, response_id
-from service.http import body
+from service.http import body, handshake
 from service.http.borrowed import OPEN_EARLY, Document, named_of, routing
 from service.http.native import opened
+from service.http.origins import REFUSED
 from service.http.responses import CONTINUABLE, PATH, Memory, stored
 from service.http.sse import BATCH
-from service.http.websocket import CLOSE_WAIT, WRITER_LIMIT
 from service.relay import Ask, Relay
 from service.settings import Streams, Websocket
 from service.streams.log import decode
@@ -73,22 +73,21 @@ class ResponsesSockets:
 
     async def connect(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/responses: the handshake, and the conversation until either side closes it."""
-        if request.headers.get("Upgrade", "").lower() != "websocket":
+        if not handshake.is_asked_for(request):
             message = "this is a WebSocket; without one, POST here"
-            refusal = make(ErrorCode.INVALID_REQUEST, message, phase=Phase.BEFORE_STREAM)
-            return web.Response(
-                status=426,
-                body=msgspec.json.encode(failure(refusal)),
-                content_type="application/json",
+            raise RequestError(
+                make(
+                    ErrorCode.INVALID_REQUEST,
+                    message,
+                    http=web.HTTPUpgradeRequired.status_code,
+                    phase=Phase.BEFORE_STREAM,
+                )
             )
-        ws = web.WebSocketResponse(
-            heartbeat=self.limits.heartbeat_s,
-            max_msg_size=self.limits.max_frame_bytes,
-            compress=False,
-            writer_limit=WRITER_LIMIT,
-            timeout=min(CLOSE_WAIT, self.streams.stalled_socket_s),
-        )
-        await ws.prepare(request)
+        ws = handshake.websocket(self.limits, self.streams)
+        await handshake.shaken(request, ws)
+        if REFUSED in request:
+            await ws.close(code=handshake.FORBIDDEN, message=handshake.FOREIGN)
+            return ws
         if self.relay.draining or len(self._sockets) >= self.limits.max_sockets:
             await ws.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"no more sockets here")
             return ws
