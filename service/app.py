@@ -179,12 +179,8 @@ class Service:
 
     def application(self) -> web.Application:
         """The routes, ready for a runner."""
-        app = web.Application(
-            middlewares=[typed_errors], client_max_size=self.settings.server.max_body_bytes
-        )
-        self._origins.install(app)
         native = Native(self.relay, self.settings.streams)
-        messages = Borrowed(self.relay, self.settings.streams, Messages(), "/v1/messages")
+        streams = self.settings.streams
         providers = Providers(
             self.relay,
             self._overrides,
@@ -194,24 +190,34 @@ class Service:
             prices=self.shared.prices,
             heed=self._redeploy,
         )
+        coordination = Coordination(
+            self.relay, native, self._spending, self._overrides, self.pipeline.reading
+        )
+        shaped = (
+            Borrowed(self.relay, streams, ChatCompletions(), "/v1/chat/completions"),
+            Borrowed(self.relay, streams, Messages(), "/v1/messages"),
+            self._responses,
+            Models(self.relay),
+            UiChat(self._turns, streams),
+            coordination,
+        )
+        shapes = {path: shape for room in shaped for path, shape in room.shapes().items()}
+        app = web.Application(
+            middlewares=[typed_errors(shapes)],
+            client_max_size=self.settings.server.max_body_bytes,
+        )
+        self._origins.install(app)
         for room in (
+            *shaped,
             native,
             self._sockets,
-            UiChat(self._turns, self.settings.streams),
             self._ui_sockets,
-            self._responses,
             self._response_sockets,
             Plans(self.relay),
-            Models(self.relay),
-            Borrowed(self.relay, self.settings.streams, ChatCompletions(), "/v1/chat/completions"),
-            messages,
-            CountTokens(messages),
-            Coordination(
-                self.relay, native, self._spending, self._overrides, self.pipeline.reading
-            ),
+            CountTokens(),
             providers,
             Scrapes(self._metrics, None if self._seat is None else self._joined(self._seat)),
-            Usage(self.pipeline.reading, self._usage_events, self.settings.streams),
+            Usage(self.pipeline.reading, self._usage_events, streams),
             Operations(self.relay, lambda: self.pipeline.engine),
             Described({"/openapi.json": openapi.document}),
         ):

@@ -19,14 +19,14 @@ Idempotency-Key can ask for it again.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, TypeVar
+from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 from aiohttp import web
 from pydantic import RootModel
 
-from adapters.errors import TailraceError, make
+from adapters.errors import make
 from adapters.events import (
     AttemptStart,
     Error,
@@ -44,6 +44,7 @@ from service.dialects.projection import Asked, Dialect, Named, Projection
 from service.dialects.reading import ROUTING
 from service.http import body, folded, problems, sse
 from service.http.native import idempotency_key, opened
+from service.http.problems import Shape
 from service.http.sse import Pulse
 from service.relay import Ask, Relay
 from service.settings import Streams
@@ -57,25 +58,9 @@ an error before them could have tried again."""
 
 _log = logging.getLogger(__name__)
 
-B = TypeVar("B", bound="Borrowed")
-
-Handler = Callable[[B, web.Request], Awaitable[web.StreamResponse]]
-
 
 class Document(RootModel[dict[str, Any]]):
     """Any JSON object."""
-
-
-def shaped(handler: Handler[B]) -> Handler[B]:
-    """Answer a typed error in the dialect's shape."""
-
-    async def answer(self: B, request: web.Request) -> web.StreamResponse:
-        try:
-            return await handler(self, request)
-        except TailraceError as failure:
-            return self.failure(failure.error)
-
-    return answer
 
 
 class Borrowed:
@@ -109,7 +94,10 @@ class Borrowed:
         """The route to mount."""
         return [web.post(self._path, self.start)]
 
-    @shaped
+    def shapes(self) -> dict[str, Shape]:
+        """The dialect's errors, at its path and below."""
+        return {self._path: self.failure}
+
     async def start(self, request: web.Request) -> web.StreamResponse:
         """POST: ask, and answer with the stream or with all of it."""
         arrived = clock.monotonic()

@@ -16,7 +16,6 @@ What was spent is told twice: `total_session_cost` of this process, from its sta
 summary of everything that was ever counted, from the sums, some moments later.
 """
 
-from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import msgspec
@@ -27,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from adapters.catalog.price import Rates
 from adapters.catalog.prices import Prices
 from adapters.contract import Endpoint, Provider
-from adapters.errors import RequestError, TailraceError, make
+from adapters.errors import RequestError, make
 from adapters.events import BlockKind, Error, ErrorCode, Outcome, Phase, Status, StreamEnd
 from adapters.registry import FIFTEEN, PROVIDERS
 from adapters.request import ChatRequest
@@ -35,6 +34,7 @@ from service import clock, validation
 from service.endpoints import Inactive
 from service.http import body, problems, usage
 from service.http.native import Native
+from service.http.problems import Shape
 from service.overrides import Overrides
 from service.relay import Ask, Relay
 from service.routing.plan import Plan, Skipped
@@ -101,21 +101,6 @@ class TestBody(_Body):
     provider: str
 
 
-Handler = Callable[["Coordination", web.Request], Awaitable[web.StreamResponse]]
-
-
-def _shaped(handler: Handler) -> Handler:
-    """Answer a typed error in this API's shape."""
-
-    async def shaped(self: "Coordination", request: web.Request) -> web.StreamResponse:
-        try:
-            return await handler(self, request)
-        except TailraceError as failure:
-            return _failed(failure.error)
-
-    return shaped
-
-
 class Coordination:
     """Routes under /api/coordination."""
 
@@ -137,7 +122,10 @@ class Coordination:
         self._spending = spending
         self._overrides = overrides
         self._sums = sums
-        self._served = [
+
+    def routes(self) -> list[web.RouteDef]:
+        """The routes to mount."""
+        return [
             web.get(f"{ROOT}/health", self.health),
             web.get(f"{ROOT}/llm/providers", self.providers),
             web.get(f"{ROOT}/llm/use-cases", self.use_cases),
@@ -145,25 +133,10 @@ class Coordination:
             web.post(f"{ROOT}/llm/generate", self.generate),
             web.post(f"{ROOT}/llm/test", self.test),
         ]
-        self._methods = {route.path: route.method for route in self._served}
 
-    def routes(self) -> list[web.RouteDef]:
-        """The routes to mount; the last takes what no other of this API does."""
-        return [*self._served, web.route("*", ROOT + "{rest:(/.*)?}", self.refuse)]
-
-    async def refuse(self, request: web.Request) -> web.Response:
-        """Any other path or method: 404 or 405 in this API's shape."""
-        allowed = self._methods.get(request.path)
-        if allowed is None:
-            path = request.path[:128]
-            return _failed(
-                make(ErrorCode.NOT_FOUND, f"{path}: no such path", phase=Phase.BEFORE_STREAM)
-            )
-        message = f"{request.method} is not allowed here, {allowed} is"
-        refused = make(ErrorCode.INVALID_REQUEST, message, http=405, phase=Phase.BEFORE_STREAM)
-        answer = _failed(refused)
-        answer.headers["Allow"] = allowed
-        return answer
+    def shapes(self) -> dict[str, Shape]:
+        """`{"success": false, "error"}` for everything of this API."""
+        return {ROOT: _failed}
 
     async def health(self, _request: web.Request) -> web.Response:
         """GET health."""
@@ -181,7 +154,6 @@ class Coordination:
         shown = use_cases(deployment.table, deployment.known)
         return _json({"success": True, "use_cases": shown})
 
-    @_shaped
     async def cost_summary(self, _request: web.Request) -> web.StreamResponse:
         """GET llm/cost-summary: what was spent, against the dearest model of one provider."""
         rates = _dearest(PROVIDERS[BASELINE], self._relay.shared.prices, clock.now_ms() / 1000)
@@ -191,7 +163,6 @@ class Coordination:
             raise usage.unavailable(failure) from failure
         return _json(_spent(spent))
 
-    @_shaped
     async def generate(self, request: web.Request) -> web.StreamResponse:
         """POST llm/generate: the whole answer, or with `stream` the native event stream."""
         arrived = clock.monotonic()
@@ -210,7 +181,6 @@ class Coordination:
         answer |= _fallen_back(plan, end, known)
         return _json(answer)
 
-    @_shaped
     async def test(self, request: web.Request) -> web.StreamResponse:
         """POST llm/test: a short real request to one provider and to no other."""
         arrived = clock.monotonic()

@@ -8,19 +8,14 @@ not known before it is asked, and each has a tokenizer of its own.
 import orjson
 from aiohttp import web
 
-from adapters.errors import TailraceError
 from service.dialects.messages_request import read_counted
 from service.http import body
-from service.http.borrowed import Borrowed, Document
+from service.http.borrowed import Document
 from service.routing import estimate
 
 
 class CountTokens:
-    """The route beside /v1/messages."""
-
-    def __init__(self, messages: Borrowed) -> None:
-        """`messages`: the route whose requests are counted, which words the errors."""
-        self._messages = messages
+    """The route beside /v1/messages, whose errors have that dialect's shape for being below it."""
 
     def routes(self) -> list[web.RouteDef]:
         """The route to mount."""
@@ -28,10 +23,7 @@ class CountTokens:
 
     async def count(self, request: web.Request) -> web.Response:
         """POST: the tokens of system, messages and tools together."""
-        try:
-            sent = await body.read(request, Document)
-            chat = read_counted(sent.root)
-        except TailraceError as failure:
-            return self._messages.failure(failure.error)
+        sent = await body.read(request, Document)
+        chat = read_counted(sent.root)
         counted = {"input_tokens": estimate.input_tokens(chat)}
         return web.Response(body=orjson.dumps(counted), content_type="application/json")

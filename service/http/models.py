@@ -21,10 +21,13 @@ from adapters.errors import RequestError, make
 from adapters.events import Error, ErrorCode, Phase
 from adapters.request import Tier, UseCase
 from service.dialects.chat_completions import failure
+from service.http.problems import Shape
 from service.relay import Deployment, Relay
 from service.routing import target
 from service.routing.presets import PREFIX
 from service.routing.target import Auto, Bare, Pinned, Preset
+
+PATH: Final = "/v1/models"
 
 OURS: Final = "tailrace"
 """Who owns what leaves the choice to the router."""
@@ -43,9 +46,13 @@ class Models:
     def routes(self) -> list[web.RouteDef]:
         """The routes to mount; an id may have slashes."""
         return [
-            web.get("/v1/models", self.every),
-            web.get("/v1/models/{id:.+}", self.one),
+            web.get(PATH, self.every),
+            web.get(f"{PATH}/{{id:.+}}", self.one),
         ]
+
+    def shapes(self) -> dict[str, Shape]:
+        """OpenAI's errors."""
+        return {PATH: _failed}
 
     async def every(self, request: web.Request) -> web.Response:
         """GET /v1/models."""
@@ -58,10 +65,7 @@ class Models:
     async def one(self, request: web.Request) -> web.Response:
         """GET /v1/models/{id}; 404 in OpenAI's shape where nobody could be asked for it."""
         name = request.match_info["id"]
-        try:
-            owner = owner_of(name, self._relay.deployment)
-        except RequestError as refusal:
-            return _missing(refusal.error)
+        owner = owner_of(name, self._relay.deployment)
         return _json(_entry(name, owner, request))
 
 
@@ -112,8 +116,10 @@ def _entry(name: str, owner: str, request: web.Request) -> dict[str, Any]:
     return entry
 
 
-def _missing(error: Error) -> web.Response:
+def _failed(error: Error) -> web.Response:
     told = failure(error)
+    if error.param != "model":
+        return _json(told, status=error.http)
     told["error"]["code"] = "model_not_found"
     return _json(told, status=web.HTTPNotFound.status_code)
 

@@ -19,9 +19,8 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from adapters.errors import make
+from adapters.errors import RequestError, make
 from adapters.events import Error, ErrorCode, Phase
-from service.http import problems
 from service.http.problems import Handler
 from service.settings import Server, is_loopback
 
@@ -53,16 +52,16 @@ class Origins:
         self.server = server
 
     def install(self, app: web.Application) -> None:
-        """Put the rules before everything else, so that a typed error carries the headers too."""
-        app.middlewares.insert(0, self.check)
+        """Put the rules before every route, and after what words their refusals."""
+        app.middlewares.append(self.check)
         app.on_response_prepare.append(self.expose)
 
     @web.middleware
     async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Refuse a foreign page's request; answer a preflight."""
+        """Refuse a foreign page's request; answer a preflight. Raises RequestError."""
         error = self.refusal(request)
         if error is not None and not _is_handshake(request):
-            return problems.response(error)
+            raise RequestError(error)
         if error is not None:
             request[REFUSED] = error
         elif request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:

@@ -30,7 +30,7 @@ from service.dialects.responses import Responses
 from service.dialects.responses_request import PREVIOUS, Turn, conversation
 from service.dialects.responses_resource import response_id, stream_id
 from service.http import folded
-from service.http.borrowed import Borrowed, named_of, shaped
+from service.http.borrowed import Borrowed, named_of
 from service.relay import Relay
 from service.settings import Streams
 from service.streams.store import Store
@@ -141,7 +141,6 @@ class ResponsesRoutes(Borrowed):
         self.memory.keep(stream, asked)
         return await super().respond(request, stream, asked, projection)
 
-    @shaped
     async def retrieve(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/responses/{id}: the response, or its events."""
         stream, asked = await self._found(request)
@@ -155,7 +154,6 @@ class ResponsesRoutes(Borrowed):
         projection = self._responses.projection(asked, named_of(stream, asked), after)
         return await super().respond(request, stream, asked, projection)
 
-    @shaped
     async def cancel(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/responses/{id}/cancel: the response; one that has ended stays as it is."""
         stream, asked = await self._found(request)

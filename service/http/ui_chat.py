@@ -29,10 +29,13 @@ from service.dialects.ui_messages import HEADERS, UiMessages, UiProjection
 from service.http import body, problems, sse
 from service.http.borrowed import Document, Telling, named_of, routing
 from service.http.native import idempotency_key, opened
+from service.http.problems import Shape
 from service.http.sse import Pulse
 from service.relay import Ask, Relay
 from service.settings import Streams
 from service.streams.stream import Stream
+
+PATH = "/api/chat"
 
 STOPPED = "stopped by the user"
 
@@ -136,19 +139,20 @@ class UiChat:
     def routes(self) -> list[web.RouteDef]:
         """The routes to mount."""
         return [
-            web.post("/api/chat", self.send),
-            web.get("/api/chat/{id}/stream", self.resume, allow_head=False),
-            web.post("/api/chat/{id}/stop", self.stop),
+            web.post(PATH, self.send),
+            web.get(f"{PATH}/{{id}}/stream", self.resume, allow_head=False),
+            web.post(f"{PATH}/{{id}}/stop", self.stop),
         ]
+
+    def shapes(self) -> dict[str, Shape]:
+        """An error is its message in plain text: the client's error shows the body as it came."""
+        return {PATH: _refused}
 
     async def send(self, request: web.Request) -> web.StreamResponse:
         """POST /api/chat."""
-        try:
-            sent = await body.read(request, Document)
-            key = idempotency_key(request)
-            turn, stream = await self._turns.begin(sent.root, routing(request), key)
-        except RequestError as refusal:
-            return _refused(refusal.error)
+        sent = await body.read(request, Document)
+        key = idempotency_key(request)
+        turn, stream = await self._turns.begin(sent.root, routing(request), key)
         return await self._respond(request, turn, stream, again=False)
 
     async def resume(self, request: web.Request) -> web.StreamResponse:

@@ -34,7 +34,7 @@ async def responding(provider: Scripted, *, max_events: int = 1_000) -> AsyncIte
     relay = Relay(Store(ttl=600), deployment({"openai": provider}), max_events=max_events)
     routes = ResponsesRoutes(relay, Streams())
     async with (
-        served(*routes.routes()) as url,
+        served(*routes.routes(), shapes=routes.shapes()) as url,
         AsyncOpenAI(base_url=f"{url}/v1", api_key="test-key-none", max_retries=0) as client,
         aiohttp.ClientSession() as session,
     ):

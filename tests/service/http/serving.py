@@ -5,7 +5,7 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from aiohttp import web
 
 from service.http.native import Native
 from service.http.origins import Origins
-from service.http.problems import typed_errors
+from service.http.problems import NATIVE, Shape, typed_errors
 from service.relay import Relay
 from service.settings import Streams
 from service.streams.store import Store
@@ -64,10 +64,16 @@ async def becomes(condition: Callable[[], object], limit: float = 10) -> None:
 
 @asynccontextmanager
 async def served(
-    *routes: web.RouteDef, max_body: int = 1024 * 1024, origins: Origins | None = None
+    *routes: web.RouteDef,
+    max_body: int = 1024 * 1024,
+    origins: Origins | None = None,
+    shapes: Mapping[str, Shape] = NATIVE,
 ) -> AsyncIterator[str]:
-    """The routes behind the service's own error handling; yields the base URL."""
-    app = web.Application(middlewares=[typed_errors], client_max_size=max_body)
+    """The routes behind the service's own error handling; yields the base URL.
+
+    `shapes`: as the rooms give them, whose errors have a shape of their own.
+    """
+    app = web.Application(middlewares=[typed_errors(shapes)], client_max_size=max_body)
     if origins is not None:
         origins.install(app)
     app.add_routes(routes)

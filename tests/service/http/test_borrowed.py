@@ -69,11 +69,9 @@ async def borrowed(
         max_events=max_events,
     )
     own = Streams.model_validate(settings)
-    routes = [
-        *Native(relay, own).routes(),
-        *Borrowed(relay, own, dialect or ChatCompletions(), PATH, open_early=open_early).routes(),
-    ]
-    async with served(*routes) as url, aiohttp.ClientSession() as session:
+    room = Borrowed(relay, own, dialect or ChatCompletions(), PATH, open_early=open_early)
+    routes = [*Native(relay, own).routes(), *room.routes()]
+    async with served(*routes, shapes=room.shapes()) as url, aiohttp.ClientSession() as session:
         yield Bench(relay, url, session)
 
 

@@ -85,8 +85,11 @@ async def bench(
     native = Native(relay, Streams())
     overrides = Overrides(Path("providers.json"), switched or {})
     rollups = Rollups(partial(connect, str(sums)))
-    routes = Coordination(relay, native, spending, overrides, Reading(rollups)).routes()
-    async with served(*routes, max_body=4_096) as url, aiohttp.ClientSession() as session:
+    room = Coordination(relay, native, spending, overrides, Reading(rollups))
+    async with (
+        served(*room.routes(), max_body=4_096, shapes=room.shapes()) as url,
+        aiohttp.ClientSession() as session,
+    ):
         yield Bench(relay, client, url, session)
     rollups.close()
     await tasks.settle(patience=1)
@@ -623,8 +626,8 @@ async def test_a_test_ends_with_its_caller() -> None:
     [
         ("GET", "/llm/generate", 405, "POST"),
         ("DELETE", "/llm/test", 405, "POST"),
-        ("POST", "/llm/providers", 405, "GET"),
-        ("PUT", "/health", 405, "GET"),
+        ("POST", "/llm/providers", 405, "GET,HEAD"),
+        ("PUT", "/health", 405, "GET,HEAD"),
         ("GET", "/llm/nothing", 404, None),
         ("POST", "/llm/generate/", 404, None),
         ("GET", "", 404, None),

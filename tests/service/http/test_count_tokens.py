@@ -29,7 +29,7 @@ ASKED = {
 async def address() -> AsyncIterator[str]:
     relay = Relay(Store(ttl=600), deployment({"openai": Scripted()}))
     messages = Borrowed(relay, Streams(), Messages(), "/v1/messages")
-    async with served(*CountTokens(messages).routes(), max_body=1000) as url:
+    async with served(*CountTokens().routes(), max_body=1000, shapes=messages.shapes()) as url:
         yield url + PATH
 
 

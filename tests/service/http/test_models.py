@@ -19,8 +19,9 @@ async def client() -> AsyncIterator[aiohttp.ClientSession]:
     away = Inactive(provider("claude", "opus"), reason="no_key")
     providers = {"openai": Scripted(*chat("hi")), "groq": Scripted(*chat("hi"))}
     known = deployment(providers, away, aliases={"openai": "one two"})
+    models = Models(Relay(Store(ttl=600), known))
     async with (
-        served(*Models(Relay(Store(ttl=600), known)).routes()) as url,
+        served(*models.routes(), shapes=models.shapes()) as url,
         aiohttp.ClientSession(url) as session,
     ):
         yield session

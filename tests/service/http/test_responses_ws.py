@@ -11,7 +11,7 @@ from openai import AsyncOpenAI
 
 from adapters.errors import UpstreamError, make
 from adapters.events import ErrorCode
-from service.http.responses import Memory
+from service.http.responses import Memory, ResponsesRoutes
 from service.http.responses_ws import ResponsesSockets
 from service.relay import Relay
 from service.settings import Streams, Websocket
@@ -76,7 +76,11 @@ class Bench:
 async def sockets(provider: Scripted, **limits: float) -> AsyncIterator[Bench]:
     relay = Relay(Store(ttl=600), deployment({"openai": provider}))
     room = ResponsesSockets(relay, Memory(relay.store), Websocket.model_validate(limits), Streams())
-    async with served(*room.routes()) as url, aiohttp.ClientSession() as session:
+    shapes = ResponsesRoutes(relay, Streams()).shapes()
+    async with (
+        served(*room.routes(), shapes=shapes) as url,
+        aiohttp.ClientSession() as session,
+    ):
         yield Bench(relay, room, url, session)
 
 

@@ -18,7 +18,7 @@ async def said_to(raw: bytes) -> bytes:
         await request.read()
         return web.Response(text="ok")
 
-    app = web.Application(middlewares=[typed_errors])
+    app = web.Application(middlewares=[typed_errors()])
     app.router.add_post("/", handler)
     runner = Runner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
     await runner.setup()

@@ -36,8 +36,11 @@ async def chats(
     relay = Relay(Store(ttl=600), deployment({"openai": provider}), max_events=max_events)
     streams, turns = Streams.model_validate(settings), Turns(relay)
     sockets = UiSockets(turns, limits, streams)
-    routes = [*UiChat(turns, streams).routes(), *sockets.routes()]
-    async with served(*routes) as url, aiohttp.ClientSession() as session:
+    chat = UiChat(turns, streams)
+    async with (
+        served(*chat.routes(), *sockets.routes(), shapes=chat.shapes()) as url,
+        aiohttp.ClientSession() as session,
+    ):
         yield Chats(relay, turns, sockets, url, session)
 
 
