@@ -17,6 +17,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     StringConstraints,
     field_validator,
     model_validator,
@@ -97,12 +98,15 @@ class TextPart(_Model):
 
 
 _DATA_URL = re.compile(r"data:(image/(?:png|jpeg|gif|webp));base64,")
+_BASE64 = "(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
+_ADDRESS = rf"^(?:https?://|{_DATA_URL.pattern}{_BASE64}$)"
+"""What the validator below lets through, for the schema alone: of a megabyte, a pattern is slow."""
 
 
 class ImageUrl(_Model):
     """Where an image is: an http(s) address the provider fetches, or a data URL."""
 
-    url: str
+    url: str = Field(json_schema_extra={"pattern": _ADDRESS})
     detail: Literal["auto", "low", "high"] | None = None
 
     @field_validator("url")
@@ -186,8 +190,29 @@ class UserMessage(_Model):
     name: str | None = None
 
 
+_SAYING: dict[str, JsonValue] = {
+    "anyOf": [
+        {"required": ["content"], "properties": {"content": {"not": {"type": "null"}}}},
+        {"required": ["refusal"], "properties": {"refusal": {"type": "string"}}},
+        {
+            "required": ["tool_calls"],
+            "properties": {"tool_calls": {"type": "array", "minItems": 1}},
+        },
+    ]
+}
+"""What `AssistantMessage` wants beside its fields' types, for the schema."""
+
+
 class AssistantMessage(_Model):
     """What the assistant answered before."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        hide_input_in_errors=True,
+        json_schema_extra=_SAYING,
+    )
 
     role: Literal["assistant"]
     content: str | Texts | None = None
@@ -342,6 +367,7 @@ class ProviderFilter(_Model):
 
 _ON_DISCONNECT = re.compile(r"continue|cancel_after:(\d{1,6}(?:\.\d{1,3})?)")
 _SHORT = StringConstraints(max_length=512)
+_Stop = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
 class ChatRequest(_Model):
@@ -360,9 +386,7 @@ class ChatRequest(_Model):
     max_tokens: int | None = Field(default=None, ge=1, le=10_000_000)
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, ge=0, le=1)
-    stop: list[Annotated[str, StringConstraints(min_length=1, max_length=256)]] | None = Field(
-        default=None, max_length=MAX_STOP
-    )
+    stop: Annotated[list[_Stop], Field(max_length=MAX_STOP)] | None = None
     seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
     tools: list[Tool] | None = Field(default=None, max_length=MAX_TOOLS)
     tool_choice: Literal["none", "auto", "required"] | NamedToolChoice | None = None
@@ -377,7 +401,9 @@ class ChatRequest(_Model):
     deadlines: Deadlines = Deadlines()
     open_early_ms: int = Field(default=5_000, ge=0, le=600_000)
     providers: ProviderFilter = ProviderFilter()
-    on_disconnect: str | None = None
+    on_disconnect: str | None = Field(
+        default=None, json_schema_extra={"pattern": f"^(?:{_ON_DISCONNECT.pattern})$"}
+    )
     """`continue` or `cancel_after:<seconds>`; None: the client dialect's default."""
 
     @field_validator("model")
@@ -388,7 +414,7 @@ class ChatRequest(_Model):
             raise ValueError(message)
         return model
 
-    @field_validator("latency", mode="before")
+    @field_validator("latency", mode="before", json_schema_input_type=Latency | Strategy)
     @classmethod
     def _strategy_alone(cls, value: object) -> object:
         if isinstance(value, dict | Latency):
@@ -398,7 +424,11 @@ class ChatRequest(_Model):
             raise ValueError(message)
         return {"strategy": value}
 
-    @field_validator("stop", mode="before")
+    @field_validator(
+        "stop",
+        mode="before",
+        json_schema_input_type=Annotated[list[_Stop], Field(max_length=MAX_STOP)] | _Stop | None,
+    )
     @classmethod
     def _stop_alone(cls, value: object) -> object:
         if value is None or isinstance(value, list):

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from adapters.request import (
@@ -307,3 +308,50 @@ def test_a_model_that_may_think_has_longer_until_its_first_content(
     fields: dict[str, Any], milliseconds: int
 ) -> None:
     assert read(**fields).first_content_ms == milliseconds
+
+
+# --- The schema -----------------------------------------------------------------------------
+
+SCHEMA = Draft202012Validator(ChatRequest.model_json_schema())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"latency": "hedge"},
+        {"latency": {"strategy": "race", "providers": ["openai"]}},
+        {"latency": "fast"},
+        {"latency": None},
+        {"stop": "."},
+        {"stop": [".", "!"]},
+        {"stop": None},
+        {"stop": ""},
+        {"stop": 1},
+        {"stop": ["."] * (MAX_STOP + 1)},
+        {"on_disconnect": "cancel_after:1.5"},
+        {"on_disconnect": None},
+        {"on_disconnect": "leave"},
+        {"messages": [{"role": "assistant", "content": "hello"}]},
+        {"messages": [{"role": "assistant", "refusal": "no"}]},
+        {"messages": [{"role": "assistant", "content": None, "tool_calls": []}]},
+        {"messages": [{"role": "assistant"}]},
+        *(
+            {"messages": [{"role": "user", "content": [image]}]}
+            for image in (
+                {"type": "image_url", "image_url": {"url": PNG}},
+                {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
+                {"type": "image_url", "image_url": {"url": PNG[:-1]}},
+                {"type": "image_url", "image_url": {"url": "data:text/plain;base64,aGk="}},
+                {"type": "image_url", "image_url": {"url": "ftp://example.com/a.png"}},
+            )
+        ),
+    ],
+)
+def test_the_schema_lets_through_what_the_validation_does(fields: dict[str, Any]) -> None:
+    body = {"messages": [HELLO], **fields}
+    try:
+        ChatRequest.model_validate(body)
+    except ValidationError:
+        assert not SCHEMA.is_valid(body)
+    else:
+        SCHEMA.validate(body)
