@@ -23,7 +23,7 @@ DECIDING := adapters/catalog/* adapters/classify.py adapters/contract.py adapter
     service/hedging/continuation.py service/hedging/deadlines.py \
     service/hedging/delay.py service/hedging/exclusions.py service/hedging/hedger.py service/hedging/ledger.py \
     service/hedging/loser_cost.py service/hedging/overload.py service/hedging/race.py \
-    service/http/ws_delivery.py service/http/ws_messages.py service/http/ws_protocol.py \
+    service/http/masked.py service/http/ws_delivery.py service/http/ws_messages.py service/http/ws_protocol.py \
     service/limits/account.py service/limits/provider_limits.py \
     service/routing/* service/streams/ending.py service/streams/fold.py service/streams/log.py \
     service/telemetry/spending.py service/telemetry/stats.py service/usage/cost.py \

@@ -1,12 +1,15 @@
-"""aiohttp's server, but for what it says to a request that is not HTTP.
+"""aiohttp's server, but for what it says to a request that is not HTTP, and for unmasked frames.
 
 Such a request (a wrong Content-Length, a header without a colon) never reaches a route: aiohttp
 answers it itself, in plain text, with the bytes it stumbled over, and logs them with a traceback.
 Those bytes may be a prompt or a credential. Here it gets the typed error, and the log gets the kind
 of fault. aiohttp 3.14 has no option for it, so the server's class is changed after it is made.
+
+A WebSocket's frames go by `service.http.masked` on their way in.
 """
 
 import logging
+from collections.abc import Callable
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -15,6 +18,7 @@ from typing_extensions import override
 from adapters.errors import make
 from adapters.events import ErrorCode, Phase
 from service.http import problems
+from service.http.masked import MaskedOnly, Parser
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +51,14 @@ class Connection(RequestHandler):
         answer = problems.response(error)
         answer.force_close()
         return answer
+
+    @override
+    def set_parser(
+        self, parser: Parser, data_received_cb: Callable[[], None] | None = None
+    ) -> None:
+        """From here on `parser` takes what comes; only WebSockets have one."""
+        masked = MaskedOnly(parser)
+        super().set_parser(masked, data_received_cb)  # type: ignore[arg-type] # it names one class and calls these two methods
 
 
 class _Server(web.Server):

@@ -1,7 +1,10 @@
-"""Requests that are not HTTP: refused in the typed form, and forgotten."""
+"""Requests that are not HTTP: refused in the typed form, and forgotten; frames without a mask."""
 
 import asyncio
 import logging
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import orjson
 import pytest
@@ -11,6 +14,23 @@ from service.http.problems import typed_errors
 from service.http.server import Runner
 
 
+@asynccontextmanager
+async def running(route: web.RouteDef) -> AsyncIterator[tuple[StreamReader, StreamWriter]]:
+    """A connection to a server with that route."""
+    app = web.Application(middlewares=[typed_errors()])
+    app.add_routes([route])
+    runner = Runner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        reader, writer = await asyncio.open_connection(*runner.addresses[0][:2])
+        async with asyncio.timeout(5):
+            yield reader, writer
+        writer.close()
+    finally:
+        await runner.cleanup()
+
+
 async def said_to(raw: bytes) -> bytes:
     """What the server answers to these bytes, until it hangs up."""
 
@@ -18,20 +38,9 @@ async def said_to(raw: bytes) -> bytes:
         await request.read()
         return web.Response(text="ok")
 
-    app = web.Application(middlewares=[typed_errors()])
-    app.router.add_post("/", handler)
-    runner = Runner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        reader, writer = await asyncio.open_connection(*runner.addresses[0][:2])
+    async with running(web.post("/", handler)) as (reader, writer):
         writer.write(raw)
-        async with asyncio.timeout(5):
-            answer = await reader.read()
-        writer.close()
-    finally:
-        await runner.cleanup()
-    return answer
+        return await reader.read()
 
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
@@ -58,3 +67,31 @@ async def test_nothing_of_a_broken_request_is_said_again_or_logged(
     assert b"my-secret" not in answer
     assert "my-secret" not in caplog.text
     assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("frame", "answer"),
+    [
+        (b"\x81\x81\0\0\0\0x", b"\x81\x01x"),
+        (b"\x81\x01x", b"\x88\x02\x03\xea"),
+    ],
+    ids=["masked", "unmasked"],
+)
+async def test_a_frame_without_a_mask_ends_its_websocket_with_1002(
+    frame: bytes, answer: bytes
+) -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        ws = web.WebSocketResponse()
+        await ws.prepare(request)
+        async for message in ws:
+            await ws.send_str(message.data)
+        return ws
+
+    async with running(web.get("/", handler)) as (reader, writer):
+        writer.write(
+            b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        writer.write(frame)
+        await reader.readuntil(b"\r\n\r\n")
+        assert await reader.readexactly(len(answer)) == answer
