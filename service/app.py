@@ -27,7 +27,7 @@ from adapters.contract import Client, Endpoint
 from adapters.errors import make
 from adapters.events import ErrorCode
 from adapters.registry import COMPATIBLE, PROVIDERS
-from service import clock, discovery, endpoints, tasks
+from service import clock, discovery, endpoints, integrations, tasks
 from service.description import openapi
 from service.dialects.chat_completions import ChatCompletions
 from service.dialects.messages import Messages
@@ -143,6 +143,7 @@ class Service:
         Raises SettingsError for a key or an address that cannot stand, or a data folder, an engine
         or a database that cannot be used.
         """
+        self._look_for_integrations()
         await self._connections.open()
         self.relay.deployment = self._deploy()
         await self.pipeline.start()
@@ -162,6 +163,7 @@ class Service:
             self._configured = before
             raise
         self._origins.server = settings.server
+        self._look_for_integrations()
 
     async def follow(self, provider: str, enabled: bool) -> None:  # noqa: FBT001 - as `Orders.follow`
         """Do as another worker did, which changed a provider, and switched it on or not."""
@@ -281,6 +283,14 @@ class Service:
         )
         await processes.start()
         return processes
+
+    def _look_for_integrations(self) -> None:
+        """Warn of each that is missing; of several workers the first one does."""
+        if self._seat is not None and self._seat.number > 0:
+            return
+        for each in integrations.look(self._configured.integrations, self._environ):
+            if each.warning is not None:
+                _log.warning("%s", each.warning)
 
     def _usage_failed(self) -> None:
         self.on_fatal()

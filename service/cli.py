@@ -22,7 +22,7 @@ from typing_extensions import override
 from adapters.contract import Endpoint
 from adapters.registry import COMPATIBLE, PROVIDERS
 from adapters.request import AfterCommit, Complexity, Strategy, Tier, UseCase
-from service import ask, clock, discovery, preview, remote
+from service import ask, clock, discovery, integrations, preview, remote
 from service.endpoints import Inactive, resolve
 from service.routing import table
 from service.seat import Seat
@@ -86,6 +86,11 @@ def _check_config(options: argparse.Namespace) -> int:
     _ = table.build(settings, resolve(PROVIDERS, COMPATIBLE, settings, os.environ))
     for line in settings.lines():
         print(line)
+    for each in integrations.look(settings.integrations, os.environ):
+        for part in each.found:
+            print(f"# {part}")
+        if each.warning is not None:
+            print(f"tailrace: warning: {each.warning}", file=sys.stderr)
     return 0
 
 

@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import orjson
 from pydantic import (
@@ -37,6 +37,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic_core import ErrorDetails
 
@@ -459,6 +460,28 @@ class PresetSettings(Section):
     """System prompt of requests that bring none."""
 
 
+class IntegrationSettings(Section):
+    """`[integrations.<name>]`: somebody's tool that is to be on this machine.
+
+    It is looked for and never run. A missing one is a warning.
+    """
+
+    enabled: bool = True
+    """False: it is not looked for."""
+
+    command: Annotated[str, StringConstraints(min_length=1)] | None = None
+    """A command-line tool: a name that is in PATH, or the path of a file."""
+
+    folder: Annotated[str, StringConstraints(min_length=1)] | None = None
+    """A folder. Relative paths, here and above, begin where the service was started."""
+
+    @model_validator(mode="after")
+    def _names_what_to_look_for(self) -> Self:
+        if self.command is None and self.folder is None:
+            raise ValueError("a table with command, folder or both")
+        return self
+
+
 class Settings(Section):
     """Everything. `load` builds it."""
 
@@ -475,6 +498,7 @@ class Settings(Section):
     presets: dict[ProviderName, PresetSettings] = Field(
         default_factory=lambda: _packaged("presets"), validate_default=True
     )
+    integrations: dict[ProviderName, IntegrationSettings] = Field(default_factory=dict)
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
@@ -664,6 +688,7 @@ _SECTIONS: Mapping[tuple[str, int], type[Section]] = {
     ("use_cases", 2): UseCaseSettings,
     ("use_cases", 3): Row,
     ("presets", 2): PresetSettings,
+    ("integrations", 2): IntegrationSettings,
     ("providers", 2): ProviderSettings,
     ("providers", 4): ModelSettings,
 }
