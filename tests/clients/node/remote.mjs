@@ -1,4 +1,7 @@
 // A program that is told what to do, a line of JSON at a time, and answers each with a line.
+//
+// One that outlives the service it speaks to is told to `leave` it first: Node's fetch keeps
+// connections open for the next request.
 
 import { createInterface } from 'node:readline';
 
@@ -8,11 +11,37 @@ export async function serve(commands) {
     const { do: name, ...given } = JSON.parse(line);
     let answer;
     try {
-      answer = (await commands[name](given)) ?? {};
+      answer = (await { leave, ...commands }[name](given)) ?? {};
     } catch (error) {
       answer = { failed: `${name}: ${error.stack}` };
     }
     process.stdout.write(`${JSON.stringify(answer)}\n`);
   }
   process.exit(0);
+}
+
+const FETCH = Symbol.for('undici.globalDispatcher.1');
+
+/** End every connection of Node's fetch; the next request makes its own. */
+async function leave() {
+  const left = globalThis[FETCH];
+  globalThis[FETCH] = new left.constructor();
+  await left.destroy();
+}
+
+/** What a client threw, as its users see it. */
+export function raised(error) {
+  const { constructor, message, status, code, type, param } = error;
+  return { name: constructor.name, message, status, code, type, param };
+}
+
+/** All that an answer's iterator gives, and what it threw instead of an end. */
+export async function readOut(answer) {
+  const read = [];
+  try {
+    for await (const one of await answer) read.push(one);
+  } catch (error) {
+    return { read, raised: raised(error) };
+  }
+  return { read, raised: null };
 }

@@ -1,0 +1,85 @@
+// OpenAI's SDK over chat completions.
+//
+//   node openai_chat.mjs
+//
+// Commands: connect {url, retries?}; whole {ask}; parsed {ask} as a place; stream {ask}: the chunks;
+// helper {ask}: the helper's events and completion; tools {ask}: the SDK's own loop; start {ask, by?}
+// answers with the first text, and abort ends that; waited: what came between retries.
+
+import { waits } from './waits.mjs';
+import OpenAI from 'openai';
+import { zodFunction, zodResponseFormat } from 'openai/helpers/zod';
+import { z } from 'zod';
+import { raised, readOut, serve } from './remote.mjs';
+
+const Place = z.object({ city: z.string() });
+const TOLD = ['content.delta', 'refusal.delta', 'tool_calls.function.arguments.done'];
+
+let client, running;
+
+const chat = () => client.chat.completions;
+
+function weather(asked) {
+  return zodFunction({
+    name: 'weather',
+    description: 'The weather in a city.',
+    parameters: Place,
+    function: ({ city }) => {
+      asked.push(city);
+      return { sky: `rain in ${city}` };
+    },
+  });
+}
+
+await serve({
+  connect({ url, retries: maxRetries = 0 }) {
+    client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'test-key-client', maxRetries });
+    waits.length = 0;
+  },
+  waited: () => ({ waits }),
+  async whole({ ask }) {
+    try {
+      return { completion: await chat().create(ask) };
+    } catch (error) {
+      return { raised: raised(error) };
+    }
+  },
+  async parsed({ ask }) {
+    const completion = await chat().parse({
+      ...ask,
+      response_format: zodResponseFormat(Place, 'place'),
+    });
+    return { parsed: completion.choices[0].message.parsed };
+  },
+  stream: ({ ask }) => readOut(chat().create({ ...ask, stream: true })),
+  async helper({ ask }) {
+    const runner = chat().stream(ask);
+    const events = [];
+    for (const name of TOLD) runner.on(name, event => events.push([name, event]));
+    try {
+      return { events, completion: await runner.finalChatCompletion() };
+    } catch (error) {
+      return { events, raised: raised(error) };
+    }
+  },
+  async tools({ ask }) {
+    const asked = [];
+    const runner = chat().runTools({ ...ask, tools: [weather(asked)] });
+    const content = await runner.finalContent();
+    return { asked, content, messages: runner.messages, usage: await runner.totalUsage() };
+  },
+  async start({ ask, by = 'stream' }) {
+    running = by === 'helper' ? chat().stream(ask) : await chat().create({ ...ask, stream: true });
+    running.left = running[Symbol.asyncIterator]();
+    let text = '';
+    while (text === '') {
+      const { value } = await running.left.next();
+      text += value.choices[0].delta.content ?? '';
+    }
+    return { text };
+  },
+  async abort() {
+    running.controller.abort();
+    return readOut({ [Symbol.asyncIterator]: () => running.left });
+  },
+});
