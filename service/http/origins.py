@@ -27,8 +27,8 @@ from service.settings import Server, is_loopback
 REFUSED = web.RequestKey("REFUSED", Error)
 """Why a WebSocket handshake is refused; absent where it is not."""
 
-SOCKETS = frozenset({"/v1/ws"})
-"""The paths whose handlers look at `REFUSED`."""
+SOCKETS = frozenset({"/v1/ws", "/v1/responses", "/api/chat/ws"})
+"""The WebSockets' paths, whose handlers look at `REFUSED`."""
 
 ANY = "*"
 
@@ -105,7 +105,9 @@ class Origins:
 
 
 def _is_handshake(request: web.Request) -> bool:
-    return request.path in SOCKETS and request.headers.get("Upgrade", "").lower() == "websocket"
+    """Whether a request gets to a handler that looks at `REFUSED`: others share the path."""
+    is_socket = request.method == "GET" and request.path in SOCKETS
+    return is_socket and request.headers.get("Upgrade", "").strip().lower() == "websocket"
 
 
 def _preflight(request: web.Request) -> web.Response:
