@@ -70,6 +70,9 @@ class ChatCompletions:
                 raise refused(gone, f"no longer taken: send {instead}")
         if body.get("n") not in (None, 1):  # it may be anything, a list as well
             raise refused("n", "must be 1: an answer has one choice here")
+        for name in ("logprobs", "top_logprobs"):
+            if body.get(name):
+                raise refused(name, "is not served here: no answer tells log probabilities")
         fields = {name: body[name] for name in _TAKEN if name in body}
         fields["messages"] = _messages(body.get("messages"))
         names = {}

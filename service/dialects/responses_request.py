@@ -12,8 +12,9 @@ this API, and clients rebuild calls from the fields they know, so it travels as 
 without words that names its call. What others encrypted (an answer that came from OpenAI directly)
 is passed over: whose key made it cannot be known.
 
-Left out, and refused by name: the tools that OpenAI runs, files, `conversation` and `prompt`. What
-only tunes OpenAI's own service (`truncation`, `service_tier`, `store`) is repeated in the answer.
+Left out, and refused by name: the tools that OpenAI runs, files, log probabilities, `conversation`
+and `prompt`. What only tunes OpenAI's own service (`truncation`, `service_tier`, `store`) is
+repeated in the answer.
 Source: openai 3.54.0, types/responses/response_create_params.py and response_input_param.py.
 """
 
@@ -82,6 +83,10 @@ def read(body: Mapping[str, Any], routing: Mapping[str, Any], earlier: Earlier) 
     for name in ("conversation", "prompt"):
         if body.get(name) is not None:
             raise refused(name, "is not served here: send the conversation as input items")
+    if body.get("top_logprobs"):
+        raise refused("top_logprobs", "is not served here: no answer tells log probabilities")
+    if flag(body, "background") and body.get("store") is False:
+        raise refused("background", "must be false where store is: nobody could come back to it")
     fields = {ours: body[name] for name, ours in _FIELDS.items() if body.get(name) is not None}
     fields["messages"] = _messages(body, earlier)
     fields |= _tools(body) | _format(body) | _reasoning(body)

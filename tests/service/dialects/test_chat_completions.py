@@ -174,6 +174,8 @@ def test_a_request_goes_over_field_by_field() -> None:
     ("fields", "param"),
     [
         ({"n": 2}, "n"),
+        ({"logprobs": True}, "logprobs"),
+        ({"top_logprobs": 3}, "top_logprobs"),
         ({"functions": [{"name": "f"}]}, "functions"),
         ({"function_call": "auto"}, "function_call"),
         ({"stream": "yes"}, "stream"),

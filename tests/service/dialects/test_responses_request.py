@@ -283,6 +283,8 @@ def test_an_answer_repeats_what_tunes_it_and_not_what_was_said() -> None:
         ({"text": {"format": "x"}}, "text.format | text.format: 'x' is not allowed"),
         ({"stream": "yes"}, "stream | stream: must be true or false"),
         ({"conversation": "conv_1"}, "conversation | conversation: is not served here"),
+        ({"top_logprobs": 2}, "top_logprobs | top_logprobs: is not served here"),
+        ({"background": True, "store": False}, "background | background: must be false"),
     ],
 )
 def test_a_refusal_names_the_field_as_the_caller_wrote_it(
