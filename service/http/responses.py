@@ -137,8 +137,14 @@ class ResponsesRoutes(Borrowed):
         asked: Asked,
         projection: Projection | None = None,
     ) -> web.StreamResponse:
-        """As every dialect's; what is answered can be asked for again."""
+        """As every dialect's; what is answered can be asked for again.
+
+        What runs in the background and is not streamed is shown as it has begun, and asked for
+        until it has ended: who holds a connection instead would lose it to some proxy.
+        """
         self.memory.keep(stream, asked)
+        if asked.body.get("background") is True and not asked.streams:
+            return self._document_of(stream, asked)
         return await super().respond(request, stream, asked, projection)
 
     async def retrieve(self, request: web.Request) -> web.StreamResponse:

@@ -90,6 +90,36 @@ async def test_a_response_under_way_is_followed_to_its_end() -> None:
     assert told[-1].response.output_text == "ab"
 
 
+async def test_what_runs_in_the_background_is_shown_at_once_and_asked_for_until_it_has_ended() -> (
+    None
+):
+    gate = Gate()
+    async with responding(Scripted(*chat("a", gate, "b"))) as bench:
+        begun = await answered(bench, background=True)
+        assert (begun.status, begun.background, begun.output) == ("in_progress", True, [])
+        under_way = await bench.client.responses.retrieve(begun.id, stream=True)
+        async for event in under_way:
+            if event.type == "response.output_text.delta":
+                break
+        shown = await bench.client.responses.retrieve(begun.id)
+        assert (shown.status, shown.output_text) == ("in_progress", "a")
+        gate.open()
+        async for _ in under_way:
+            pass
+        ended = await bench.client.responses.retrieve(begun.id)
+    assert (ended.status, ended.output_text) == ("completed", "ab")
+
+
+async def test_what_fails_in_the_background_is_a_response_that_failed() -> None:
+    async with responding(Scripted(*chat("a")[:1], CUT)) as bench:
+        begun = await answered(bench, background=True)
+        async for event in await bench.client.responses.retrieve(begun.id, stream=True):
+            last = event
+        failed = await bench.client.responses.retrieve(begun.id)
+    assert last.type == "response.failed"
+    assert (failed.status, failed.error.code) == ("failed", "server_error")
+
+
 async def test_a_response_is_cancelled_as_it_stands() -> None:
     gate = Gate()
     async with responding(Scripted(*chat("a", gate, "b"))) as bench:
