@@ -23,12 +23,10 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
-from redis.exceptions import RedisClusterException, RedisError
-
-from adapters.errors import RequestError, make
-from adapters.events import ErrorCode, Phase
+from adapters.errors import RequestError
+from adapters.events import ErrorCode
 from service import clock, ids, tasks
 from service.streams.buffer_scripts import (
     BEAT,
@@ -55,16 +53,11 @@ from service.streams.replicas import (
 )
 from service.streams.store import Store, conflicting
 from service.streams.stream import Stream
+from service.streams.waiting import AWAY, PATIENCE, QUICK, patiently, unreachable, within
 from service.usage.client import Client, close
 
 BLOCK_MS: Final = 1_000
 """How long a read waits for news; shorter than any timeout of a connection."""
-
-QUICK: Final = 0.05
-"""Seconds a request waits for Redis before it goes on alone."""
-
-PATIENCE: Final = 2.0
-"""Seconds a request waits for what is elsewhere and must appear."""
 
 FLUSH: Final = 1.0
 """Seconds that a process which leaves takes to send what its streams said last."""
@@ -73,8 +66,6 @@ FRESH_MS: Final = 1_000
 """Age, by its own name, of a stream that may not be in Redis yet."""
 
 _LOOK = 0.02  # seconds, between two looks for a stream that has been claimed and is not there yet
-
-_AWAY = (RedisError, RedisClusterException, OSError, TimeoutError)
 
 _log = logging.getLogger(__name__)
 
@@ -190,7 +181,7 @@ class SharedStreams:
             return local
         replica = self._replicas.find(stream_id)
         if replica is None:
-            replica = await self._patiently(self._found(stream_id))
+            replica = await patiently(self._found(stream_id))
         if replica is None:
             return self._store.get(stream_id)
         replica.idle_since = clock.monotonic()
@@ -230,10 +221,10 @@ class SharedStreams:
             if code is ErrorCode.STREAM_EXPIRED:
                 stale = str(held)
             elif code is not ErrorCode.NOT_FOUND:
-                raise _unreachable()
+                raise unreachable()
             elif clock.monotonic() >= deadline:
-                if await self._patiently(self._lives(owner, key)):
-                    raise _unreachable()
+                if await patiently(self._lives(owner, key)):
+                    raise unreachable()
                 stale = str(held)
             else:
                 await asyncio.sleep(_LOOK)
@@ -298,15 +289,9 @@ class SharedStreams:
             asked.close()
             return None
         try:
-            return await _within(QUICK, asked)
-        except _AWAY:
+            return await within(QUICK, asked)
+        except AWAY:
             return None
-
-    async def _patiently(self, asked: Coroutine[Any, Any, T]) -> T:
-        try:
-            return await _within(PATIENCE, asked)
-        except _AWAY:
-            raise _unreachable() from None
 
     # --- Tasks ---
 
@@ -405,7 +390,7 @@ class SharedStreams:
         try:
             for shard in self._shards.all:
                 await self._beat_of(client, shard)
-        except _AWAY:
+        except AWAY:
             self._there = False
             for shard in self._shards.all:
                 for replica in self._replicas.of(shard):
@@ -515,34 +500,8 @@ async def _reached(stream: Stream, seq: int) -> None:
         stream.log.unsubscribe(arrival)
 
 
-async def _within(limit: float, asked: Coroutine[Any, Any, T]) -> T:
-    """The answer; TimeoutError after `limit` seconds.
-
-    It is waited for in a task that nobody cancels, neither the limit nor a client that leaves:
-    redis-py closes a connection that is cancelled before its reply has come, and a Redis that is
-    slow already would have to greet a new one for every request that did not wait. And what was
-    asked may be done all the same, which `release` has to know. The client's timeouts end the task.
-    """
-    task = tasks.spawn(_outcome(asked), name="streams: ask Redis")
-    done, _ = await asyncio.wait([task], timeout=limit)
-    if not done:
-        raise TimeoutError
-    answer, failure = task.result()
-    if failure is not None:
-        raise failure
-    return cast("T", answer)
-
-
-async def _outcome(asked: Coroutine[Any, Any, T]) -> tuple[T | None, Exception | None]:
-    """An answer or a failure, which is then not the task's own: it may have no reader any more."""
-    try:
-        return await asked, None
-    except Exception as failure:  # noqa: BLE001 - raised by who waits for it
-        return None, failure
-
-
 def _complain(name: str, failure: Exception) -> None:
-    if isinstance(failure, _AWAY):
+    if isinstance(failure, AWAY):
         _log.warning("%s wait for Redis: %s", name, failure)
     else:
         _log.error("%s failed, and go on", name, exc_info=failure)
@@ -551,23 +510,11 @@ def _complain(name: str, failure: Exception) -> None:
 async def _greets(client: Client) -> bool:
     """Connect; whether somebody was there."""
     try:
-        await _within(PATIENCE, _ping(client))
-    except _AWAY:
+        await within(PATIENCE, _ping(client))
+    except AWAY:
         return False
     return True
 
 
 async def _ping(client: Client) -> None:
     await client.ping()
-
-
-def _unreachable() -> RequestError:
-    return RequestError(
-        make(
-            ErrorCode.INTERNAL,
-            "this stream is not in this process, and the others cannot be asked for it now",
-            http=503,
-            retry_after_ms=1_000,
-            phase=Phase.BEFORE_STREAM,
-        )
-    )
