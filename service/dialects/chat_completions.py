@@ -73,7 +73,7 @@ class ChatCompletions:
         for name in ("logprobs", "top_logprobs"):
             if body.get(name):
                 raise refused(name, "is not served here: no answer tells log probabilities")
-        fields = {name: body[name] for name in _TAKEN if name in body}
+        fields = {name: body[name] for name in TAKEN if name in body}
         fields["messages"] = _messages(body.get("messages"))
         names = {}
         if body.get("max_completion_tokens") is not None:
@@ -151,7 +151,7 @@ def failure(error: Error) -> dict[str, Any]:
 
 # --- The request ----------------------------------------------------------------------------
 
-_TAKEN: Final = (
+TAKEN: Final = (
     "model",
     "max_tokens",
     "temperature",
