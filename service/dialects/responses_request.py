@@ -20,9 +20,10 @@ Source: openai 3.54.0, types/responses/response_create_params.py and response_in
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from adapters.errors import RequestError, make
 from adapters.events import ErrorCode, Phase
@@ -31,6 +32,7 @@ from service import complaints
 from service.dialects.projection import Asked
 from service.dialects.reading import chat_request, flag, refused
 from service.dialects.seal import unsealed
+from service.validation import of_validation
 
 PREVIOUS: Final = "previous_response_id"
 
@@ -64,6 +66,22 @@ ECHOED: Final = (
 """What an answer repeats of its request; the conversation is not among it."""
 
 
+class Echoed(BaseModel):
+    """The types of what is repeated and nothing else is done with: clients are strict with them."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True, hide_input_in_errors=True)
+
+    frequency_penalty: float | None = None
+    max_tool_calls: int | None = None
+    presence_penalty: float | None = None
+    prompt_cache_key: str | None = None
+    safety_identifier: str | None = None
+    service_tier: Literal["auto", "default", "flex", "scale", "priority"] | None = None
+    store: bool | None = None
+    top_logprobs: int | None = None
+    truncation: Literal["auto", "disabled"] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """An earlier request and its answer."""
@@ -80,6 +98,10 @@ Earlier = Callable[[str], Turn]
 
 def read(body: Mapping[str, Any], routing: Mapping[str, Any], earlier: Earlier) -> Asked:
     """Read a body; see `projection.Dialect.read`."""
+    try:
+        Echoed.model_validate(body)
+    except ValidationError as failure:
+        raise RequestError(of_validation(failure)) from None
     for name in ("conversation", "prompt"):
         if body.get(name) is not None:
             raise refused(name, "is not served here: send the conversation as input items")
@@ -128,7 +150,8 @@ def _messages(body: Mapping[str, Any], earlier: Earlier) -> list[Any]:
     gathered = _Gathered(earlier)
     instructions, previous = body.get("instructions"), body.get(PREVIOUS)
     if instructions:
-        gathered.say("instructions", {"role": "developer", "content": instructions})
+        words = _string(instructions, "instructions")
+        gathered.say("instructions", {"role": "developer", "content": words})
     if previous is not None:
         turn = earlier(_string(previous, PREVIOUS))
         gathered.go_on(turn)
