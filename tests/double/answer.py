@@ -112,11 +112,13 @@ class Answer:
 
     `finish` is `stop`, `length`, `tool_calls`, `content_filter` or `refusal`, written in the
     format's own word; any other string is sent as it is. None: what fits the parts.
+    `stop_sequence`: the one that ended it, which only some formats tell.
     """
 
     items: tuple[Item, ...]
     tokens: Tokens = Tokens()
     finish: str | None = None
+    stop_sequence: str | None = None
 
     @property
     def parts(self) -> tuple[Part, ...]:

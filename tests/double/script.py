@@ -67,6 +67,7 @@ def reply(
     *items: str | Item,
     tokens: Tokens = Tokens(),  # noqa: B008 - frozen
     finish: str | None = None,
+    stop_sequence: str | None = None,
     between: float = 0,
     before_headers: Step | None = None,
     before_preamble: Step | None = None,
@@ -78,7 +79,9 @@ def reply(
     headers; a step given as the first item comes after the preamble, before the first content.
     `headers` are sent beside the provider's own.
     """
-    answer = Answer(items=tuple(_items(items)), tokens=tokens, finish=finish)
+    answer = Answer(
+        items=tuple(_items(items)), tokens=tokens, finish=finish, stop_sequence=stop_sequence
+    )
 
     def steps(voice: Voice, ask: Ask) -> Steps:
         rendered = voice.render(answer, ask)

@@ -81,6 +81,17 @@ async def test_each_path_answers_in_its_format(
     assert double.requests[0].path == path
 
 
+async def test_a_stop_sequence_is_named_where_the_format_names_it(
+    double: Double, client: aiohttp.ClientSession
+) -> None:
+    double.script(*[reply("alpha ", stop_sequence="beta")] * 2)
+
+    assert b'"stop_reason":"stop_sequence","stop_sequence":"beta"' in await read(
+        client, double, "/v1/messages"
+    )
+    assert b"beta" not in await read(client, double)
+
+
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_base_url_and_the_providers_chat_path_make_a_path_of_the_double(provider: str) -> None:
     chat = {

@@ -81,10 +81,11 @@ class MessagesScribe:
         yield self._event("content_block_stop")
 
     def ending(self) -> Iterator[bytes]:
-        why = self.answer.why
+        stop = self.answer.stop_sequence
+        why = self.answer.why if stop is None else "stop_sequence"
         delta: dict[str, Any] = {
             "stop_reason": _STOP_REASONS.get(why, why),
-            "stop_sequence": None,
+            "stop_sequence": stop,
         }
         if self._refusal is not None:
             delta["stop_details"] = {
