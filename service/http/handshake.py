@@ -39,9 +39,21 @@ def is_asked_for(request: web.Request) -> bool:
     return request.headers.get("Upgrade", "").strip().lower() == "websocket"
 
 
-def websocket(limits: Websocket, streams: Streams, *protocols: str) -> web.WebSocketResponse:
-    """The answer to a handshake, not sent yet. `protocols`: what is spoken, where it has a name."""
-    return web.WebSocketResponse(
+def offered(request: web.Request) -> list[str]:
+    """The sub-protocols that a client would speak."""
+    lines = request.headers.getall("Sec-WebSocket-Protocol", [])
+    return [name for line in lines for part in line.split(",") if (name := part.strip())]
+
+
+async def shaken(
+    request: web.Request, limits: Websocket, streams: Streams, *protocols: str
+) -> tuple[web.WebSocketResponse, AbstractStreamWriter]:
+    """Shake hands; from here on the connection speaks WebSocket.
+
+    `protocols`: what is spoken here, where that has a name; one that is offered is echoed. Raises
+    RequestError for a handshake that is none.
+    """
+    ws = web.WebSocketResponse(
         protocols=protocols,
         heartbeat=limits.heartbeat_s,
         max_msg_size=limits.max_frame_bytes,
@@ -49,15 +61,17 @@ def websocket(limits: Websocket, streams: Streams, *protocols: str) -> web.WebSo
         writer_limit=WRITER_LIMIT,
         timeout=min(CLOSE_WAIT, streams.stalled_socket_s),
     )
-
-
-async def shaken(request: web.Request, ws: web.WebSocketResponse) -> AbstractStreamWriter:
-    """Shake hands; from here on the connection speaks WebSocket.
-
-    Raises RequestError for a handshake that is none.
-    """
+    offers = offered(request)
+    unknown = bool(offers) and set(protocols).isdisjoint(offers)
     try:
-        return await ws.prepare(request)
+        return ws, await ws.prepare(_without_offer(request) if unknown else request)
     except web.HTTPBadRequest:
         refusal = make(ErrorCode.INVALID_REQUEST, _WRONG, phase=Phase.BEFORE_STREAM)
         raise RequestError(refusal) from None
+
+
+def _without_offer(request: web.Request) -> web.Request:
+    """The request without its sub-protocols: aiohttp would log them, and one may be a token."""
+    headers = request.headers.copy()
+    headers.popall("Sec-WebSocket-Protocol")
+    return request.clone(headers=headers)

@@ -83,8 +83,7 @@ class ResponsesSockets:
                     phase=Phase.BEFORE_STREAM,
                 )
             )
-        ws = handshake.websocket(self.limits, self.streams)
-        await handshake.shaken(request, ws)
+        ws, _ = await handshake.shaken(request, self.limits, self.streams)
         if REFUSED in request:
             await ws.close(code=handshake.FORBIDDEN, message=handshake.FOREIGN)
             return ws

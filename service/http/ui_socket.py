@@ -42,7 +42,7 @@ from service.streams.stream import Stream
 SECOND_THOUGHT = 1.0
 """Seconds after which an aborted `resume` ends a turn that nobody else follows."""
 
-MALFORMED, TOO_MANY, GOING_AWAY = 4400, 4429, 1012
+BINARY, MALFORMED, TOO_MANY, GOING_AWAY = 1003, 4400, 4429, 1012
 """Close codes, as the native socket has them."""
 
 _NOT_ONE = "must be JSON with a type and a requestId"
@@ -75,8 +75,7 @@ class UiSockets:
             message = "this is a WebSocket; without one, POST to /api/chat"
             refusal = make(ErrorCode.INVALID_REQUEST, message, http=426, phase=Phase.BEFORE_STREAM)
             raise RequestError(refusal)
-        ws = handshake.websocket(self._limits, self._streams)
-        await handshake.shaken(request, ws)
+        ws, _ = await handshake.shaken(request, self._limits, self._streams)
         if REFUSED in request:
             await ws.close(code=handshake.FORBIDDEN, message=handshake.FOREIGN)
             return ws
@@ -150,7 +149,10 @@ class UiSocket:
 
     async def _listen(self) -> None:
         async for message in self._ws:
-            frame = _frame(message.data) if message.type is WSMsgType.TEXT else None
+            if message.type is not WSMsgType.TEXT:
+                await self._ws.close(code=BINARY, message=b"text frames only")
+                return
+            frame = _frame(message.data)
             if frame is None:
                 await self._ws.close(code=MALFORMED, message=f"a frame {_NOT_ONE}".encode())
                 return

@@ -78,10 +78,8 @@ class WebSockets:
             raise RequestError(
                 make(ErrorCode.INVALID_REQUEST, message, http=426, phase=Phase.BEFORE_STREAM)
             )
-        ws = handshake.websocket(self._limits, self._streams, SUBPROTOCOL)
-        unknown = _offers_only_unknown(request)
-        writer = await handshake.shaken(_without_offer(request) if unknown else request, ws)
-        refusal = self._refusal(request, unknown=unknown)
+        ws, writer = await handshake.shaken(request, self._limits, self._streams, SUBPROTOCOL)
+        refusal = self._refusal(request)
         if refusal is not None:
             await ws.close(code=refusal.code, message=refusal.reason.encode())
             return ws
@@ -93,10 +91,11 @@ class WebSockets:
             self._sockets.discard(socket)
         return ws
 
-    def _refusal(self, request: web.Request, *, unknown: bool) -> Close | None:
+    def _refusal(self, request: web.Request) -> Close | None:
+        offered = handshake.offered(request)
         if REFUSED in request:
             return Close(Code.FORBIDDEN, handshake.FOREIGN.decode())
-        if unknown:
+        if offered and SUBPROTOCOL not in offered:
             return Close(Code.SUBPROTOCOL, f"only {SUBPROTOCOL} is spoken here")
         if self._relay.draining:
             return Close(Code.RESTART, "draining")
@@ -115,23 +114,6 @@ class WebSockets:
             now_ms=now_ms,
             max_age=self._limits.max_age_s * spread,
         )
-
-
-def _offers(request: web.Request) -> list[str]:
-    offered = request.headers.getall("Sec-WebSocket-Protocol", [])
-    return [name for line in offered for part in line.split(",") if (name := part.strip())]
-
-
-def _offers_only_unknown(request: web.Request) -> bool:
-    offered = _offers(request)
-    return bool(offered) and SUBPROTOCOL not in offered
-
-
-def _without_offer(request: web.Request) -> web.Request:
-    """The request without its sub-protocols: aiohttp would log them, and one may be a token."""
-    headers = request.headers.copy()
-    headers.popall("Sec-WebSocket-Protocol")
-    return request.clone(headers=headers)
 
 
 class Follower:

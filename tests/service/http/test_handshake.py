@@ -1,6 +1,7 @@
 """How a connection becomes a WebSocket: what is agreed on, and what a wrong handshake is told."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -29,8 +30,7 @@ async def route(limits: Websocket = Websocket()) -> AsyncIterator[str]:  # noqa:
     """A route that repeats one message."""
 
     async def echo(request: web.Request) -> web.StreamResponse:
-        ws = handshake.websocket(limits, Streams(), "one.v1")
-        await handshake.shaken(request, ws)
+        ws, _ = await handshake.shaken(request, limits, Streams(), "one.v1")
         await ws.send_str(await ws.receive_str())
         await ws.close()
         return ws
@@ -66,6 +66,16 @@ async def test_no_compression_is_agreed_on_and_only_a_known_sub_protocol() -> No
     assert status == 101
     assert told["Sec-WebSocket-Protocol"] == "one.v1"
     assert "Sec-WebSocket-Extensions" not in told
+
+
+async def test_a_sub_protocol_that_nobody_speaks_is_not_echoed_and_not_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        status, told, _ = await answered(RIGHT | {"Sec-WebSocket-Protocol": "bearer.my-secret"})
+    assert status == 101
+    assert "Sec-WebSocket-Protocol" not in told
+    assert "my-secret" not in caplog.text
 
 
 @pytest.mark.parametrize(

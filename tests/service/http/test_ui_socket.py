@@ -9,7 +9,7 @@ import pytest
 from aiohttp import WSMsgType
 
 from adapters.events import Status
-from service.http.ui_socket import GOING_AWAY, MALFORMED, TOO_MANY
+from service.http.ui_socket import BINARY, GOING_AWAY, MALFORMED, TOO_MANY
 from service.settings import Websocket
 from service.streams.stream import Stream
 from tests.double.steps import Gate
@@ -222,7 +222,7 @@ async def test_a_frame_that_cannot_be_answered_ends_the_socket(frame: str) -> No
 async def test_a_binary_frame_ends_the_socket() -> None:
     async with chats(Scripted()) as bench, connected(bench) as page:
         await page.ws.send_bytes(b"{}")
-        assert await page.closed() == MALFORMED
+        assert await page.closed() == BINARY
 
 
 async def test_a_frame_of_another_type_is_an_error_of_its_request() -> None:
