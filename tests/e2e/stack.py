@@ -26,6 +26,7 @@ from aiohttp import web
 from adapters.registry import FIFTEEN
 from service import tasks
 from service.app import Service
+from service.http.server import Runner
 from service.http.sse import Pulse
 from service.settings import Settings
 from service.streams.stream import Stream
@@ -241,7 +242,7 @@ async def _in(
         given = variables(elsewhere or double.url, providers or NAMES) | dict(environ or {})
         service = Service(own, given)
         await service.start()
-        runner = web.AppRunner(
+        runner = Runner(
             service.application(), handler_cancellation=True, access_log=None, shutdown_timeout=1
         )
         await runner.setup()
