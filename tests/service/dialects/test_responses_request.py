@@ -283,7 +283,10 @@ def test_an_answer_repeats_what_tunes_it_and_not_what_was_said() -> None:
         ({"text": {"format": "x"}}, "text.format | text.format: 'x' is not allowed"),
         ({"stream": "yes"}, "stream | stream: must be true or false"),
         ({"conversation": "conv_1"}, "conversation | conversation: is not served here"),
-        ({"instructions": ["be brief"]}, "instructions | instructions: that array is not allowed"),
+        (
+            {"instructions": ["be brief"]},
+            "instructions | instructions: that array of 1 items is not",
+        ),
         ({"frequency_penalty": "much"}, "frequency_penalty | frequency_penalty: 'much' is not"),
         ({"store": 1}, "store | store: 1 is not allowed; must be true or false"),
         ({"truncation": "some"}, "truncation | truncation: 'some' is not allowed; must be"),
