@@ -15,6 +15,9 @@ How the shapes differ:
   block beside it. A thought with another signature stays behind: nobody else could check it.
 - What an assistant's turn holds of tools that Anthropic ran (a search, its results) stays behind;
   tools of that kind cannot be asked for, nor those whose schema only its models know.
+- A `thread`, by which a request leaves out what Anthropic's servers hold of it already, is refused:
+  passed over, its next turn would be a result without its call. The SDKs' tool runners ask for one
+  unbidden, and at a refusal with the right code send everything.
 
 Left out: `top_k`, containers, prompt caching.
 Source: the types of anthropic 2.12.
@@ -35,7 +38,7 @@ from adapters.request import (
     ChatRequest,
     Signature,
 )
-from service.dialects.messages_words import UNSIGNED, call_signed
+from service.dialects.messages_words import THREAD, UNSIGNED, call_signed
 from service.dialects.reading import ROUTING, chat_request, refused
 from service.dialects.seal import unsealed
 from service.validation import of_validation
@@ -70,16 +73,19 @@ class _Source(_Model):
 
 
 class _Image(_Model):
+    type: Literal["image"]
     source: _Source
 
 
 class _Document(_Model):
+    type: Literal["document"]
     source: _Source
     title: str | None = None
     context: str | None = None
 
 
 class _SearchResult(_Model):
+    type: Literal["search_result"]
     source: str
     title: str
     content: list[_Text]
@@ -91,6 +97,7 @@ _Id = Annotated[str, Field(min_length=1, max_length=256)]
 class _ToolReference(_Model):
     """A tool that a search among deferred ones found; nobody defers any here."""
 
+    type: Literal["tool_reference"]
     tool_name: str
 
 
@@ -126,23 +133,27 @@ _Shown = Annotated[
 
 
 class _ToolUse(_Model):
+    type: Literal["tool_use"]
     id: _Id
     name: str = Field(min_length=1, max_length=128)
     input: dict[str, Any]
 
 
 class _ToolResult(_Model):
+    type: Literal["tool_result"]
     tool_use_id: _Id
     content: str | Annotated[list[_Shown], Field(max_length=MAX_PARTS)] | None = None
     is_error: bool | None = None
 
 
 class _Thinking(_Model):
+    type: Literal["thinking"]
     thinking: str
     signature: str | None = None
 
 
 class _Redacted(_Model):
+    type: Literal["redacted_thinking"]
     data: str
 
 
@@ -207,7 +218,7 @@ class _Metadata(_Model):
     tailrace_latency: str | None = None
 
 
-class _Counted(_Model):
+class Counted(_Model):
     """What `count_tokens` takes, and all that a message is made from."""
 
     messages: list[_Turn] = Field(min_length=1, max_length=MAX_MESSAGES)
@@ -219,9 +230,12 @@ class _Counted(_Model):
     output_config: _OutputConfig | None = None
     output_format: _Format | None = None
     """As it was called while it was a beta."""
+    thread: Any = None
 
 
-class _Body(_Counted):
+class Body(Counted):
+    """What a message is asked for with."""
+
     max_tokens: int = Field(ge=1, le=10_000_000)
     stream: bool | None = None
     stop_sequences: list[Annotated[str, Field(min_length=1, max_length=256)]] | None = Field(
@@ -243,7 +257,7 @@ def read(body: Mapping[str, Any], routing: Mapping[str, Any]) -> tuple[ChatReque
     `routing`: what headers said of it, which wins over metadata. Raises RequestError naming the
     field.
     """
-    asked = _read(_Body, body)
+    asked = _read(Body, body)
     metadata = asked.metadata or _Metadata()
     fields = _conversation(asked) | {
         "max_tokens": asked.max_tokens,
@@ -258,7 +272,7 @@ def read(body: Mapping[str, Any], routing: Mapping[str, Any]) -> tuple[ChatReque
 
 def read_counted(body: Mapping[str, Any]) -> ChatRequest:
     """The request whose tokens are to be counted; raises RequestError naming the field."""
-    return chat_request(_conversation(_read(_Counted, body)), {}, _NAMES)
+    return chat_request(_conversation(_read(Counted, body)), {}, _NAMES)
 
 
 def _read(model: type[_M], body: Mapping[str, Any]) -> _M:
@@ -268,8 +282,10 @@ def _read(model: type[_M], body: Mapping[str, Any]) -> _M:
         raise RequestError(of_validation(failure)) from None
 
 
-def _conversation(asked: _Counted) -> _Fields:
+def _conversation(asked: Counted) -> _Fields:
     """All but what only an answer needs."""
+    if asked.thread is not None:
+        raise refused(THREAD, "no conversation is kept here: leave it out and send all messages")
     messages: list[_Fields] = []
     if asked.system:
         messages.append({"role": "system", "content": _instructions(asked.system)})
@@ -329,7 +345,7 @@ def _reasoning(thinking: _ThinkingConfig | None, effort: str | None) -> _Fields 
             return {"effort": "none"}
 
 
-def _format(asked: _Counted) -> _Fields | None:
+def _format(asked: Counted) -> _Fields | None:
     wanted = (asked.output_config and asked.output_config.format) or asked.output_format
     if wanted is None:
         return None

@@ -151,13 +151,24 @@ ERROR_TYPES: Final[Mapping[ErrorCode, str]] = {
 _UNPROCESSABLE = 422
 
 
+THREAD: Final = "thread"
+"""The field that asks to go on with a conversation that the server keeps."""
+
+_DETAILS: Final[Mapping[str | None, dict[str, Any]]] = {
+    THREAD: {"error_code": "thread_unsupported_request"},
+}
+"""What the SDKs act on, by the field at fault."""
+
+
 def error_body(error: Error, request_id: str | None) -> dict[str, Any]:
     """An error in the API's shape.
 
     One that will be the same next time, as nobody with the ability or the key, is the request's.
     """
     kind = _INVALID if error.http == _UNPROCESSABLE else ERROR_TYPES[error.code]
-    told = {"type": kind, "message": error.message}
+    told: dict[str, Any] = {"type": kind, "message": error.message}
+    if error.param in _DETAILS:
+        told["details"] = _DETAILS[error.param]
     return {"type": "error", "error": told, "request_id": request_id}
 
 

@@ -218,7 +218,11 @@ async def test_the_sdks_own_tool_runner_goes_round(
     final: Any = await runner.until_done()
     assert final.content[0].text == "Cold."
     assert sorted(asked) == ["Oslo", "Rome"]
-    assert b"-3 C" in sent(service)
+    assert len(service.double.requests) == 2
+    body = orjson.loads(sent(service))
+    results = dict(_results(body))
+    assert set(dict(_calls(body))) == set(results), "the calls did not come with their results"
+    assert "-3 C" in results.values()
     assert b"Error: " in sent(service)
 
 

@@ -472,6 +472,7 @@ def test_tokens_can_be_counted_without_a_limit_to_them() -> None:
             "tools[0].type: 'web_search_20250305' is not allowed; must be 'custom'",
         ),
         (body("Hi", tool_choice={"type": "tool"}), "tool_choice.name: missing"),
+        (body("Hi", thread={"type": "create"}), "thread: no conversation is kept here"),
         (
             body("Hi", metadata={"tailrace_use_case": "poetry"}),
             "use_case: 'poetry' is not allowed; must be 'classification'",

@@ -3,7 +3,7 @@
 from typing import get_args
 
 import pytest
-from anthropic.types import StopReason
+from anthropic.types import StopReason, ThreadUnsupportedRequestErrorDetails
 from anthropic.types.shared import ErrorType
 
 from adapters import errors
@@ -73,6 +73,16 @@ def test_what_nobody_can_serve_is_the_request_s_fault_and_what_nobody_can_now_is
     for http, kind in ((422, "invalid_request_error"), (503, "overloaded_error")):
         error = errors.make(ErrorCode.NO_CANDIDATES, "nobody", http=http)
         assert words.error_body(error, None)["error"]["type"] == kind
+
+
+def test_a_conversation_that_is_not_kept_is_refused_by_the_code_that_sdks_act_on() -> None:
+    error = errors.make(ErrorCode.INVALID_REQUEST, "thread: no", param="thread")
+    told = words.error_body(error, None)["error"]
+    assert told["details"] == ThreadUnsupportedRequestErrorDetails(
+        error_code="thread_unsupported_request"
+    ).model_dump(exclude_none=True)
+    other = errors.make(ErrorCode.INVALID_REQUEST, "messages: missing", param="messages")
+    assert "details" not in words.error_body(other, None)["error"]
 
 
 def test_a_source_of_claude_s_is_as_claude_gave_it() -> None:
