@@ -17,7 +17,7 @@ Source: `ai` 7.0.173, ui-messages.ts and convert-to-model-messages.ts.
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
@@ -38,6 +38,16 @@ _FIELDS = tuple(set(ChatRequest.model_fields) - {"messages", "metadata", "user"}
 Native = dict[str, Any]
 
 
+_TAGS = {
+    "text": "Text",
+    "file": "File",
+    "reasoning": "Reasoning",
+    "dynamic-tool": "Tool",
+    "step-start": "Step",
+    "steering-message": "Steering",
+}
+
+
 class _Lenient(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True, hide_input_in_errors=True)
 
@@ -45,12 +55,14 @@ class _Lenient(BaseModel):
 class TextPart(_Lenient):
     """Words."""
 
+    type: Literal["text"]
     text: str
 
 
 class FilePart(_Lenient):
     """A file, by its address."""
 
+    type: Literal["file"]
     url: str
     mediaType: str  # noqa: N815 - the client's name
     providerMetadata: dict[str, Any] | None = None  # noqa: N815 - the client's name
@@ -59,6 +71,7 @@ class FilePart(_Lenient):
 class ReasoningPart(_Lenient):
     """What a model thought."""
 
+    type: Literal["reasoning"]
     text: str
     providerMetadata: dict[str, Any] | None = None  # noqa: N815 - the client's name
 
@@ -66,7 +79,7 @@ class ReasoningPart(_Lenient):
 class ToolPart(_Lenient):
     """A tool call and what became of it."""
 
-    type: str
+    type: str = Field(json_schema_extra={"pattern": "^(tool-|dynamic-tool$)"})
     toolCallId: str = Field(min_length=1, max_length=256)  # noqa: N815 - the client's name
     toolName: str = ""  # noqa: N815 - the client's name
     state: str
@@ -87,27 +100,20 @@ class ToolPart(_Lenient):
 class StepStart(_Lenient):
     """Another turn of the model begins."""
 
+    type: Literal["step-start"]
+
 
 class OtherPart(_Lenient):
     """What concerns the page alone; all that it must have is a type."""
 
-    type: str
+    type: str = Field(json_schema_extra={"not": {"pattern": f"^(tool-|({'|'.join(_TAGS)})$)"}})
 
 
 class SteeringPart(_Lenient):
     """What the user said while the assistant was at work."""
 
+    type: Literal["steering-message"]
     parts: "list[Part]" = Field(max_length=MAX_PARTS)
-
-
-_TAGS = {
-    "text": "Text",
-    "file": "File",
-    "reasoning": "Reasoning",
-    "dynamic-tool": "Tool",
-    "step-start": "Step",
-    "steering-message": "Steering",
-}
 
 
 def _tag(part: object) -> str:
