@@ -19,6 +19,7 @@ Source: openai 3.54.0, types/responses/responses_client_event.py; Open Responses
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -34,9 +35,15 @@ from service.dialects.responses_request import PREVIOUS, Turn, conversation
 from service.dialects.responses_resource import failure, response_id
 from service.http import body, handshake
 from service.http.borrowed import OPEN_EARLY, Document, named_of, routing
+from service.http.earlier_responses import (
+    CONTINUABLE,
+    DIALECT,
+    EarlierResponses,
+    question_of,
+)
 from service.http.native import opened
 from service.http.origins import REFUSED
-from service.http.responses import CONTINUABLE, PATH, Memory, stored
+from service.http.responses import PATH
 from service.http.sse import BATCH
 from service.relay import Ask, Relay
 from service.settings import Streams, Websocket
@@ -54,10 +61,12 @@ _log = logging.getLogger(__name__)
 class ResponsesSockets:
     """The route, and how many sockets are open."""
 
-    def __init__(self, relay: Relay, memory: Memory, limits: Websocket, streams: Streams) -> None:
-        """`memory`: what the POST route remembers, too; `streams`: what a stalled peer gets."""
+    def __init__(
+        self, relay: Relay, earlier: EarlierResponses, limits: Websocket, streams: Streams
+    ) -> None:
+        """`earlier`: what requests may go on from; `streams`: what a stalled peer gets."""
         self.relay = relay
-        self.memory = memory
+        self.earlier = earlier
         self.limits = limits
         self.streams = streams
         self._sockets: set[Conversation] = set()
@@ -126,7 +135,6 @@ class Conversation:
         """Responses of this socket that were not stored."""
         self._warmed: dict[str, Turn] = {}
         """Responses that were to generate nothing."""
-        self._dialect = Responses(self._turn)
         self._lanes: dict[str | None, asyncio.Queue[dict[str, Any]]] = {}
         self._running = asyncio.Semaphore(shared.limits.max_generating)
         self._group = asyncio.TaskGroup()
@@ -139,12 +147,18 @@ class Conversation:
         """Receive until the socket closes or is too old; what is being answered ends then."""
         try:
             async with asyncio.timeout(self._shared.limits.max_age_s), self._group:
-                async for message in self._ws:
-                    await self._take(message)
+                with suppress(ConnectionError):  # the peer is gone, and was to be told something
+                    await self._listen()
                 for task in self._tasks:
                     task.cancel()
         except TimeoutError:
             await self._ws.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"too old: connect anew")
+
+    async def _listen(self) -> None:
+        async for message in self._ws:
+            if message.type is WSMsgType.ERROR:
+                return  # aiohttp has closed it, for what is no WebSocket
+            await self._take(message)
 
     def drain(self) -> None:
         """Close when everything is answered."""
@@ -155,11 +169,6 @@ class Conversation:
         if self._draining and not self._pending:
             leave = self._ws.close(code=WSCloseCode.SERVICE_RESTART, message=b"draining")
             self._group.create_task(leave)
-
-    def _turn(self, response: str) -> Turn:
-        """What a request on this socket may go on from."""
-        warmed = self._warmed.get(response)
-        return warmed or self._shared.memory.turn(response, self._own)
 
     # --- Requests ---
 
@@ -221,19 +230,20 @@ class Conversation:
         return False
 
     async def _respond(self, sent: dict[str, Any], lane: str | None) -> bool:
-        asked = self._dialect.read(sent, self._routed)
+        earlier = await self._shared.earlier.named_in(sent, self._own, self._warmed)
+        asked = Responses(earlier).read(sent, self._routed)
         if sent.get("generate") is False:
             await self._warm(asked, lane)
             return True
         ask = Ask(
             request=asked.chat,
-            dialect=self._dialect.name,
+            dialect=DIALECT.name,
             cancel_after=0 if asked.chat.on_disconnect is None else asked.chat.cancel_after,
             arrived=clock.monotonic(),
+            question=question_of(asked),
         )
         stream, _ = await self._shared.relay.start(ask)
-        self._shared.memory.keep(stream, asked)
-        if not stored(asked):
+        if ask.question is not None and ask.question.private:
             self._own.add(response_id(stream.id))
         stream.attach(self)
         try:
@@ -252,13 +262,13 @@ class Conversation:
         now = clock.now_ms()
         named = Named(stream=ids.new("st", now), model=asked.chat.model, created=now // 1000)
         self._warmed[response_id(named.stream)] = Turn(conversation(asked), ())
-        for told in self._dialect.nothing(asked, named):
+        for told in DIALECT.nothing(asked, named):
             await self._send(told, lane)
 
     async def _tell(self, stream: Stream, asked: Asked, lane: str | None) -> None:
         """Send a stream's events to its end."""
         log, news, cursor = stream.log, _News(), 0
-        projection = self._dialect.projection(asked, named_of(stream, asked))
+        projection = DIALECT.projection(asked, named_of(stream, asked))
         log.subscribe(news)
         try:
             while cursor < log.next or log.end is None:

@@ -22,6 +22,7 @@ Source: `ai` 7.0.173, websocket-chat-transport.ts.
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -34,7 +35,8 @@ from service.dialects.ui_messages import UiProjection
 from service.http import handshake
 from service.http.origins import REFUSED
 from service.http.sse import BATCH
-from service.http.ui_chat import STOPPED, Turn, Turns
+from service.http.turns import Turn, Turns
+from service.http.ui_chat import STOPPED
 from service.settings import Streams, Websocket
 from service.streams.log import decode
 from service.streams.stream import Stream
@@ -136,7 +138,8 @@ class UiSocket:
         """Talk until either side closes; then leave every turn."""
         async with self._group:
             try:
-                await self._listen()
+                with suppress(ConnectionError):  # the peer is gone, and was to be told something
+                    await self._listen()
             finally:
                 self._draining = False  # there is nothing left to close
                 for request in self._requests.values():
@@ -149,6 +152,8 @@ class UiSocket:
 
     async def _listen(self) -> None:
         async for message in self._ws:
+            if message.type is WSMsgType.ERROR:
+                return  # aiohttp has closed it, for what is no WebSocket
             if message.type is not WSMsgType.TEXT:
                 await self._ws.close(code=BINARY, message=b"text frames only")
                 return
@@ -199,6 +204,10 @@ class UiSocket:
     def projection(self, turn: Turn, stream: Stream, *, again: bool) -> UiProjection:
         """What a request's reader is told."""
         return self._turns.projection(turn, stream, again=again)
+
+    async def told(self, turn: Turn, stream: Stream) -> None:
+        """A request's reader has had the end."""
+        await self._turns.told(turn, stream)
 
     async def say(self, name: str, kind: bytes, rest: bytes = b"") -> None:
         """A frame; `rest` is more of its JSON. Raises ConnectionError where the peer has gone."""
@@ -266,7 +275,7 @@ class _Request:
             projection = self._socket.projection(turn, self._stream, again=self._again)
             if await self._follow(self._stream, projection, bell):
                 await self._socket.say(self._name, b"end")
-                turn.seen = True
+                await self._socket.told(turn, self._stream)
         finally:
             self._stream.leave(bell)
 

@@ -253,7 +253,7 @@ async def _in(
             async with aiohttp.ClientSession(connector=connector) as client:
                 address = f"http://127.0.0.1:{runner.addresses[0][1]}"
                 running = Stack(service, double, address, client)
-                async with _nothing_left(running):
+                async with nothing_left(running):
                     yield running
         finally:
             await runner.cleanup()
@@ -264,7 +264,7 @@ async def _in(
 
 
 @asynccontextmanager
-async def _nothing_left(stack: Stack) -> AsyncIterator[None]:
+async def nothing_left(stack: Stack) -> AsyncIterator[None]:
     """What happens inside leaves nothing behind but idle connections to the providers."""
     before = _census(stack)
     yield
