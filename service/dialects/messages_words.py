@@ -166,10 +166,22 @@ def error_body(error: Error, request_id: str | None) -> dict[str, Any]:
     One that will be the same next time, as nobody with the ability or the key, is the request's.
     """
     kind = _INVALID if error.http == _UNPROCESSABLE else ERROR_TYPES[error.code]
-    told: dict[str, Any] = {"type": kind, "message": error.message}
+    told: dict[str, Any] = {"type": kind, "message": _worded(error)}
     if error.param in _DETAILS:
         told["details"] = _DETAILS[error.param]
     return {"type": "error", "error": told, "request_id": request_id}
+
+
+_TOO_LONG: Final = "prompt is too long"
+"""How the API says that a conversation is beyond a model's context. It has no code for that, so its
+clients look for these words, to shorten the conversation and ask again."""
+
+
+def _worded(error: Error) -> str:
+    told = _TOO_LONG in error.message.lower()
+    if error.code is not ErrorCode.CONTEXT_LENGTH or told:
+        return error.message
+    return f"{_TOO_LONG}: {error.message}"
 
 
 # --- Sources --------------------------------------------------------------------------------

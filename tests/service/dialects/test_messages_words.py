@@ -65,7 +65,7 @@ def test_every_error_has_a_type_of_the_api(code: ErrorCode) -> None:
     body = words.error_body(errors.make(code, "so it is"), "msg_1")
     # The last one is documented, and missing in the SDK's list.
     assert body["error"]["type"] in {*get_args(ErrorType), "request_too_large"}
-    assert body["error"]["message"] == "so it is"
+    assert body["error"]["message"].endswith("so it is")
     assert (body["type"], body["request_id"]) == ("error", "msg_1")
 
 
@@ -73,6 +73,15 @@ def test_what_nobody_can_serve_is_the_request_s_fault_and_what_nobody_can_now_is
     for http, kind in ((422, "invalid_request_error"), (503, "overloaded_error")):
         error = errors.make(ErrorCode.NO_CANDIDATES, "nobody", http=http)
         assert words.error_body(error, None)["error"]["type"] == kind
+
+
+def test_a_prompt_beyond_the_context_is_told_once_in_the_words_that_clients_look_for() -> None:
+    for said, told in (
+        ("This model's maximum context length is 8.", "prompt is too long: This model's maximum"),
+        ("Prompt is too long: 9 tokens", "Prompt is too long: 9 tokens"),
+    ):
+        error = errors.make(ErrorCode.CONTEXT_LENGTH, said)
+        assert words.error_body(error, None)["error"]["message"].startswith(told)
 
 
 def test_a_conversation_that_is_not_kept_is_refused_by_the_code_that_sdks_act_on() -> None:
