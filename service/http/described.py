@@ -1,9 +1,11 @@
 """The documents that describe the service to programs, served as JSON.
 
 A document is made when it is first asked for, not at the start, and kept: it is of this version of
-the code and does not change while the process runs.
+the code and does not change while the process runs. It is made in a thread, which gives way to the
+loop: it takes up to 100 ms, in which no token would flow.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -30,7 +32,7 @@ def _serving(make: Callable[[], Mapping[str, Any]]) -> Handler:
 
     async def serve(_request: web.Request) -> web.Response:
         if not made:
-            made.append(orjson.dumps(make()))
+            made.append(await asyncio.to_thread(lambda: orjson.dumps(make())))
         return web.Response(body=made[0], content_type="application/json")
 
     return serve
