@@ -181,3 +181,69 @@ async def test_a_stream_that_was_left_is_gone_on_with_after_the_last_event_that_
     told = await sdk.do("helper", ask=by_helper)
     assert [event["sequence_number"] for event in told["events"]] == numbers
     assert told["response"]["output_text"] == "Hello."
+
+
+# --- Over its WebSocket ---------------------------------------------------------------------
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def line(sdk: Program) -> AsyncIterator[Program]:
+    await sdk.do("open")
+    yield sdk
+    await sdk.do("close")
+
+
+async def test_the_websocket_goes_on_from_its_own_answers(service: Stack, line: Program) -> None:
+    service.double.script(reply(tool_call("weather", '{"city":"Oslo"}')), reply("Cold."))
+    asked = ask(input="Is it cold?", tools=[WEATHER], store=False)
+    await line.do("send", lane="one", ask=asked)
+    first = (await line.do("answered", lane="one"))["response"]
+    [made] = first["output"]
+    result = {"type": "function_call_output", "call_id": made["call_id"], "output": "-3 C"}
+    more = asked | {"input": [result], "previous_response_id": first["id"]}
+    await line.do("send", lane="one", ask=more)
+    second = (await line.do("answered", lane="one"))["response"]
+    assert (first["status"], second["output_text"]) == ("completed", "Cold.")
+    assert b"Is it cold?" in sent(service)
+
+
+async def test_lanes_of_a_websocket_run_side_by_side(service: Stack, line: Program) -> None:
+    gate = Gate()
+    service.double.on_provider("openai", reply("Sl", Wait(gate), "ow."))
+    service.double.on_provider("groq", reply("Quick."))
+    await line.do("send", lane="one", ask=ask("openai/auto"))
+    assert (await line.do("text", lane="one"))["text"] == "Sl"
+    await line.do("send", lane="two", ask=ask("groq/auto"))
+    assert (await line.do("answered", lane="two"))["response"]["output_text"] == "Quick."
+    gate.open()
+    assert (await line.do("answered", lane="one"))["response"]["output_text"] == "Slow."
+
+
+async def test_an_answer_that_breaks_on_a_websocket_is_a_failed_response(
+    service: Stack, line: Program
+) -> None:
+    service.double.script(reply("Hel", Cut()))
+    await line.do("send", lane="one", ask=ask())
+    broken = (await line.do("answered", lane="one"))["response"]
+    assert (broken["status"], broken["output_text"]) == ("failed", "Hel")
+
+
+async def test_a_request_that_is_refused_leaves_the_websocket_open(
+    service: Stack, line: Program
+) -> None:
+    await line.do("send", lane="one", ask=ask(conversation="c"))
+    failure = (await line.do("answered", lane="one"))["raised"]
+    assert failure["error"]["error"]["param"] == "conversation"
+    service.double.script(reply("Hello."))
+    await line.do("send", lane="two", ask=ask())
+    assert (await line.do("answered", lane="two"))["response"]["output_text"] == "Hello."
+
+
+async def test_a_websocket_that_is_closed_closes_the_upstream(
+    service: Stack, line: Program
+) -> None:
+    service.double.script(reply("Hel", Wait(Gate()), "lo."))
+    await line.do("send", lane="one", ask=ask())
+    await line.do("text", lane="one")
+    await line.do("close")
+    await service.double.requests[0].left()

@@ -6,16 +6,22 @@
 // helper {ask}: the text that its helper tells and its response; tools {ask, stream}: the SDK's own
 // loop; start {ask, by?} answers with the id, the last event's number and the first text, and abort
 // ends that, rest tells what is left of it; cancel {id}; retrieve {id, after} reads the events again.
+// Over the SDK's WebSocket: open; send {ask, lane}; text {lane} waits for the next of an answer, and
+// answered {lane} for its end; close.
 
 import OpenAI from 'openai';
 import { ResponsesToolRunner, runnerFunction } from 'openai/helpers/responses-tool-runner';
 import { zodResponsesFunction, zodTextFormat } from 'openai/helpers/zod';
+import { ResponsesWebSocketSession } from 'openai/lib/responses/responses-websocket-session';
+import { ResponsesWS } from 'openai/resources/responses/ws';
 import { z } from 'zod';
 import { raised, readOut, serve } from './remote.mjs';
 
 const Place = z.object({ city: z.string() });
 
-let client, running;
+const LIMITS = { maxLanes: 8, maxBufferedEvents: 1000, maxBufferedBytes: 1 << 20 };
+
+let client, running, socket, session, lanes;
 
 function weather(asked) {
   return zodResponsesFunction({
@@ -41,6 +47,11 @@ async function told(ask) {
   } catch (error) {
     return { events, texts, raised: raised(error) };
   }
+}
+
+/** The events of one `stream_id`, as the SDK sorts them. */
+function lane(name) {
+  return (lanes[name] ??= session.lane(name));
 }
 
 await serve({
@@ -87,4 +98,25 @@ await serve({
   cancel: async ({ id }) => ({ response: await client.responses.cancel(id) }),
   retrieve: ({ id, after }) =>
     readOut(client.responses.retrieve(id, { stream: true, starting_after: after })),
+  async open() {
+    socket = new ResponsesWS(client);
+    session = new ResponsesWebSocketSession(socket, LIMITS);
+    lanes = {};
+    for await (const { type } of socket) if (type === 'open') return;
+  },
+  send: ({ ask, lane: name }) => lane(name).create(ask),
+  async text({ lane: name }) {
+    for (;;) {
+      const { type, delta } = await lane(name).receive();
+      if (type === 'response.output_text.delta') return { text: delta };
+    }
+  },
+  async answered({ lane: name }) {
+    try {
+      return { response: await lane(name).finalResponse() };
+    } catch (error) {
+      return { raised: { ...raised(error), error: error.error } };
+    }
+  },
+  close: () => socket.close(),
 });
