@@ -28,7 +28,8 @@ DECIDING := adapters/catalog/* adapters/classify.py adapters/contract.py adapter
     service/hedging/loser_cost.py service/hedging/overload.py service/hedging/race.py \
     service/http/masked.py service/http/ws_delivery.py service/http/ws_messages.py service/http/ws_protocol.py \
     service/limits/account.py service/limits/provider_limits.py \
-    service/routing/* service/streams/ending.py service/streams/fold.py service/streams/log.py \
+    service/routing/* service/streams/chats.py service/streams/ending.py service/streams/fold.py service/streams/log.py \
+    service/streams/question.py \
     service/telemetry/spending.py service/telemetry/stats.py service/usage/cost.py \
     service/usage/record.py service/usage/report.py service/usage/shown.py service/usage/tally.py \
     service/validation.py

@@ -22,6 +22,7 @@ from service.routing.roster import Known
 from service.routing.table import Table
 from service.routing.view import View
 from service.streams.log import MAX_BYTES, MAX_EVENTS, StreamLog
+from service.streams.question import Question
 from service.streams.shared import SharedStreams
 from service.streams.store import Store
 from service.streams.stream import Stream
@@ -39,6 +40,8 @@ class Ask:
     idempotency_key: str | None = None
     arrived: float
     """Monotonic seconds."""
+    question: Question | None = None
+    """What is kept of it beside the stream, where its dialect comes back to it."""
     whole: bool = False
     """Whether who asked gets the answer when it is whole, and never sees what was taken back."""
 
@@ -125,6 +128,20 @@ class Relay:
             return self.store.get(stream_id)
         return await self.processes.get(stream_id, after)
 
+    async def question(self, stream: Stream) -> Question | None:
+        """What a stream was asked, in whichever process; None where that is not known.
+
+        Raises RequestError where the others cannot be asked.
+        """
+        if stream.question is None and self.processes is not None:
+            stream.question = await self.processes.question(stream.id)
+        return stream.question
+
+    async def caught_up(self, stream: Stream) -> None:
+        """Wait, but not long, for an end that another process may have told its readers already."""
+        if self.processes is not None:
+            await self.processes.caught_up(stream)
+
     def open(self, ask: Ask, stream_id: str | None = None) -> tuple[Stream, Plan | None]:
         """Start a stream, or attach to the one that its Idempotency-Key started (no plan then).
 
@@ -186,7 +203,7 @@ class Relay:
             max_bytes=self._max_bytes,
             max_events=self._max_events,
         )
-        return Stream(log, plan.request, cancel_after=ask.cancel_after)
+        return Stream(log, plan.request, cancel_after=ask.cancel_after, question=ask.question)
 
     def _prologue(
         self, ask: Ask, plan: Plan, request_id: str, *, retracts: bool

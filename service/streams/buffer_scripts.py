@@ -6,11 +6,13 @@ streams does a hundred times a second. A key per stream in a slot of its own wou
 One shard does for a single server, a cluster has several.
 
     {r0}:<stream>:buf    stream: runs of log entries; an entry's id is the number after its last one
-    {r0}:<stream>:meta   hash: owner, next, end, first and fold (of what was dropped), grace
+    {r0}:<stream>:meta   hash: owner, next, end, first and fold (of what was dropped), grace,
+                         question (what the stream was asked)
     {r0}:<stream>:was    the stream's name, kept longer than the stream
     {r0}:<process>:lease there while the process lives
     {r0}:<process>:in    stream: who follows, what is to be cancelled
     {r0}:key:<digest>    an Idempotency-Key: stream, digest of the request, process
+    {r0}:chat:<digest>   hash: the chat's newest stream, whether its end was told
 
 `KEEP` appends a run only where it continues what is there and otherwise says what is: a reply that
 is lost and a server that forgot its last second are both met by sending from that number again, and
@@ -59,7 +61,15 @@ class Shard:
 
     def claim(self, key: str) -> str:
         """Key of an Idempotency-Key, which is not stored as it is: it may say something."""
-        return f"{{r{self.number}}}:key:{hashlib.sha256(key.encode()).hexdigest()}"
+        return f"{{r{self.number}}}:key:{_digest(key)}"
+
+    def chat(self, chat: str) -> str:
+        """Key of where a chat is; its name may say something, too."""
+        return f"{{r{self.number}}}:chat:{_digest(chat)}"
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,19 +112,21 @@ class Shards:
         return cls(tuple(map(Shard, range(count))))
 
     def find(self, name: str) -> Shard:
-        """Where a stream, or an Idempotency-Key, belongs."""
+        """Where a stream, an Idempotency-Key or a chat belongs."""
         return self.all[zlib.crc32(name.encode()) % len(self.all)]
 
 
 KEEP: Final = Script.of("""
 -- KEYS: for each stream: buf, meta, was
 -- ARGV: owner; milliseconds that a running stream is kept, an ended one, its name beyond that;
--- then for each stream: grace, place of the fold, fold, first, next, whether it ends, entries
+-- then for each stream: grace, question, place of the fold, fold, first, next, whether it ends,
+-- entries
 -- Returns what comes next for each: the number, or -1
 local call, replies, ttl = redis.call, {}, {tonumber(ARGV[2]), tonumber(ARGV[3])}
 for i = 0, #KEYS / 3 - 1 do
   local buf, meta, was = KEYS[3 * i + 1], KEYS[3 * i + 2], KEYS[3 * i + 3]
-  local grace, place, fold, first, after, ends, entries = unpack(ARGV, 7 * i + 5, 7 * i + 11)
+  local grace, question, place, fold, first, after, ends, entries =
+    unpack(ARGV, 8 * i + 5, 8 * i + 12)
   local known = call('HMGET', meta, 'owner', 'next', 'end')
   local upto = tonumber(known[2] or '0')
   if known[3] == 'lost' then
@@ -125,6 +137,7 @@ for i = 0, #KEYS / 3 - 1 do
       call('HSET', meta, 'owner', ARGV[1], 'grace', grace, 'next', 0)
       call('SET', was, '1', 'PX', ttl[1] + tonumber(ARGV[4]))
     end
+    if question ~= '' then call('HSET', meta, 'question', question) end
     if fold ~= '' then
       place = tonumber(place)
       call('XTRIM', buf, 'MINID', place + 1)
@@ -207,3 +220,21 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) 
 return 0
 """)
 """Gives an Idempotency-Key back."""
+
+AT: Final = Script.of("""
+-- KEYS: a chat each
+-- ARGV: milliseconds that a chat is kept, one whose end was told, then for each chat: its stream,
+-- '1' where that one's end was told
+local call = redis.call
+for i = 1, #KEYS do
+  local stream, told = ARGV[2 * i + 1], ARGV[2 * i + 2]
+  local known = call('HMGET', KEYS[i], 'stream', 'told')
+  if known[1] == stream and known[2] == '1' then told = '1' end
+  if not known[1] or known[1] <= stream then
+    call('HSET', KEYS[i], 'stream', stream, 'told', told)
+    call('PEXPIRE', KEYS[i], told == '1' and ARGV[2] or ARGV[1])
+  end
+end
+return #KEYS
+""")
+"""Says where chats are, unless something newer is known."""

@@ -10,6 +10,7 @@ streams that have ended are let go when the streams expire.
 Whatever happens to Redis, the buffer goes on where it stands: the script says which number it wants
 next, and the copy goes there. Where the log no longer has that number, the fold of what it dropped
 is sent in its place, so that a reader elsewhere is told of a snapshot and never misses an event.
+What the stream was asked goes with its first run, and again where Redis has lost something.
 
 Lifetime: `add` as a stream begins; a copy leaves the log when all of it, the end included, is in
 Redis, when somebody else has ended the stream (this process was frozen for longer than its lease),
@@ -18,6 +19,7 @@ whose buffer Redis lost.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -58,13 +60,25 @@ LIVE_MS: Final = 3_600_000
 NAMED_MS: Final = 3_600_000
 """How much longer than a stream its name is kept."""
 
+_log = logging.getLogger(__name__)
+
 _encode_fold = msgspec.json.Encoder().encode
 
 
 class Copy:
     """One stream's way into its buffer: a reader of its log."""
 
-    __slots__ = ("_changed", "cursor", "ended_at", "folded", "log", "pending", "shard", "stream")
+    __slots__ = (
+        "_changed",
+        "asked",
+        "cursor",
+        "ended_at",
+        "folded",
+        "log",
+        "pending",
+        "shard",
+        "stream",
+    )
 
     def __init__(self, stream: Stream, shard: Shard, changed: Callable[["Copy"], None]) -> None:
         """`changed` is called when there is something to send, once until it was sent."""
@@ -75,6 +89,8 @@ class Copy:
         """What Redis wants next."""
         self.folded = 0
         """Up to where Redis has the fold instead of the events."""
+        self.asked = False
+        """Whether Redis has what the stream was asked."""
         self.pending = False
         self.ended_at: float | None = None
         """Monotonic seconds."""
@@ -106,6 +122,7 @@ class Copy:
         after = first + len(entries)
         return Parcel(
             copy=self,
+            question=b"" if self.asked else _packed(self.stream),
             place=log.first,
             fold=fold,
             first=first,
@@ -117,7 +134,8 @@ class Copy:
     def stands(self, upto: int) -> None:
         """Redis has everything before `upto`."""
         if upto < self.cursor:
-            self.folded = 0  # it has lost something, and so perhaps the fold
+            # It has lost something, and so perhaps the fold and the question.
+            self.folded, self.asked = 0, False
         self.cursor = upto
 
 
@@ -126,6 +144,7 @@ class Parcel:
     """A run of one stream's entries."""
 
     copy: Copy
+    question: bytes
     place: int
     fold: bytes
     first: int
@@ -136,14 +155,15 @@ class Parcel:
     @property
     def size(self) -> int:
         """Bytes."""
-        return len(self.entries) + len(self.fold)
+        return len(self.entries) + len(self.fold) + len(self.question)
 
     @property
     def args(self) -> tuple[Any, ...]:
         """As the script takes them."""
         grace = "0" if self.copy.stream.cancel_after is None else "1"
         ends = "1" if self.ends else "0"
-        return grace, self.place, self.fold, self.first, self.after, ends, self.entries
+        run = self.first, self.after, ends, self.entries
+        return grace, self.question, self.place, self.fold, *run
 
 
 class Copies:
@@ -227,6 +247,7 @@ class Copies:
                 continue
             if parcel.fold:
                 parcel.copy.folded = parcel.place
+            parcel.copy.asked = True
             parcel.copy.stands(upto)
 
     def _settle(self, copy: Copy) -> None:
@@ -247,6 +268,17 @@ class Copies:
     def _drop(self, copy: Copy) -> None:
         copy.log.unsubscribe(copy)
         self._copies.pop(copy.stream.id, None)
+
+
+def _packed(stream: Stream) -> bytes:
+    """What a stream was asked, as Redis keeps it; nothing where there is no such thing."""
+    if stream.question is None:
+        return b""
+    try:
+        return stream.question.packed()
+    except Exception:  # noqa: BLE001 - one client's odd words must not keep all streams here
+        _log.exception("what stream %s was asked cannot be kept", stream.id)
+        return b""
 
 
 def _share(log: StreamLog) -> int:

@@ -14,6 +14,7 @@ Lifetime: a replica is forgotten some seconds after its last reader has left; it
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from service import clock
 from service.streams.buffer_scripts import Buffer, Shard, Shards
 from service.streams.fold import Fold
 from service.streams.log import StreamLog, fold_in, tag_in
+from service.streams.question import Question
 from service.streams.store import unknown
 from service.streams.stream import Stream
 from service.usage.client import Client
@@ -46,6 +48,8 @@ INBOX_MS: Final = 60_000
 
 UNREADABLE: Final = (msgspec.MsgspecError, LookupError, ValueError)
 """What is raised by what another version, or who knows who, has put into a buffer or an inbox."""
+
+_log = logging.getLogger(__name__)
 
 _COMMIT: Final = b"attempt.commit"
 _events_of = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -178,6 +182,19 @@ class Replicas:
         if first is not None and fold is not None and int(first) > replica.stream.log.next:
             replica.resume(int(first), fold)
         await self._read(client, replica)
+
+    async def question(self, client: Client, stream_id: str) -> Question | None:
+        """What a stream was asked; None where nobody has said so, or not in words known here.
+
+        Raises whatever the client raises.
+        """
+        meta = self._shards.find(stream_id).stream(stream_id).meta
+        packed: Any = await client.hget(meta, "question")
+        try:
+            return None if packed is None else Question.unpacked(packed)
+        except UNREADABLE as failure:
+            _log.warning("what stream %s was asked cannot be read here: %s", stream_id, failure)
+            return None
 
     def forget(self, now: float) -> None:
         """Stop following what nobody reads any more; `now` in monotonic seconds."""

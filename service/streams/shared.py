@@ -1,8 +1,9 @@
 """Streams that several processes serve: every one of them can resume, attach to and cancel all.
 
 `SharedStreams` stands before the process's own `Store`. A stream it does not hold is looked for in
-Redis and followed from there (`replicas`); its own streams are copied there (`copies`); and an
-Idempotency-Key is claimed there before the generation starts, so that one process generates.
+Redis and followed from there (`replicas`), what it was asked included; its own streams are copied
+there (`copies`), and which of them its chats are at (`shared_chats`); and an Idempotency-Key is
+claimed there before the generation starts, so that one process generates.
 
 Who lives is said by leases. Each process renews its own once a second, and in the same breath tells
 the owners of the streams that it follows that it does, which keeps `cancel_after` from counting,
@@ -41,6 +42,7 @@ from service.streams.copies import LIVE_MS, NAMED_MS, Copies
 from service.streams.ending import interrupted
 from service.streams.fold import Fold
 from service.streams.log import StreamLog
+from service.streams.question import Question
 from service.streams.replicas import (
     INBOX_MS,
     PAGE,
@@ -51,6 +53,7 @@ from service.streams.replicas import (
     message_of,
     run_of,
 )
+from service.streams.shared_chats import SharedChats
 from service.streams.store import Store, conflicting
 from service.streams.stream import Stream
 from service.streams.waiting import AWAY, PATIENCE, QUICK, patiently, unreachable, within
@@ -61,6 +64,9 @@ BLOCK_MS: Final = 1_000
 
 FLUSH: Final = 1.0
 """Seconds that a process which leaves takes to send what its streams said last."""
+
+BEHIND: Final = 1.0
+"""Seconds that a stream's end may take to get here; it takes a tenth of that where all is well."""
 
 FRESH_MS: Final = 1_000
 """Age, by its own name, of a stream that may not be in Redis yet."""
@@ -121,6 +127,13 @@ class SharedStreams:
         shards = self._shards = Shards.of(self._client)
         self._copies = Copies(shards, self.process, ttl=store.ttl)
         self._replicas = Replicas(shards, max_bytes=max_bytes, max_events=max_events)
+        self._chats = SharedChats(
+            shards,
+            self._client,
+            store.chats,
+            asks=partial(self._quickly, limit=PATIENCE),
+            ttl=store.ttl,
+        )
         self._followed: dict[tuple[str, str], _Followed] = {}
         """By stream and process: who has readers of ours."""
         self._heard: dict[Shard, bytes] = dict.fromkeys(shards.all, b"0")
@@ -138,6 +151,7 @@ class SharedStreams:
         """Begin to copy, to follow and to say that we live; Redis may be away."""
         work: dict[str, Step] = {
             "copies": self._copy,
+            "chats": self._chats.send,
             "messages": self._replicas.send,
             "lease": self._beat,
         }
@@ -150,6 +164,7 @@ class SharedStreams:
         for client, (name, step) in zip(clients, work.items(), strict=True):
             always = self._always(name, step, client)
             self._tasks.append(tasks.spawn(always, name=f"streams: {name}"))
+        self._store.chats.others = self._chats
         self._sweep()
 
     async def close(self) -> None:
@@ -158,6 +173,8 @@ class SharedStreams:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH):
                     await self._copies.done()
+                    await self._chats.heard()
+        self._store.chats.others = None
         if self._sweeper is not None:
             self._sweeper.cancel()
         for task in self._tasks:
@@ -189,6 +206,20 @@ class SharedStreams:
             self._replicas.post(replica, following(self.process, [stream_id]))
         await _reached(replica.stream, after)
         return replica.stream
+
+    async def question(self, stream_id: str) -> Question | None:
+        """What another process's stream was asked; None where that is not known.
+
+        Raises RequestError where the others cannot be asked.
+        """
+        return await patiently(self._replicas.question(self._client, stream_id))
+
+    async def caught_up(self, stream: Stream) -> None:
+        """Wait for an end that its owner may have told its own readers already, and no longer."""
+        if self._replicas.find(stream.id) is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(BEHIND):
+                    await stream.over()
 
     async def claim(self, key: str, fingerprint: bytes, stream_id: str) -> Stream | None:
         """Take an Idempotency-Key for `stream_id`; else the stream that has it already.
@@ -283,13 +314,13 @@ class SharedStreams:
     async def _lives(self, process: str, key: str) -> bool:
         return bool(await self._client.exists(self._shards.find(key).lease(process)))
 
-    async def _quickly(self, asked: Coroutine[Any, Any, T]) -> T | None:
+    async def _quickly(self, asked: Coroutine[Any, Any, T], limit: float = QUICK) -> T | None:
         """An answer of Redis; None where there is none in time."""
         if not self._there:
             asked.close()
             return None
         try:
-            return await within(QUICK, asked)
+            return await within(limit, asked)
         except AWAY:
             return None
 
@@ -423,6 +454,7 @@ class SharedStreams:
         ours, *theirs = await BEAT.run(client, keys, [*args, *messages])
         if not ours and not self._new:
             self._copies.doubt(shard)
+            self._chats.doubt(shard)
         now = clock.monotonic()
         for lives, replicas in zip(theirs, by_owner.values(), strict=True):
             for replica in replicas:

@@ -5,7 +5,8 @@ forgotten but for its name, so that a late resume learns that it expired (410) r
 never was (404). Names are kept for the last `TOMBSTONES` streams.
 
 An Idempotency-Key names the stream that its first request started, as long as that stream is kept:
-the same request again attaches to it, a different one is a conflict.
+the same request again attaches to it, a different one is a conflict. Which stream a chat is at is
+in `chats`.
 """
 
 from collections import OrderedDict
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 
 from adapters.errors import RequestError, make
 from adapters.events import ErrorCode, Phase
+from service.streams.chats import Chats
 from service.streams.stream import Stream
 
 TOMBSTONES = 100_000
@@ -35,6 +37,7 @@ class Store:
         self.ttl = ttl
         self._kept: dict[str, _Kept] = {}
         self._keys: dict[str, str] = {}
+        self.chats = Chats(self._kept.__contains__)
         self._ended: OrderedDict[str, None] = OrderedDict()
         """Ended streams, oldest end first: the order in which they expire."""
         self._gone: OrderedDict[str, None] = OrderedDict()

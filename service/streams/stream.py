@@ -13,6 +13,7 @@ from adapters.events import Error, ErrorCode
 from adapters.request import ChatRequest
 from service.latch import Latch
 from service.streams.log import Reader, StreamLog
+from service.streams.question import Question
 
 
 class Stream:
@@ -28,14 +29,26 @@ class Stream:
         "content_started",
         "id",
         "log",
+        "question",
         "request",
     )
 
-    def __init__(self, log: StreamLog, request: ChatRequest, *, cancel_after: float | None) -> None:
-        """`cancel_after`: seconds without a reader after which it is cancelled; None: never."""
+    def __init__(
+        self,
+        log: StreamLog,
+        request: ChatRequest,
+        *,
+        cancel_after: float | None,
+        question: Question | None = None,
+    ) -> None:
+        """`cancel_after`: seconds without a reader after which it is cancelled; None: never.
+
+        `question`: what is kept of its request beside the answer, for dialects that need it.
+        """
         self.id = log.stream
         self.log = log
         self.request = request
+        self.question = question
         self.cancel_after = cancel_after
         self.content_started = False
         """Whether an attempt has committed: content may leave, a failure is in-stream."""

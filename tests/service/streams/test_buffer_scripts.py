@@ -7,6 +7,7 @@ import pytest
 from redis.asyncio import RedisCluster
 
 from service.streams.buffer_scripts import (
+    AT,
     CLAIM,
     END,
     FENCED,
@@ -39,10 +40,11 @@ async def keep(
     *entries: bytes,
     ends: bool = False,
     fold: tuple[int, bytes] = (0, b""),
+    question: bytes = b"",
 ) -> int:
     """Add a run to a stream's buffer; the number that is wanted next."""
     after = first + len(entries)
-    of_stream = ("0", *fold, first, after, "1" if ends else "0", b"".join(entries))
+    of_stream = ("0", question, *fold, first, after, "1" if ends else "0", b"".join(entries))
     (upto,) = await KEEP.run(client, BUFFER.all, ["pr_1", *LIFE, *of_stream])
     return int(upto)
 
@@ -64,7 +66,13 @@ async def test_everything_of_a_shard_lies_in_one_slot_and_a_cluster_has_several(
     assert {shards.find(f"st_{number}") for number in range(100)} == set(shards.all)
     shard = shards.find("st_1")
     buffer = shard.stream("st_1")
-    keys = [*buffer.all, shard.lease("pr_1"), shard.inbox("pr_1"), shard.claim("key")]
+    keys = [
+        *buffer.all,
+        shard.lease("pr_1"),
+        shard.inbox("pr_1"),
+        shard.claim("key"),
+        shard.chat("c"),
+    ]
     assert len({cluster.keyslot(key) for key in keys}) == 1
     await close(cluster)
 
@@ -106,6 +114,31 @@ async def test_what_has_ended_is_kept_for_its_time_and_its_name_for_longer(clien
     for key in (BUFFER.entries, BUFFER.meta):
         assert 0 < await client.pttl(key) <= LIFE[1]
     assert await client.pttl(BUFFER.was) > LIFE[1]
+
+
+async def test_what_was_asked_lies_beside_the_stream_and_goes_with_it(client: Client) -> None:
+    await keep(client, 0, b"a", question=b"why")
+    await keep(client, 1, b"b", ends=True)
+    assert await client.hget(BUFFER.meta, "question") == b"why"
+    assert 0 < await client.pttl(BUFFER.meta) <= LIFE[1]
+
+
+async def test_a_chat_is_at_its_newest_stream_and_what_was_told_stays_told(client: Client) -> None:
+    chat = SHARD.chat("c")
+
+    async def put(stream: str, told: str = "0") -> list[bytes]:
+        await AT.run(client, [chat, SHARD.chat("d")], [*LIFE[:2], stream, told, "st_0", "0"])
+        held: list[bytes] = await client.hmget(chat, ["stream", "told"])
+        return held
+
+    assert await put("st_2") == [b"st_2", b"0"]
+    assert await client.pttl(chat) > LIFE[1]
+    assert await put("st_1", "1") == [b"st_2", b"0"]
+    assert await put("st_2", "1") == [b"st_2", b"1"]
+    assert await put("st_2") == [b"st_2", b"1"]
+    assert 0 < await client.pttl(chat) <= LIFE[1]
+    assert await put("st_3") == [b"st_3", b"0"]
+    assert await client.hget(SHARD.chat("d"), "stream") == b"st_0"
 
 
 async def test_only_a_dead_process_stream_is_ended_and_only_once(client: Client) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from service import clock
 from service.streams.buffer_scripts import END, Shards
 from service.streams.copies import NAMED_MS, RUN, Copies
 from service.streams.log import StreamLog
+from service.streams.question import Question
 from service.streams.replicas import run_of
 from service.streams.stream import Stream
 from service.usage.client import Client, close, connect
@@ -37,10 +39,16 @@ async def clients(server: Server) -> AsyncIterator[Client]:
     await close(client)
 
 
-def copied(client: Client, *, max_bytes: int = 1 << 23, ttl: float = 600) -> tuple[Copies, Stream]:
+ASKED = Question(dialect="ui", model="auto", body={"messages": []})
+
+
+def copied(
+    client: Client, *, max_bytes: int = 1 << 23, ttl: float = 600, question: Question | None = None
+) -> tuple[Copies, Stream]:
     """Copies, and a stream of theirs that has begun."""
     copies = Copies(Shards.of(client), "pr_1", ttl=ttl)
-    stream = Stream(StreamLog("st_1", max_bytes=max_bytes), REQUEST, cancel_after=None)
+    log = StreamLog("st_1", max_bytes=max_bytes)
+    stream = Stream(log, REQUEST, cancel_after=None, question=question)
     copies.add(stream)
     stream.log.append([start()], TS)
     return copies, stream
@@ -116,6 +124,39 @@ async def test_a_redis_that_was_emptied_gets_everything_again(server: Server) ->
         copies.doubt(Shards.of(client).find("st_1"))
         await sends_all(copies, client)
         assert await buffered(client) == stream.log.read(0)
+
+
+async def test_what_was_asked_goes_with_the_first_run_and_again_where_redis_lost_it(
+    server: Server,
+) -> None:
+    async with clients(server) as client:
+        copies, stream = copied(client, question=ASKED)
+        await copies.send(client)
+        assert await asked(server) == ASKED.packed()
+        await server.ask("HSET", "{r0}:st_1:meta", "question", "another")
+        stream.log.append([TextDelta("b1.0", "a")], TS)
+        await copies.send(client)
+        assert await asked(server) == b"another"
+        await server.ask("FLUSHALL")
+        copies.doubt(Shards.of(client).find("st_1"))
+        await sends_all(copies, client)
+        assert await asked(server) == ASKED.packed()
+
+
+async def asked(server: Server) -> object:
+    return await server.ask("HGET", "{r0}:st_1:meta", "question")
+
+
+async def test_what_was_asked_and_cannot_be_packed_keeps_no_stream_from_being_copied(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with clients(server) as client:
+        odd = replace(ASKED, body={"half a character": "\ud83d"})
+        copies, stream = copied(client, question=odd)
+        await copies.send(client)
+        assert await buffered(client) == stream.log.read(0)
+        assert await asked(server) is None
+    assert "what stream st_1 was asked cannot be kept" in caplog.text
 
 
 async def test_where_the_log_has_dropped_what_redis_lost_its_fold_is_sent(server: Server) -> None:

@@ -13,6 +13,7 @@ from adapters.events import BlockKind, ErrorCode, Finish, Status, StreamEnd, Tex
 from service import clock, ids, tasks
 from service.http import folded
 from service.streams.log import decode
+from service.streams.question import Question
 from service.streams.stream import Stream
 from service.usage.client import Address, Layout
 from tests.e2e import grammar
@@ -41,9 +42,19 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
         yield server
 
 
-def begin(process: Process, name: str, *, cancel_after: float | None = None) -> Stream:
+ASKED = Question(dialect="ui", model="auto", body={"messages": []}, messages=[])
+
+
+def begin(
+    process: Process,
+    name: str,
+    *,
+    cancel_after: float | None = None,
+    question: Question | None = None,
+) -> Stream:
     """A stream whose answer has begun: events 0 to 4."""
     stream = process.stream(name, cancel_after=cancel_after)
+    stream.question = question
     stream.log.append([start()], TS)
     stream.mark_committed()
     stream.log.append([*attempt(), *text_block("b1.0", "a")[:-1]], TS)
@@ -122,6 +133,46 @@ async def test_a_cursor_that_the_buffer_has_not_reached_is_waited_for(server: Se
         asked = tasks.spawn(there.shared.get("st_1", after=6), name="resume")
         says(stream, "b", "c")
         assert (await asked).log.next == 7
+
+
+async def test_what_a_stream_was_asked_is_known_elsewhere(server: Server) -> None:
+    async with processes(server.address, 2) as (here, there):
+        begin(here, "st_1", question=ASKED)
+        begin(here, "st_2")
+        await copied(server, "st_1", 5)
+        assert await there.shared.question("st_1") == ASKED
+        assert await there.shared.question("st_2") is None
+
+
+async def test_what_a_stream_was_asked_in_words_to_come_is_not_known(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with processes(server.address, 1) as (here,):
+        await server.ask("HSET", "{r0}:st_1:meta", "question", "{}")
+        assert await here.shared.question("st_1") is None
+    assert "what stream st_1 was asked cannot be read here" in caplog.text
+
+
+async def test_an_end_that_its_readers_were_told_there_is_waited_for_here(server: Server) -> None:
+    async with processes(server.address, 2) as (here, there):
+        stream = begin(here, "st_1")
+        await there.shared.caught_up(stream)  # not another process's: nothing is waited for
+        await copied(server, "st_1", 5)
+        replica = await there.shared.get("st_1")
+        waiting = tasks.spawn(there.shared.caught_up(replica), name="continue")
+        here.end(stream, end())
+        await waiting
+        assert replica.ended
+
+
+async def test_an_end_that_does_not_come_is_not_waited_for_for_long(server: Server) -> None:
+    async with processes(server.address, 2) as (here, there):
+        begin(here, "st_1")
+        await copied(server, "st_1", 5)
+        replica = await there.shared.get("st_1")
+        async with asyncio.timeout(PATIENCE):
+            await there.shared.caught_up(replica)
+        assert not replica.ended
 
 
 async def test_what_nobody_has_is_not_found_and_what_was_there_is_expired(server: Server) -> None:
