@@ -31,10 +31,13 @@ from adapters.request import AssistantMessage, ChatRequest, Message, Signature
 from service import complaints
 from service.dialects.projection import Asked
 from service.dialects.reading import chat_request, flag, refused
-from service.dialects.seal import unsealed
+from service.dialects.seal import unpacked, unsealed
 from service.validation import of_validation
 
 PREVIOUS: Final = "previous_response_id"
+
+SUMMED_UP: Final = "What we said so far, in short:\n\n"
+"""How a conversation begins that goes on from a compacted one."""
 
 OF_CALL: Final = ":"
 """Between a call's sealed signature and the call's id; no seal holds one."""
@@ -317,6 +320,13 @@ class _Gathered:
             raise RequestError(error)
         self.add(place, found)
 
+    def compaction(self, place: str, item: Mapping[str, Any]) -> None:
+        """What was said before, summed up here: the user's words, as it is no instruction."""
+        summary = unpacked(item.get("encrypted_content"))
+        if summary is None:
+            raise refused(f"{place}.encrypted_content", "only what was compacted here can be read")
+        self.say(place, {"role": "user", "content": SUMMED_UP + summary})
+
 
 _READERS: Final[Mapping[str, Callable[[_Gathered, str, Mapping[str, Any]], None]]] = {
     "message": _Gathered.message,
@@ -324,6 +334,7 @@ _READERS: Final[Mapping[str, Callable[[_Gathered, str, Mapping[str, Any]], None]
     "function_call_output": _Gathered.function_call_output,
     "reasoning": _Gathered.reasoning,
     "item_reference": _Gathered.item_reference,
+    "compaction": _Gathered.compaction,
 }
 
 _ROLES: Final = ("user", "assistant", "system", "developer")

@@ -1,9 +1,12 @@
-"""A provider's signature as one opaque string, for dialects whose fields hold a string only.
+"""What a client keeps for us, as one opaque string: its dialect's field holds a string only.
 
 What signs reasoning or a call is only good for the provider that made it, and another one refuses
 it. So whose it is travels inside: the client gives the string back unchanged, and the signature
 goes to that provider and is dropped for any other. What somebody else put in the same field (an
 answer that came from elsewhere) is passed over: whose it is cannot be known.
+
+The summary of a conversation is words that any provider understands, so it names none. Neither is a
+secret, least of all from the client whose conversation it is: opaque means not to be relied on.
 """
 
 import base64
@@ -15,6 +18,7 @@ from adapters.events import ReasoningSignature
 from adapters.request import Signature
 
 _SEALED: Final = "tailrace.1."
+_PACKED: Final = "tailrace.summary.1."
 
 
 class _Seal(msgspec.Struct, frozen=True, array_like=True):
@@ -42,3 +46,18 @@ def unsealed(value: object) -> Signature | None:
     except ValueError:  # no base64, no JSON, or no seal
         return None
     return Signature(provider=seal.provider, format=seal.format, value=seal.value, id=seal.id)
+
+
+def packed(summary: str) -> str:
+    """The string to give to a client for the summary of a conversation."""
+    return _PACKED + base64.urlsafe_b64encode(summary.encode()).decode()
+
+
+def unpacked(value: object) -> str | None:
+    """The summary that `packed` wrote; None for anything else."""
+    if not isinstance(value, str) or not value.startswith(_PACKED):
+        return None
+    try:
+        return base64.urlsafe_b64decode(value.removeprefix(_PACKED)).decode() or None
+    except ValueError:  # no base64, or no text
+        return None

@@ -1,10 +1,10 @@
-"""Signatures through a field that holds a string."""
+"""Signatures and summaries through a field that holds a string."""
 
 import pytest
 
 from adapters.events import ReasoningSignature
 from adapters.request import Signature
-from service.dialects.seal import sealed, unsealed
+from service.dialects.seal import packed, sealed, unpacked, unsealed
 
 SIGNED = ReasoningSignature(
     block="b1.0", provider="claude", format="anthropic.signature", value="EqQB/+==", id="rs_1"
@@ -23,3 +23,14 @@ def test_a_signature_comes_back_with_whose_it_is() -> None:
 )
 def test_what_somebody_else_put_there_is_passed_over(foreign: object) -> None:
     assert unsealed(foreign) is None
+
+
+def test_a_summary_comes_back_as_it_was_written() -> None:
+    assert unpacked(packed("Äpfel, and \u65e5.")) == "Äpfel, and \u65e5."
+
+
+@pytest.mark.parametrize(
+    "foreign", [None, 5, "", "gAAAAAB", sealed(SIGNED), "tailrace.summary.1.?", f"{packed('')}/w=="]
+)
+def test_a_summary_by_somebody_else_is_none(foreign: object) -> None:
+    assert unpacked(foreign) is None
