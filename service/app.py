@@ -49,7 +49,8 @@ from service.http.providers import Providers
 from service.http.responses import ResponsesRoutes
 from service.http.responses_ws import ResponsesSockets
 from service.http.server import Runner
-from service.http.ui_chat import Turns, UiChat
+from service.http.turns import Turns
+from service.http.ui_chat import UiChat
 from service.http.ui_socket import UiSockets
 from service.http.usage import Usage
 from service.http.websocket import WebSockets
@@ -133,7 +134,7 @@ class Service:
         self._ui_sockets = UiSockets(self._turns, settings.websocket, settings.streams)
         self._responses = ResponsesRoutes(self.relay, settings.streams)
         self._response_sockets = ResponsesSockets(
-            self.relay, self._responses.memory, settings.websocket, settings.streams
+            self.relay, self._responses.earlier, settings.websocket, settings.streams
         )
         self._origins = Origins(settings.server)
 

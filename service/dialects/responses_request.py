@@ -141,6 +141,18 @@ def _chat(fields: Mapping[str, Any], routing: Mapping[str, Any]) -> ChatRequest:
         raise RequestError(msgspec.structs.replace(error, param="input", message=message)) from None
 
 
+def responses_named(body: Mapping[str, Any]) -> set[str]:
+    """The earlier responses that `read` may ask for; what is wrong with a body is for it to say."""
+    previous, given = body.get(PREVIOUS), body.get("input")
+    items = given if isinstance(given, list) else []
+    names = [
+        response_of(str(item.get("id")))
+        for item in items
+        if isinstance(item, dict) and item.get("type") == "item_reference"
+    ]
+    return {name for name in (previous, *names) if isinstance(name, str)}
+
+
 def conversation(asked: Asked) -> Sequence[Message]:
     """The messages of a request that a later one goes on from: all but its instructions."""
     return asked.chat.messages[1 if asked.body.get("instructions") else 0 :]

@@ -83,7 +83,9 @@ class UiMessages:
 
     def read(self, body: Mapping[str, Any], routing: Mapping[str, Any]) -> Asked:
         """Read the body of `DefaultChatTransport`; raises RequestError naming the field."""
-        return Asked(chat=chat_request(body, routing), streams=True, body=body)
+        chat, message = chat_request(body, routing), _continued(body)
+        kept = {"messages": [] if message is None else [message]}
+        return Asked(chat=chat, streams=True, body=kept)
 
     def projection(self, asked: Asked, named: Named) -> "UiProjection":
         """What the request's own connection is told."""
@@ -113,7 +115,7 @@ def _continued(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
         return None
     name = body.get("messageId")
     named = [message for message in messages if name and message.get("id") == name]
-    for message in (*named, messages[-1]):
+    for message in (*named, *messages[-1:]):
         if message["role"] == "assistant":
             found: Mapping[str, Any] = message
             return found

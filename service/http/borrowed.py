@@ -19,7 +19,7 @@ Idempotency-Key can ask for it again.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -50,6 +50,7 @@ from service.relay import Ask, Relay
 from service.settings import Streams
 from service.streams.fold import Fold
 from service.streams.log import StreamLog, decode
+from service.streams.question import Question
 from service.streams.stream import Stream
 
 OPEN_EARLY = 20.0  # seconds
@@ -102,7 +103,7 @@ class Borrowed:
         """POST: ask, and answer with the stream or with all of it."""
         arrived = clock.monotonic()
         sent = await body.read(request, Document)
-        asked = self.dialect.read(sent.root, routing(request))
+        asked = await self.read(request, sent.root)
         key = idempotency_key(request)
         ask = Ask(
             request=asked.chat,
@@ -110,10 +111,20 @@ class Borrowed:
             cancel_after=self._grace(asked, key),
             idempotency_key=key,
             arrived=arrived,
+            question=self.question(asked),
             whole=not asked.streams,
         )
         stream, _ = await self.relay.start(ask)
         return await self.respond(request, stream, asked)
+
+    async def read(self, request: web.Request, sent: Mapping[str, Any]) -> Asked:
+        """What a body asks. Raises RequestError naming the field."""
+        return self.dialect.read(sent, routing(request))
+
+    def question(self, asked: Asked) -> Question | None:
+        """What is kept of a request beside its stream, where clients can come back to it."""
+        del asked
+        return None
 
     async def respond(
         self,

@@ -8,30 +8,19 @@ connection that is gone may be a train in a tunnel.
 
 An error before the stream is its message as plain text with its status, because the client's error
 shows the body as it came.
-
-Which turn a chat is at is known to the process that took its POST and nowhere else, for as long as
-the stream is kept: with several workers, or hosts, a page that comes back must be led to the same
-one by whoever balances the load; another one answers 204.
 """
-
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import orjson
 from aiohttp import web
 
-from adapters.errors import RequestError
-from adapters.events import Error, Status
-from service import clock
-from service.dialects.projection import Asked
-from service.dialects.ui_messages import HEADERS, UiMessages, UiProjection
+from adapters.events import Error
+from service.dialects.ui_messages import HEADERS
 from service.http import body, problems, sse
-from service.http.borrowed import Document, Telling, named_of, routing
+from service.http.borrowed import Document, Telling, routing
 from service.http.native import idempotency_key, opened
 from service.http.problems import Shape
 from service.http.sse import Pulse
-from service.relay import Ask, Relay
+from service.http.turns import Turn, Turns
 from service.settings import Streams
 from service.streams.stream import Stream
 
@@ -40,91 +29,6 @@ PATH = "/api/chat"
 STOPPED = "stopped by the user"
 
 BAD_GATEWAY = 502
-
-
-@dataclass(slots=True)
-class Turn:
-    """What a chat is at, or was at last."""
-
-    asked: Asked
-    stream: str
-    """Its stream's id."""
-    seen: bool = False
-    """Whether somebody was told its end."""
-
-
-class Turns:
-    """The turns of this process's chats, for as long as their streams are kept."""
-
-    def __init__(self, relay: Relay) -> None:
-        """`relay` opens the streams and finds them."""
-        self._relay = relay
-        self._dialect = UiMessages()
-        self._turns: dict[str, Turn] = {}
-
-    async def begin(
-        self, body: Mapping[str, Any], routing: Mapping[str, str], key: str | None = None
-    ) -> tuple[Turn, Stream]:
-        """Start what a body asks for, or attach to what its Idempotency-Key started.
-
-        Raises RequestError where it cannot be served.
-        """
-        asked = self._dialect.read(body, routing)
-        ask = Ask(
-            request=asked.chat,
-            dialect=self._dialect.name,
-            cancel_after=asked.chat.cancel_after,
-            idempotency_key=key,
-            arrived=clock.monotonic(),
-        )
-        stream, _ = await self._relay.start(ask)
-        turn = Turn(asked, stream.id)
-        chat = body.get("id")
-        if isinstance(chat, str):
-            self._remember(chat, turn)
-        return turn, stream
-
-    async def running(self, chat: str) -> tuple[Turn, Stream] | None:
-        """The chat's turn, if there is still something to be told of it."""
-        turn = self._turns.get(chat)
-        if turn is None:
-            return None
-        try:
-            stream = await self._relay.find(turn.stream)
-        except RequestError:
-            self._forget(chat, turn)
-            return None
-        end = stream.log.end
-        if end is not None and (turn.seen or end.status is Status.CANCELLED):
-            return None
-        return turn, stream
-
-    def projection(self, turn: Turn, stream: Stream, *, again: bool) -> UiProjection:
-        """What a reader of the turn is told, who may have had some of it before."""
-        make = self._dialect.replay if again else self._dialect.projection
-        return make(turn.asked, named_of(stream, turn.asked))
-
-    def _remember(self, chat: str, turn: Turn) -> None:
-        """The newest is last; the oldest go when the store has forgotten their streams."""
-        self._turns.pop(chat, None)
-        self._turns[chat] = turn
-        while True:
-            oldest, kept = next(iter(self._turns.items()))
-            if kept is turn or self._is_kept(kept):
-                return
-            del self._turns[oldest]
-
-    def _is_kept(self, turn: Turn) -> bool:
-        try:
-            self._relay.store.get(turn.stream)
-        except RequestError:
-            return False
-        return True
-
-    def _forget(self, chat: str, turn: Turn) -> None:
-        """Unless the chat has gone on to another turn."""
-        if self._turns.get(chat) is turn:
-            del self._turns[chat]
 
 
 class UiChat:
@@ -183,7 +87,7 @@ class UiChat:
             await opened(stream, early)
             error = stream.failed_before_content
             if error is not None and early > 0:
-                turn.seen = True
+                await self._turns.told(turn, stream)
                 return _refused(error, stream)
             response = await sse.deliver(
                 request,
@@ -193,7 +97,8 @@ class UiChat:
                 wording=Telling(self._turns.projection(turn, stream, again=again)),
                 headers=HEADERS,
             )
-            turn.seen |= stream.ended and _is_there(request)
+            if stream.ended and _is_there(request):
+                await self._turns.told(turn, stream)
             return response
         finally:
             stream.detach(holder)

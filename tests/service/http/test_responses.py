@@ -7,10 +7,13 @@ from openai.types.responses import Response
 from adapters.errors import UpstreamError, make
 from adapters.events import ErrorCode
 from adapters.request import ChatRequest
+from service.dialects.responses_resource import response_id
+from service.http.turns import Turns
 from service.relay import Ask
 from tests.double.steps import Gate
 from tests.service.http.responding import MODEL, Bench, calling, responding
 from tests.service.http.serving import parsed, until
+from tests.service.http.ui_served import said
 from tests.service.scripted import Scripted, chat
 
 CUT = UpstreamError(make(ErrorCode.STREAM_INTERRUPTED, "the connection was reset"))
@@ -198,14 +201,17 @@ async def test_a_number_that_is_none_is_refused() -> None:
             assert (await refusal.json())["error"]["param"] == "starting_after"
 
 
-async def test_a_response_that_nobody_remembers_is_read_from_its_stream() -> None:
-    async with responding(Scripted(*chat("a"))) as bench:
-        response = await answered(bench, temperature=0.5)
-        bench.routes.memory.forget(response.id)
-        again = await bench.client.responses.retrieve(response.id)
-        assert (again.output_text, again.model) == ("a", MODEL)
+async def test_what_another_dialect_was_asked_is_no_response() -> None:
+    provider = Scripted(*chat("a"))
+    async with responding(provider) as bench:
+        turn, stream = await Turns(bench.relay).begin(said(), {})
+        await stream.over()
+        name = response_id(stream.id)
+        with pytest.raises(NotFoundError):
+            await bench.client.responses.retrieve(name)
         with pytest.raises(BadRequestError, match="not found"):
-            await answered(bench, previous_response_id=response.id)
+            await answered(bench, previous_response_id=name)
+    assert turn.chat == "c1"
 
 
 # --- Going on -------------------------------------------------------------------------------
@@ -254,9 +260,18 @@ async def test_a_response_that_is_still_coming_or_broke_is_not_continued() -> No
 
 async def test_a_request_is_remembered_as_long_as_its_stream() -> None:
     async with responding(Scripted(*chat("a"))) as bench:
-        await answered(bench)
-        memory = bench.routes.memory
-        assert len(memory) == 1
+        response = await answered(bench)
         bench.relay.store.sweep(float("inf"))
-        await answered(bench)
-        assert len(memory) == 1
+        with pytest.raises(BadRequestError, match="not found") as caught:
+            await answered(bench, previous_response_id=response.id)
+    assert caught.value.code == "previous_response_not_found"
+
+
+async def test_an_item_is_referred_to_by_its_name_alone() -> None:
+    provider = Scripted(*chat("four"))
+    async with responding(provider) as bench:
+        first = await answered(bench, input="2+2?")
+        reference = {"type": "item_reference", "id": first.output[0].id}
+        asked = [{"role": "user", "content": "2+2?"}, reference]
+        await answered(bench, input=[*asked, {"role": "user", "content": "twice?"}])
+    assert [one["content"] for one in sent(provider)] == ["2+2?", "four", "twice?"]

@@ -11,7 +11,8 @@ from openai import AsyncOpenAI
 
 from adapters.errors import UpstreamError, make
 from adapters.events import ErrorCode
-from service.http.responses import Memory, ResponsesRoutes
+from service.http.earlier_responses import EarlierResponses
+from service.http.responses import ResponsesRoutes
 from service.http.responses_ws import ResponsesSockets
 from service.relay import Relay
 from service.settings import Streams, Websocket
@@ -75,7 +76,9 @@ class Bench:
 @asynccontextmanager
 async def sockets(provider: Scripted, **limits: float) -> AsyncIterator[Bench]:
     relay = Relay(Store(ttl=600), deployment({"openai": provider}))
-    room = ResponsesSockets(relay, Memory(relay.store), Websocket.model_validate(limits), Streams())
+    room = ResponsesSockets(
+        relay, EarlierResponses(relay), Websocket.model_validate(limits), Streams()
+    )
     shapes = ResponsesRoutes(relay, Streams()).shapes()
     async with (
         served(*room.routes(), shapes=shapes) as url,

@@ -149,7 +149,7 @@ async def test_a_turn_that_is_no_longer_kept_is_forgotten() -> None:
         await ask(bench, chat="older")
         bench.relay.store.sweep(float("inf"))
         await ask(bench, chat="new")
-        assert list(bench.turns._turns) == ["new"]
+        assert [chat for chat, _ in bench.relay.store.chats] == ["new"]
 
 
 async def test_a_turn_that_was_stopped_is_over_and_not_told_again() -> None:
@@ -195,7 +195,7 @@ async def test_a_turn_without_a_chat_cannot_be_come_back_to() -> None:
         del sent["id"]
         async with bench.session.post(f"{bench.url}/api/chat", json=sent) as response:
             assert text_of(told(await response.read())) == "Hello"
-        assert not bench.turns._turns
+        assert not list(bench.relay.store.chats)
 
 
 async def test_what_a_log_no_longer_keeps_is_told_in_fewer_words() -> None:

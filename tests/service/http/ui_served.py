@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
-from service.http.ui_chat import Turns, UiChat
+from service.http.turns import Turns
+from service.http.ui_chat import UiChat
 from service.http.ui_socket import UiSockets
 from service.relay import Relay
 from service.settings import Streams, Websocket
