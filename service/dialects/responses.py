@@ -327,9 +327,9 @@ class ResponsesProjection:
     def grew(
         self, told: list[Told], event: TextDelta | ReasoningDelta | RefusalDelta | ToolDelta
     ) -> None:
-        """More of a block's text."""
+        """More of a block's text; of a thought that is kept secret there is none to be told."""
         item = self._items.get(event.block)
-        if item is not None:
+        if item is not None and item.form.delta:
             self._grow(told, item, event.delta)
 
     def _grow(self, told: list[Told], item: _Item, delta: str) -> None:

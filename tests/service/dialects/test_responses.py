@@ -171,6 +171,14 @@ def test_secret_reasoning_is_an_item_with_nothing_but_its_signature() -> None:
     assert item["encrypted_content"].startswith("tailrace.")
 
 
+def test_words_of_reasoning_that_is_secret_are_not_told() -> None:
+    events = whole(block(BlockKind.REASONING, "Hm", form="redacted", signed=True))
+    assert [event["type"] for event in told(body_of(view(), events))][2:-1] == [
+        "response.output_item.added",
+        "response.output_item.done",
+    ]
+
+
 def test_arguments_that_came_only_with_a_call_s_end_are_told_as_a_delta_too() -> None:
     events = block(BlockKind.TOOL_CALL)
     events[-1] = BlockEnd(block="b1", status="complete", args="{}")
