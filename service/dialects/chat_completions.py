@@ -133,18 +133,23 @@ _TYPES: Final[Mapping[int, str]] = {
 """An error's type by its status; below 500 any other is the request's fault."""
 
 _CODES: Final[Mapping[ErrorCode, str]] = {ErrorCode.CONTEXT_LENGTH: "context_length_exceeded"}
-"""OpenAI's own code where clients act on it (they shorten the conversation); else ours."""
+"""OpenAI's own code where clients act on it (they shorten the conversation); else ours.
+
+It is in the message, too: clients look for it in the words of the SDK's exception, which are the
+message and no longer the code.
+"""
 
 
 def failure(error: Error) -> dict[str, Any]:
     """An error as OpenAI's APIs have it."""
     broken = "invalid_request_error" if error.http < 500 else "server_error"  # noqa: PLR2004
+    code = _CODES.get(error.code)
     return {
         "error": {
-            "message": error.message,
+            "message": error.message if code is None else f"{error.message} ({code})",
             "type": _TYPES.get(error.http, broken),
             "param": error.param,
-            "code": _CODES.get(error.code, str(error.code)),
+            "code": code or str(error.code),
         }
     }
 

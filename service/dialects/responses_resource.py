@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from adapters.events import Error, ErrorCode, Finish, Status, StreamEnd, Usage
+from service.dialects import chat_completions
 from service.dialects.projection import Asked, Named
 from service.dialects.responses_request import PREVIOUS
 
@@ -129,24 +130,10 @@ def _incomplete(end: StreamEnd | None) -> dict[str, Any] | None:
 
 # --- Errors before there is a response ------------------------------------------------------
 
-_TYPES: Final[Mapping[int, str]] = {
-    401: "authentication_error",
-    403: "permission_error",
-    429: "rate_limit_error",
-}
-
 
 def failure(refusal: Error) -> dict[str, Any]:
     """The body of an HTTP error. A previous response that is not there has a code of its own."""
-    code: str = refusal.code
+    body = chat_completions.failure(refusal)
     if refusal.code is ErrorCode.NOT_FOUND and refusal.param == PREVIOUS:
-        code = "previous_response_not_found"
-    kind = "server_error" if refusal.http >= 500 else "invalid_request_error"  # noqa: PLR2004
-    return {
-        "error": {
-            "message": refusal.message,
-            "type": _TYPES.get(refusal.http, kind),
-            "param": refusal.param,
-            "code": code,
-        }
-    }
+        body["error"]["code"] = "previous_response_not_found"
+    return body

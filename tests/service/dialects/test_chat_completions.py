@@ -480,12 +480,17 @@ def test_silence_is_a_comment_of_one_newline() -> None:
         (ErrorCode.AUTH_CLIENT, "authentication_error", "auth_client"),
         (ErrorCode.RATE_LIMIT_PROVIDER, "rate_limit_error", "rate_limit_provider"),
         (ErrorCode.UPSTREAM_5XX, "server_error", "upstream_5xx"),
-        (ErrorCode.CONTEXT_LENGTH, "invalid_request_error", "context_length_exceeded"),
     ],
 )
 def test_an_error_has_the_type_that_clients_look_at(code: ErrorCode, kind: str, name: str) -> None:
     told = DIALECT.failure(make(code, "it broke", param="model"))["error"]
     assert told == {"message": "it broke", "type": kind, "param": "model", "code": name}
+
+
+def test_a_conversation_that_is_too_long_is_openai_s_code_and_says_it_in_words() -> None:
+    told = DIALECT.failure(make(ErrorCode.CONTEXT_LENGTH, "Too long."))["error"]
+    assert (told["type"], told["code"]) == ("invalid_request_error", "context_length_exceeded")
+    assert told["message"] == "Too long. (context_length_exceeded)"
 
 
 def test_each_finish_of_a_whole_answer_has_its_word() -> None:

@@ -121,6 +121,12 @@ def test_an_error_has_the_api_s_form(code: ErrorCode, kind: str) -> None:
     }
 
 
+def test_a_conversation_that_is_too_long_has_openai_s_code() -> None:
+    told = failure(make(ErrorCode.CONTEXT_LENGTH, "Too long."))["error"]
+    assert told["code"] == "context_length_exceeded"
+    assert told["code"] in told["message"]
+
+
 def test_a_previous_response_that_is_gone_has_a_code_of_its_own() -> None:
     gone = make(ErrorCode.NOT_FOUND, "gone", param="previous_response_id")
     assert failure(gone)["error"]["code"] == "previous_response_not_found"
