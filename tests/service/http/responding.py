@@ -9,8 +9,9 @@ import orjson
 from openai import AsyncOpenAI
 
 from service.http.responses import ResponsesRoutes
+from service.http.responses_ws import ResponsesSockets
 from service.relay import Relay
-from service.settings import Streams
+from service.settings import Streams, Websocket
 from service.streams.store import Store
 from tests.service.http.serving import served
 from tests.service.scripted import DONE, Piece, Scripted, deployment
@@ -29,12 +30,19 @@ class Bench(NamedTuple):
 
 
 @asynccontextmanager
-async def responding(provider: Scripted, *, max_events: int = 1_000) -> AsyncIterator[Bench]:
-    """The routes over `provider`, known as openai; `max_events`: what is kept of a stream."""
-    relay = Relay(Store(ttl=600), deployment({"openai": provider}), max_events=max_events)
+async def responding(
+    provider: Scripted, *, max_events: int = 1_000, relay: Relay | None = None
+) -> AsyncIterator[Bench]:
+    """The routes over `provider`, known as openai; `max_events`: what is kept of a stream.
+
+    `relay`: one that has its providers already.
+    """
+    if relay is None:
+        relay = Relay(Store(ttl=600), deployment({"openai": provider}), max_events=max_events)
     routes = ResponsesRoutes(relay, Streams())
+    sockets = ResponsesSockets(relay, routes.earlier, Websocket(), Streams())
     async with (
-        served(*routes.routes(), shapes=routes.shapes()) as url,
+        served(*routes.routes(), *sockets.routes(), shapes=routes.shapes()) as url,
         AsyncOpenAI(base_url=f"{url}/v1", api_key="test-key-none", max_retries=0) as client,
         aiohttp.ClientSession() as session,
     ):

@@ -31,10 +31,12 @@ async def chats(
     provider: Scripted,
     limits: Websocket = Websocket(),  # noqa: B008 - frozen
     max_events: int = 50_000,
+    relay: Relay | None = None,
     **settings: float,
 ) -> AsyncIterator[Chats]:
-    """Both transports; `provider` is known as openai."""
-    relay = Relay(Store(ttl=600), deployment({"openai": provider}), max_events=max_events)
+    """Both transports; `provider` is known as openai. `relay`: one that has its own already."""
+    if relay is None:
+        relay = Relay(Store(ttl=600), deployment({"openai": provider}), max_events=max_events)
     streams, turns = Streams.model_validate(settings), Turns(relay)
     sockets = UiSockets(turns, limits, streams)
     chat = UiChat(turns, streams)
