@@ -430,7 +430,41 @@ class ItemReference(Struct, tag_field="type", tag="item_reference"):
     id: str
 
 
+class CompactionItem(Struct, tag_field="type", tag="compaction"):
+    """A conversation, summed up here: send it back as it came."""
+
+    encrypted_content: str
+    id: str | UnsetType | None = UNSET
+
+
+class CompactedText(Struct, tag_field="type", tag="input_text"):
+    """The user's words."""
+
+    text: str
+
+
+class CompactedMessage(Struct, tag_field="type", tag="message"):
+    """What the user said and showed."""
+
+    id: str
+    role: Literal["user"]
+    status: Literal["completed"]
+    content: list[CompactedText | InputImage]
+
+
+class Compacted(Struct):
+    """A short conversation in place of a long one."""
+
+    id: str
+    object: Literal["response.compaction"]
+    created_at: int
+    output: list[CompactedMessage | CompactionItem]
+    usage: ResponseUsage | None
+    """Null where input or output is unknown."""
+
+
 _REQUEST: Final = "ResponseRequest"
+_COMPACTION_REQUEST: Final = "CompactionRequest"
 _MESSAGE: Final = "InputMessage"
 _RESULT: Final = "InputCallOutput"
 _TOOL: Final = "ResponseTool"
@@ -479,7 +513,7 @@ def _objects() -> dict[str, Schema]:
 
 def _request() -> dict[str, Schema]:
     boolean = nullable({"type": "boolean"})
-    items = [ref(kind) for kind in (InputCall, InputReasoning, ItemReference)]
+    items = [ref(kind) for kind in (InputCall, InputReasoning, ItemReference, CompactionItem)]
     echoed = of_model(Echoed)[Echoed.__name__]["properties"]
     properties = {
         "input": nullable(
@@ -517,7 +551,16 @@ def _request() -> dict[str, Schema]:
         "description": "Items to go on with. Fields that are not named are passed over.",
         "properties": properties,
     }
-    return {_REQUEST: request}
+    compaction = {
+        "type": "object",
+        "description": "A conversation to be summed up.",
+        "properties": {name: properties[name] for name in _COMPACTED},
+        "required": ["model"],
+    }
+    return {_REQUEST: request, _COMPACTION_REQUEST: compaction}
+
+
+_COMPACTED: Final = ("model", "input", "instructions", PREVIOUS, "metadata")
 
 
 def _format() -> Schema:
@@ -560,6 +603,8 @@ def schemas() -> dict[str, Schema]:
         InputCall,
         InputReasoning,
         ItemReference,
+        CompactionItem,
+        Compacted,
     )
     event = {
         "description": "One event of a response's stream.",
@@ -591,6 +636,23 @@ OPERATIONS: Final = (
         answers={
             200: Answer(
                 said="The response, or with `stream` its events.", content=_FORMS, headers=ANSWERED
+            )
+        },
+        refusal=asking(ERROR),
+    ),
+    Operation(
+        method="post",
+        path="/v1/responses/compact",
+        id="compactResponse",
+        said="Sum a conversation up, to go on from",
+        more="Send `output` back in front of what is asked next.",
+        parameters=(*sent.HEADERS, IDEMPOTENCY_KEY),
+        body=json(ref(_COMPACTION_REQUEST)),
+        answers={
+            200: Answer(
+                said="What the user said, and the summary.",
+                content=json(ref(Compacted)),
+                headers=ANSWERED,
             )
         },
         refusal=asking(ERROR),

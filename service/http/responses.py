@@ -28,6 +28,7 @@ from service.dialects.responses import Responses
 from service.dialects.responses_resource import response_id, stream_id
 from service.http import folded
 from service.http.borrowed import Borrowed, named_of, routing
+from service.http.compaction import CompactionRoute
 from service.http.earlier_responses import DIALECT, EarlierResponses, question_of
 from service.relay import Relay
 from service.settings import Streams
@@ -46,6 +47,7 @@ class ResponsesRoutes(Borrowed):
     def __init__(self, relay: Relay, settings: Streams) -> None:
         """`settings`: keep-alive and slow-reader limits."""
         self.earlier = EarlierResponses(relay)
+        self._compaction = CompactionRoute(relay, settings, self.earlier)
         super().__init__(relay, settings, DIALECT, PATH)
 
     @override
@@ -55,6 +57,7 @@ class ResponsesRoutes(Borrowed):
             *super().routes(),
             web.get(f"{PATH}/{{id}}", self.retrieve, allow_head=False),
             web.post(f"{PATH}/{{id}}/cancel", self.cancel),
+            *self._compaction.routes(),
         ]
 
     @override

@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given
 
 from adapters.errors import make
-from adapters.events import ErrorCode, SequencedEvent
+from adapters.events import BlockKind, BlockStart, ErrorCode, SequencedEvent, TextDelta
 from service.dialects.responses import Responses
+from service.dialects.responses_compaction import Compaction
 from service.dialects.responses_request import ECHOED
+from service.streams.fold import Fold
 from tests.service.description.any_streams import NAMED, folded, streams
 from tests.service.description.shapes import checked, published, streamed
-from tests.service.dialects.responses_streams import no_turn
+from tests.service.dialects.responses_streams import ending, no_turn
 
 DIALECT = Responses(no_turn)
 ASKED = DIALECT.read(
@@ -52,6 +54,17 @@ def test_a_response_that_was_to_generate_nothing_is_what_is_described() -> None:
 @pytest.mark.parametrize("code", ErrorCode)
 def test_every_error_is_what_is_described(code: ErrorCode) -> None:
     checked(orjson.dumps(DIALECT.failure(make(code, "no"))), "OpenAIError")
+
+
+def test_a_compacted_conversation_is_what_is_described() -> None:
+    shown = {"type": "input_image", "image_url": "https://a.test/b.png"}
+    words = {"type": "input_text", "text": "Look."}
+    said = {"input": [{"role": "user", "content": [words, shown]}], "model": "auto"}
+    fold, dialect = Fold(), Compaction(no_turn)
+    fold.add(BlockStart(block="b", index=0, attempt=0, kind=BlockKind.TEXT))
+    fold.add(TextDelta("b", "A picture."))
+    document = dialect.document(dialect.read(said, {}), NAMED, fold, ending())
+    checked(msgspec.json.encode(document), "Compacted")
 
 
 def test_all_that_an_answer_repeats_is_described_where_it_is_asked() -> None:
