@@ -24,7 +24,7 @@ from service.routing.plan import Kinship, Reason
 from service.settings import Settings, load
 from tests.house.tree import ROOT, modules, shown
 
-DOCS = sorted((ROOT / "docs").glob("*.md"))
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
 HEDGING = ROOT / "docs" / "hedging.md"
 ROUTING = ROOT / "docs" / "routing.md"
 
@@ -181,12 +181,18 @@ def examples(*pages: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(
     ("page", "example"),
-    examples("routing.md", "catalog.md", "providers-admin.md", "consuming-usage.md"),
+    examples(
+        "routing.md",
+        "catalog.md",
+        "providers-admin.md",
+        "consuming-usage.md",
+        "integrations/agent-pipelines.md",
+    ),
 )
 def test_each_example_of_settings_on_a_page_is_taken_as_it_stands(
     page: str, example: str, tmp_path: Path
 ) -> None:
-    file = tmp_path / page
+    file = tmp_path / Path(page).name
     file.write_text(example, encoding="utf-8")
     loaded = load(file, {})
     table.build(loaded, endpoints.resolve(PROVIDERS, COMPATIBLE, loaded, {}))
