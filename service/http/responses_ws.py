@@ -11,8 +11,9 @@ continuation failed cannot be continued again: the client sends the whole conver
 
 A lane reads its stream's log by a cursor of its own and waits for the peer as it writes, so a slow
 one costs its transport's buffer. When the socket closes, what it asked for ends, unless it runs in
-the background. With `generate: false` nobody is asked: the response is empty, and what follows it
-on this socket goes on from its input. Left out: steering, compaction, binary frames.
+the background. It is closed at its age; who waits for an answer then is told so. With
+`generate: false` nobody is asked: the response is empty, and what follows it on this socket goes on
+from its input. Left out: steering, compaction, binary frames.
 Source: openai 3.54.0, types/responses/responses_client_event.py; Open Responses, WebSocket mode.
 """
 
@@ -51,6 +52,18 @@ from service.streams.log import decode
 from service.streams.stream import Stream
 
 CREATE: Final = "response.create"
+
+TOO_OLD: Final = {
+    "type": "error",
+    "status": 400,
+    "error": {
+        "type": "invalid_request_error",
+        "code": "websocket_connection_limit_reached",
+        "message": "this connection is too old: connect anew, and ask again",
+        "param": None,
+    },
+}
+"""As Open Responses words it."""
 
 WAITING: Final = 64
 """Requests that may wait in the lanes of one socket."""
@@ -152,13 +165,23 @@ class Conversation:
                 for task in self._tasks:
                     task.cancel()
         except TimeoutError:
-            await self._ws.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"too old: connect anew")
+            await self._leave()
 
     async def _listen(self) -> None:
         async for message in self._ws:
             if message.type is WSMsgType.ERROR:
                 return  # aiohttp has closed it, for what is no WebSocket
             await self._take(message)
+
+    async def _leave(self) -> None:
+        """Close an old socket. Who waits for an answer is told why there is none.
+
+        Nobody else is: an error that answers nothing has crashed clients.
+        """
+        if self._pending:
+            with suppress(ConnectionError):
+                await self._send(dict(TOO_OLD), None)
+        await self._ws.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"too old: connect anew")
 
     def drain(self) -> None:
         """Close when everything is answered."""

@@ -273,6 +273,17 @@ async def test_a_socket_is_closed_at_its_age() -> None:
         assert (await line.ws.receive()).data == 1013
 
 
+async def test_who_waits_for_an_answer_on_a_socket_that_reaches_its_age_is_told_so() -> None:
+    gate = Gate()
+    provider = Scripted(*chat("a", gate, "b"))
+    async with sockets(provider, max_age_s=0.5) as bench, bench.line() as line:
+        failed = await line.answered()
+        assert (failed["type"], failed["status"]) == ("error", 400)
+        assert failed["error"]["code"] == "websocket_connection_limit_reached"
+        assert (await line.ws.receive(timeout=5)).data == 1013
+        await asyncio.wait_for(provider.quiet(), 10)
+
+
 async def test_without_a_handshake_it_is_no_address() -> None:
     async with (
         sockets(Scripted(*chat("a"))) as bench,
