@@ -323,7 +323,9 @@ def work(router: Router, idea: str, folder: Path) -> None:
         parts = [role.task, f"## idea\n{idea}", *(f"## {n}\n{results[n]}" for n in role.reads)]
         results[role.step] = ways[role.dialect](role, "\n\n".join(parts))
     print(line("sum", *[""] * 6, router.spent.shown()))
-    print(f"\n{len(executor.written)} file(s) written: {', '.join(executor.written) or 'none'}")
+    # Names that a model made up, and a terminal would obey what is in them.
+    written = ", ".join(map(repr, executor.written)) or "none"
+    print(f"\n{len(executor.written)} file(s) written: {written}")
 
 
 def compare(router: Router, since: str) -> None:

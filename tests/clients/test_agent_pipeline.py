@@ -121,7 +121,7 @@ async def test_it_runs_as_the_page_says_before_the_demo_provider() -> None:
     for _, _, _, provider, model, first, total, cost, *_ in ran.steps:
         assert (provider, model, cost) == ("demo", "demo", "0")
         assert 350 <= int(first) <= int(total)
-    assert "1 file(s) written: demo\n" in ran.out
+    assert "1 file(s) written: 'demo'\n" in ran.out
     assert ran.verdict == "Together 0, as the steps say."
 
 
