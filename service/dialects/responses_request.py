@@ -105,13 +105,7 @@ def read(body: Mapping[str, Any], routing: Mapping[str, Any], earlier: Earlier) 
         Echoed.model_validate(body)
     except ValidationError as failure:
         raise RequestError(of_validation(failure)) from None
-    for name in ("conversation", "prompt"):
-        if body.get(name) is not None:
-            raise refused(name, "is not served here: send the conversation as input items")
-    if body.get("top_logprobs"):
-        raise refused("top_logprobs", "is not served here: no answer tells log probabilities")
-    if flag(body, "background") and body.get("store") is False:
-        raise refused("background", "must be false where store is: nobody could come back to it")
+    _refuse(body)
     fields = {ours: body[name] for name, ours in _FIELDS.items() if body.get(name) is not None}
     fields["messages"] = _messages(body, earlier)
     fields |= _tools(body) | _format(body) | _reasoning(body)
@@ -120,6 +114,24 @@ def read(body: Mapping[str, Any], routing: Mapping[str, Any], earlier: Earlier) 
     kept = {name: body[name] for name in ECHOED if body.get(name) is not None}
     return Asked(chat=_chat(fields, routing), streams=flag(body, "stream"), body=kept)
 
+
+def _refuse(body: Mapping[str, Any]) -> None:
+    """Raise RequestError for what would be missing from the answer without a word."""
+    for name in ("conversation", "prompt"):
+        if body.get(name) is not None:
+            raise refused(name, "is not served here: send the conversation as input items")
+    included = body.get("include")
+    for name, asked in (
+        ("top_logprobs", body.get("top_logprobs")),
+        ("include", isinstance(included, list) and _LOGPROBS in included),
+    ):
+        if asked:
+            raise refused(name, "no answer tells log probabilities here")
+    if flag(body, "background") and body.get("store") is False:
+        raise refused("background", "must be false where store is: nobody could come back to it")
+
+
+_LOGPROBS: Final = "message.output_text.logprobs"
 
 _THEIRS: Final = {
     "max_tokens": "max_output_tokens",
@@ -374,7 +386,8 @@ def _string(value: object, place: str) -> str:
     return value
 
 
-_TEXTS: Final = frozenset({"input_text", "output_text", "text", "summary_text", "reasoning_text"})
+# Tuples, because what is looked for in them may be anything, an object as well.
+_TEXTS: Final = ("input_text", "output_text", "text", "summary_text", "reasoning_text")
 
 
 def _text(part: Mapping[str, Any], place: str) -> str:
@@ -395,7 +408,7 @@ def _parts(content: object, place: str, role: str) -> list[dict[str, Any]]:
     return parts
 
 
-_DETAILS: Final = frozenset({"auto", "low", "high"})
+_DETAILS: Final = ("auto", "low", "high")
 
 
 def _image(part: Mapping[str, Any], place: str) -> dict[str, Any]:
@@ -437,7 +450,7 @@ def _tools(body: Mapping[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     if isinstance(choice, dict) and choice.get("type") == "allowed_tools":
         listed = _objects(choice.get("tools"), "tool_choice.tools")
-        names = {tool.get("name") for _, tool in listed}
+        names = [tool.get("name") for _, tool in listed]
         tools = [tool for tool in tools if tool["function"]["name"] in names]
         choice = choice.get("mode", "auto")
     elif isinstance(choice, dict):

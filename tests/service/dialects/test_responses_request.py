@@ -290,7 +290,8 @@ def test_an_answer_repeats_what_tunes_it_and_not_what_was_said() -> None:
         ({"frequency_penalty": "much"}, "frequency_penalty | frequency_penalty: 'much' is not"),
         ({"store": 1}, "store | store: 1 is not allowed; must be true or false"),
         ({"truncation": "some"}, "truncation | truncation: 'some' is not allowed; must be"),
-        ({"top_logprobs": 2}, "top_logprobs | top_logprobs: is not served here"),
+        ({"top_logprobs": 2}, "top_logprobs | top_logprobs: no answer tells log probabilities"),
+        ({"include": ["message.output_text.logprobs"]}, "include | include: no answer tells log"),
         ({"background": True, "store": False}, "background | background: must be false"),
     ],
 )
