@@ -7,11 +7,12 @@ what an earlier answer of ours carried. `n` is 1. The functions that tools repla
 An answer's words are what SDKs know, with three fields beside them that others made common:
 
 * `reasoning_content` is the reasoning, on deltas and on the message;
-* `reasoning_details` holds a signed piece of it, with its signature, once it is signed;
+* `reasoning_details` holds its signed pieces with their signatures, told with the finish reason;
 * a tool call's `extra_content.google.thought_signature` holds a call's signature.
 
 SDKs keep fields they do not know, so a message that is given back brings its signatures along, each
-sealed with whose it is (`service.dialects.seal`).
+sealed with whose it is (`service.dialects.seal`). Streamed, openai-python's helper joins the pieces
+of such a field and openai-node's keeps the last one, so all signatures come in one.
 
 A stream is one `data:` line for each chunk and `[DONE]` after a whole answer. Its calls are told
 one after the other, though a provider may interleave them: the SDK's helper takes a call for
@@ -402,7 +403,7 @@ class ChatProjection:
         self._thoughts: dict[str, list[str]] = {}
         """Reasoning by block, for the signature that may come."""
         self._signatures: dict[str, ReasoningSignature] = {}
-        self._details = 0
+        self._details: list[dict[str, Any]] = []
 
     def feed(self, event: SequencedEvent) -> bytes:
         """See `projection.Projection.feed`."""
@@ -484,7 +485,8 @@ class ChatProjection:
     def _end(self, event: BlockEnd) -> bytes:
         call = self._calls.get(event.block)
         if call is None:
-            return self._sign(event.block)
+            self._sign(event.block)
+            return b""
         told = self._begin(event.block, call)
         if event.args and not call.said:
             told += self._call(call, {"function": {"arguments": event.args}})
@@ -505,14 +507,11 @@ class ChatProjection:
             if not call.over:
                 return
 
-    def _sign(self, block: str) -> bytes:
-        """What a block that is no call was signed with; nothing where it was not."""
+    def _sign(self, block: str) -> None:
+        """Keep what a block that is no call was signed with, if it was, for the end."""
         thought, signature = self._thoughts.pop(block, ()), self._signatures.pop(block, None)
-        if signature is None:
-            return b""
-        detail = _detail(self._details, "".join(thought), signature)
-        self._details += 1
-        return self._say({"reasoning_details": [detail]})
+        if signature is not None:
+            self._details.append(_detail(len(self._details), "".join(thought), signature))
 
     # --- How it ends ---
 
@@ -521,7 +520,7 @@ class ChatProjection:
         if not event.drop:
             return b""
         if not self._begun:
-            for held in (self._cited, self._calls, self._signatures):
+            for held in (self._cited, self._calls, self._signatures, self._details):
                 held.clear()
             return b""
         message = "the answer was started again, which this reader cannot be told"
@@ -536,9 +535,12 @@ class ChatProjection:
     def _stop(self, event: StreamEnd) -> bytes:
         if event.error is not None:
             return self._break(event.error)
-        annotations = _annotations(self._cited, self._places)
-        last = {"annotations": annotations} if annotations else {}
-        ended = self._say(last, FINISH[event.finish])
+        last = {
+            "reasoning_details": self._details,
+            "annotations": _annotations(self._cited, self._places),
+        }
+        told = {name: value for name, value in last.items() if value}
+        ended = self._say(told, FINISH[event.finish])
         usage = _usage(event.usage) if self._counted else None
         if usage is not None:
             ended += b'%b],"usage":%b}\n\n' % (self._opening, orjson.dumps(usage))

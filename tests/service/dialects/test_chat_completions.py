@@ -442,6 +442,35 @@ def test_a_call_that_is_signed_before_its_arguments_is_signed_in_its_first_piece
     assert told[0]["function"] == {"name": "f", "arguments": ""}
 
 
+def test_all_that_was_signed_but_calls_is_told_in_one_with_the_finish_reason() -> None:
+    thoughts = [
+        each
+        for name in ("a", "b")
+        for each in (
+            block(name, BlockKind.REASONING),
+            ReasoningDelta(name, name),
+            ReasoningSignature(block=name, provider="claude", format="f", value=name),
+            BlockEnd(block=name, status="complete"),
+        )
+    ]
+    *before, last = chunks([COMMIT, *thoughts, *text("c", "Hello"), ended()])
+    assert not [chunk for chunk in before if "reasoning_details" in chunk["choices"][0]["delta"]]
+    assert last["choices"][0]["finish_reason"] == "stop"
+    details = last["choices"][0]["delta"]["reasoning_details"]
+    assert [(detail["index"], detail["text"]) for detail in details] == [(0, "a"), (1, "b")]
+
+
+def test_a_signature_of_an_answer_that_is_started_again_unseen_is_forgotten() -> None:
+    withheld = [
+        block("a", BlockKind.REASONING, form="redacted"),
+        ReasoningSignature(block="a", provider="claude", format="f", value="v"),
+        BlockEnd(block="a", status="complete"),
+    ]
+    again = failover(mode="restart", drop=["a"])
+    told = deltas([COMMIT, *withheld, again, COMMIT, *text("b", "Hello"), ended()])
+    assert not [delta for delta in told if "reasoning_details" in delta]
+
+
 def test_a_restart_of_what_was_said_is_an_error_and_the_last_word() -> None:
     events = [
         COMMIT,
