@@ -6,17 +6,19 @@ import orjson
 from hypothesis import HealthCheck, given, settings
 
 from adapters.errors import make
-from adapters.events import BlockKind, ErrorCode, Failover, SequencedEvent
+from adapters.events import BlockKind, ErrorCode, Failover, SequencedEvent, Status
 from service.dialects.projection import Named
 from service.dialects.ui_messages import UiMessages
 from service.streams.fold import Fold
 from tests.clients.nodes import program
+from tests.clients.random_streams import streams
 from tests.service.dialects.messages_streams import answers
 
 EXAMPLES = 150
 PROSE = {BlockKind.TEXT, BlockKind.REFUSAL}
 NAMED = Named(stream="st_01", model="auto", created=1)
 ASKED = {"messages": [{"id": "u", "role": "user", "parts": [{"type": "text", "text": "Hi"}]}]}
+ENDS = {Status.CANCELLED: "abort"}
 FORBIDDEN = {"__proto__", "constructor"}
 """Names that the AI SDK refuses in any JSON, whoever sent it."""
 
@@ -26,7 +28,7 @@ def some_streams() -> list[tuple[bytes, Fold]]:
     made: list[tuple[bytes, Fold]] = []
 
     @settings(max_examples=EXAMPLES, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-    @given(answers(), answers())
+    @given(answers(), streams())
     def draw(first: list[SequencedEvent], second: list[SequencedEvent]) -> None:
         fold = Fold()
         for event in second:
@@ -67,10 +69,14 @@ async def test_any_stream_is_put_together_as_it_was_said() -> None:
         calls = {
             part["toolCallId"]: part["input"]
             for part in message["parts"]
-            if part["type"] == "tool-see"
+            if part["type"] == "tool-see" and part["state"] == "input-available"
         }
         told = {call["id"]: orjson.loads(call["arguments"]) for call in fold.tool_calls()}
         assert calls == told
         assert fold.end is not None
+        if fold.end.status is Status.FAILED:
+            assert (seen["types"][-1], seen["raised"]) == ("error", "so it ended")
+            continue
         assert message["metadata"]["usage"].get("inputTokens") == fold.end.usage.input
-        assert seen["types"][-1] == "finish"
+        assert seen["types"][-1] == ENDS.get(fold.end.status, "finish")
+        assert seen["raised"] is None

@@ -5,17 +5,19 @@
 // Commands: connect {url, retries?}; whole {ask}; parsed {ask} as a place; count {ask}; stream {ask}:
 // the events; helper {ask}: what the helper tells and its message; tools {ask}: the SDK's own loop;
 // start {ask, by?} answers with the first text, and abort ends that; waited: what came between
-// retries.
+// retries; and, of bytes that nobody sent, read {bodies, ask}: what the helper makes of each.
 
 import { waits } from './waits.mjs';
 import Anthropic from '@anthropic-ai/sdk';
 import { betaZodTool } from '@anthropic-ai/sdk/helpers/beta/zod';
 import { zodOutputFormat } from '@anthropic-ai/sdk/helpers/zod';
 import { z } from 'zod';
-import { raised, readOut, serve } from './remote.mjs';
+import { answering, raised, readOut, serve } from './remote.mjs';
 
 const Place = z.object({ city: z.string() });
 const TOLD = ['text', 'thinking', 'signature', 'inputJson', 'citation'];
+
+const OFFLINE = { baseURL: 'http://nowhere.invalid', apiKey: 'test-key-client', maxRetries: 0 };
 
 let client, running;
 
@@ -30,6 +32,18 @@ function weather(asked) {
       return `rain in ${city}`;
     },
   });
+}
+
+/** What the streaming helper tells, and what it makes of that. */
+async function told(by, ask) {
+  const runner = by.messages.stream(ask);
+  const events = [];
+  for (const name of TOLD) runner.on(name, said => events.push([name, said]));
+  try {
+    return { events, message: await runner.finalMessage() };
+  } catch (error) {
+    return { events, raised: raised(error) };
+  }
 }
 
 const orRaised = answer => answer.catch(error => ({ raised: raised(error) }));
@@ -48,15 +62,10 @@ await serve({
     return { parsed: message.parsed_output };
   },
   stream: ({ ask }) => readOut(client.messages.create({ ...ask, stream: true })),
-  async helper({ ask }) {
-    const runner = client.messages.stream(ask);
-    const events = [];
-    for (const name of TOLD) runner.on(name, said => events.push([name, said]));
-    try {
-      return { events, message: await runner.finalMessage() };
-    } catch (error) {
-      return { events, raised: raised(error) };
-    }
+  helper: ({ ask }) => told(client, ask),
+  async read({ bodies, ask }) {
+    const readers = bodies.map(body => new Anthropic({ ...OFFLINE, fetch: answering(body) }));
+    return { read: await Promise.all(readers.map(reader => told(reader, ask))) };
   },
   async tools({ ask }) {
     const asked = [];

@@ -69,7 +69,7 @@ function transport(body) {
     : new DefaultChatTransport({ api: `${url}/api/chat`, body });
 }
 
-/** What the transport and the reader make of one body: the message, and the chunk types. */
+/** What the transport and the reader make of one body: the message, the chunk types, its error. */
 async function read(body) {
   const types = [];
   const stream = await new DefaultChatTransport({
@@ -83,11 +83,13 @@ async function read(body) {
       },
     }),
   );
-  let last = null;
-  for await (const message of readUIMessageStream({ stream: counted, terminateOnError: true })) {
-    last = message;
+  let message = null;
+  try {
+    for await (message of readUIMessageStream({ stream: counted, terminateOnError: true }));
+  } catch (error) {
+    return { message, types, raised: error.message };
   }
-  return { message: last, types };
+  return { message, types, raised: null };
 }
 
 function look() {

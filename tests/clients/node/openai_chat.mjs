@@ -4,16 +4,19 @@
 //
 // Commands: connect {url, retries?}; whole {ask}; parsed {ask} as a place; stream {ask}: the chunks;
 // helper {ask}: the helper's events and completion; tools {ask}: the SDK's own loop; start {ask, by?}
-// answers with the first text, and abort ends that; waited: what came between retries.
+// answers with the first text, and abort ends that; waited: what came between retries; and, of bytes
+// that nobody sent, read {bodies, ask}: what the helper makes of each.
 
 import { waits } from './waits.mjs';
 import OpenAI from 'openai';
 import { zodFunction, zodResponseFormat } from 'openai/helpers/zod';
 import { z } from 'zod';
-import { raised, readOut, serve } from './remote.mjs';
+import { answering, raised, readOut, serve } from './remote.mjs';
 
 const Place = z.object({ city: z.string() });
 const TOLD = ['content.delta', 'refusal.delta', 'tool_calls.function.arguments.done'];
+
+const OFFLINE = { baseURL: 'http://nowhere.invalid', apiKey: 'test-key-client', maxRetries: 0 };
 
 let client, running;
 
@@ -29,6 +32,18 @@ function weather(asked) {
       return { sky: `rain in ${city}` };
     },
   });
+}
+
+/** What the streaming helper tells, and what it makes of that. */
+async function told(by, ask) {
+  const runner = by.chat.completions.stream(ask);
+  const events = [];
+  for (const name of TOLD) runner.on(name, event => events.push([name, event]));
+  try {
+    return { events, completion: await runner.finalChatCompletion() };
+  } catch (error) {
+    return { events, raised: raised(error) };
+  }
 }
 
 await serve({
@@ -52,15 +67,10 @@ await serve({
     return { parsed: completion.choices[0].message.parsed };
   },
   stream: ({ ask }) => readOut(chat().create({ ...ask, stream: true })),
-  async helper({ ask }) {
-    const runner = chat().stream(ask);
-    const events = [];
-    for (const name of TOLD) runner.on(name, event => events.push([name, event]));
-    try {
-      return { events, completion: await runner.finalChatCompletion() };
-    } catch (error) {
-      return { events, raised: raised(error) };
-    }
+  helper: ({ ask }) => told(client, ask),
+  async read({ bodies, ask }) {
+    const readers = bodies.map(body => new OpenAI({ ...OFFLINE, fetch: answering(body) }));
+    return { read: await Promise.all(readers.map(reader => told(reader, ask))) };
   },
   async tools({ ask }) {
     const asked = [];

@@ -7,7 +7,8 @@
 // loop; start {ask, by?} answers with the id, the last event's number and the first text, and abort
 // ends that, rest tells what is left of it; cancel {id}; retrieve {id, after} reads the events again.
 // Over the SDK's WebSocket: open; send {ask, lane}; text {lane} waits for the next of an answer, and
-// answered {lane} for its end; close.
+// answered {lane} for its end; close. And, of bytes that nobody sent, read {bodies, ask}: what the
+// helper makes of each.
 
 import OpenAI from 'openai';
 import { ResponsesToolRunner, runnerFunction } from 'openai/helpers/responses-tool-runner';
@@ -15,10 +16,11 @@ import { zodResponsesFunction, zodTextFormat } from 'openai/helpers/zod';
 import { ResponsesWebSocketSession } from 'openai/lib/responses/responses-websocket-session';
 import { ResponsesWS } from 'openai/resources/responses/ws';
 import { z } from 'zod';
-import { raised, readOut, serve } from './remote.mjs';
+import { answering, raised, readOut, serve } from './remote.mjs';
 
 const Place = z.object({ city: z.string() });
 
+const OFFLINE = { baseURL: 'http://nowhere.invalid', apiKey: 'test-key-client', maxRetries: 0 };
 const LIMITS = { maxLanes: 8, maxBufferedEvents: 1000, maxBufferedBytes: 1 << 20 };
 
 let client, running, socket, session, lanes;
@@ -36,8 +38,8 @@ function weather(asked) {
 }
 
 /** All that a helper says of an answer, asked anew or by its id. */
-async function told(ask) {
-  const runner = client.responses.stream(ask);
+async function told(by, ask) {
+  const runner = by.responses.stream(ask);
   const events = [];
   const texts = [];
   runner.on('event', event => events.push(event));
@@ -71,7 +73,11 @@ await serve({
     return { parsed: response.output_parsed };
   },
   stream: ({ ask }) => readOut(client.responses.create({ ...ask, stream: true })),
-  helper: ({ ask }) => told(ask),
+  helper: ({ ask }) => told(client, ask),
+  async read({ bodies, ask }) {
+    const readers = bodies.map(body => new OpenAI({ ...OFFLINE, fetch: answering(body) }));
+    return { read: await Promise.all(readers.map(reader => told(reader, ask))) };
+  },
   async tools({ ask, stream }) {
     const asked = [];
     const runner = new ResponsesToolRunner({ functions: [runnerFunction(weather(asked))] });

@@ -35,6 +35,12 @@ export function raised(error) {
   return { name: constructor.name, message, status, code, type, param };
 }
 
+/** A fetch for a client that is answered with these bytes, whatever it asks. */
+export function answering(body) {
+  const headers = { 'content-type': 'text/event-stream' };
+  return async () => new Response(body, { headers });
+}
+
 /** All that an answer's iterator gives, and what it threw instead of an end. */
 export async function readOut(answer) {
   const read = [];

@@ -172,6 +172,7 @@ VALUES = st.recursive(
 ARGUMENTS = st.dictionaries(WORDS, VALUES, max_size=3).map(
     lambda given: orjson.dumps(given).decode()
 )
+FORMS = (None, "raw", "summary", "redacted")
 CITATIONS = st.builds(
     Citation,
     id=st.just("c1"),
@@ -182,7 +183,7 @@ CITATIONS = st.builds(
 
 
 @st.composite
-def _pieces(draw: st.DrawFn, text: str) -> list[str]:
+def pieces(draw: st.DrawFn, text: str) -> list[str]:
     """A text, cut anywhere."""
     cuts = draw(st.lists(st.integers(0, len(text)), max_size=3))
     places = [0, *sorted(set(cuts)), len(text)]
@@ -200,8 +201,8 @@ def blocks(draw: st.DrawFn, number: int) -> list[SequencedEvent]:
     text = draw(st.just("") | WORDS)
     if kind is BlockKind.TOOL_CALL:
         text = draw(st.just("") | ARGUMENTS)
-    form = draw(st.sampled_from(["summary", "redacted"])) if kind is BlockKind.REASONING else None
-    said = block(name, kind, *draw(_pieces("" if form == "redacted" else text)), form=form)
+    form = draw(st.sampled_from(FORMS)) if kind is BlockKind.REASONING else None
+    said = block(name, kind, *draw(pieces("" if form == "redacted" else text)), form=form)
     if draw(st.booleans()):
         said.insert(draw(st.integers(1, len(said) - 1)), signature(name))
     if kind is BlockKind.TEXT and draw(st.booleans()):
@@ -214,7 +215,7 @@ def answers(draw: st.DrawFn) -> list[SequencedEvent]:
     """A whole answer that came to its end."""
     made = [draw(blocks(number)) for number in range(draw(st.integers(0, 4)))]
     turns = [number for number, events in enumerate(made) for _ in events]
-    woven = _woven(made, draw(st.permutations(turns)))
+    woven = woven_by(made, draw(st.permutations(turns)))
     read = draw(st.none() | st.integers(0, 100))
     usage = counted(
         draw(st.none() | st.integers(200, 10**6)),
@@ -231,6 +232,7 @@ def answers(draw: st.DrawFn) -> list[SequencedEvent]:
     return stream(*woven, over, end=ended(finish, usage=usage, stop_sequence=stop))
 
 
-def _woven(made: Sequence[list[SequencedEvent]], turns: Sequence[int]) -> list[SequencedEvent]:
+def woven_by(made: Sequence[list[SequencedEvent]], turns: Sequence[int]) -> list[SequencedEvent]:
+    """The events of several blocks, each in its order; `turns` says whose is next."""
     left = [iter(events) for events in made]
     return [next(left[number]) for number in turns]
