@@ -90,10 +90,10 @@ class ResponsesRoutes(Borrowed):
 
     async def retrieve(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/responses/{id}: the response, or its events."""
+        streams, after = _streams(request), _after(request)
         stream, asked = await self._found(request)
-        if request.query.get("stream") != "true":
+        if not streams:
             return self._document_of(stream, asked)
-        after = _after(request)
         if after >= 0 and stream.log.first > 0:
             message = "starting_after: the response is too long to be resumed; ask for all of it"
             raise RequestError(make(ErrorCode.STREAM_EXPIRED, message, param="starting_after"))
@@ -138,6 +138,14 @@ class ResponsesRoutes(Borrowed):
         if asked is None or response != response_id(name):
             raise RequestError(missing)
         return stream, asked
+
+
+def _streams(request: web.Request) -> bool:
+    """`stream`: whether the events are asked for."""
+    given = request.query.get("stream", "false")
+    if given not in ("true", "false"):
+        raise refused("stream", f"{given[:64]!r} is not allowed; must be true or false")
+    return given == "true"
 
 
 def _after(request: web.Request) -> int:

@@ -192,13 +192,20 @@ async def test_a_response_that_was_not_stored_is_not_there_later() -> None:
     assert caught.value.code == "previous_response_not_found"
 
 
-async def test_a_number_that_is_none_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("query", "param"),
+    [
+        ("stream=true&starting_after=x", "starting_after"),
+        ("starting_after=false", "starting_after"),
+        ("stream=yes", "stream"),
+    ],
+)
+async def test_a_parameter_that_is_none_is_refused(query: str, param: str) -> None:
     async with responding(Scripted(*chat("a"))) as bench:
         response = await answered(bench)
-        url = f"{bench.url}/{response.id}?stream=true&starting_after=x"
-        async with bench.session.get(url) as refusal:
+        async with bench.session.get(f"{bench.url}/{response.id}?{query}") as refusal:
             assert refusal.status == 400
-            assert (await refusal.json())["error"]["param"] == "starting_after"
+            assert (await refusal.json())["error"]["param"] == param
 
 
 async def test_what_another_dialect_was_asked_is_no_response() -> None:
