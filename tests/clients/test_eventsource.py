@@ -9,7 +9,8 @@ import pytest_asyncio
 from adapters.events import SequencedEvent
 from service.http.sse import RETRY_MS
 from tests.clients.lines import Line
-from tests.clients.nodes import Program, program
+from tests.clients.nodes import program
+from tests.clients.programs import Program
 from tests.double.script import reply
 from tests.double.steps import Cut, Gate, Wait
 from tests.e2e import grammar

@@ -238,6 +238,20 @@ async def test_a_failure_before_any_content_is_the_sdks_own_error(
         assert failure.value.type == "rate_limit_error"
 
 
+async def test_the_sdk_tries_again_what_may_pass_and_nothing_else(
+    service: Stack, client: AsyncOpenAI
+) -> None:
+    patient = client.with_options(max_retries=1)
+    service.double.script(http_error(Kind.OVERLOADED), reply("Hello."))
+    whole = await patient.chat.completions.create(model="openai/auto", messages=SAID)
+    assert whole.choices[0].message.content == "Hello."
+    service.double.script(http_error(Kind.AUTH), reply("Hello."))
+    with pytest.raises(openai.InternalServerError) as failure:
+        await patient.chat.completions.create(model="openai/auto", messages=SAID)
+    assert failure.value.code == "auth_provider"
+    assert len(service.double.requests) == 3
+
+
 async def test_a_bad_request_names_its_field(client: AsyncOpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as failure:
         await client.chat.completions.create(model="auto", messages=SAID, n=2)

@@ -7,7 +7,8 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from tests.clients.nodes import Program, program
+from tests.clients.nodes import program
+from tests.clients.programs import Program
 from tests.double.answer import Citation, reasoning, refusal, text, tool_call
 from tests.double.errors import Kind
 from tests.double.script import http_error, reply

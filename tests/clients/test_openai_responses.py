@@ -298,6 +298,30 @@ async def test_the_websocket_goes_on_from_its_own_answers(
     assert b"Is it cold?" in sent(service, 1)
 
 
+async def test_an_answer_that_breaks_on_the_websocket_is_a_failed_response(
+    service: Stack, client: AsyncOpenAI
+) -> None:
+    service.double.script(reply("Hel", Cut()))
+    async with client.responses.connect() as line:
+        await line.response.create(model="openai/auto", input="hi")
+        async for event in line:
+            if event.type == "response.failed":
+                break
+    assert (event.response.status, event.response.output_text) == ("failed", "Hel")
+
+
+async def test_a_websocket_that_is_closed_closes_the_upstream(
+    service: Stack, client: AsyncOpenAI
+) -> None:
+    service.double.script(reply("Hel", Wait(Gate()), "lo."))
+    async with client.responses.connect() as line:
+        await line.response.create(model="openai/auto", input="hi")
+        async for event in line:
+            if event.type == "response.output_text.delta":
+                break
+    await service.double.requests[0].left()
+
+
 async def _completed(line: Any) -> Response:  # noqa: ANN401 - the SDK's connection
     """The response that the next events on a connection complete."""
     async for event in line:
