@@ -13,7 +13,7 @@ from adapters.events import ErrorCode
 from adapters.request import MAX_MESSAGES, Effort
 from service.description import sent
 from service.description.components import Schema, merged, nullable, of_structs, one_of, ref
-from service.description.native import ANSWERED, IDEMPOTENCY_KEY
+from service.description.native import ANSWERED, IDEMPOTENCY_KEY, QUESTION
 from service.description.operations import (
     Answer,
     Operation,
@@ -348,6 +348,11 @@ OPERATIONS: Final = (
         more="A stream that breaks ends with an error and without `[DONE]`.",
         parameters=(*sent.HEADERS, IDEMPOTENCY_KEY),
         body=json(ref(_REQUEST)),
+        examples={
+            "a question": QUESTION | {"model": "auto"},
+            "streamed": QUESTION
+            | {"model": "auto", "stream": True, "stream_options": {"include_usage": True}},
+        },
         answers={
             200: Answer(
                 said="The completion, or with `stream` its chunks.",

@@ -9,7 +9,7 @@ from adapters.registry import FIFTEEN
 from adapters.request import Complexity
 from service.description import sent
 from service.description.components import Schema, merged, nullable, of_structs, ref
-from service.description.native import ITEM, STREAMED
+from service.description.native import ITEM, QUESTION, STREAMED
 from service.description.operations import Answer, Operation, asking, json, refusing, stream
 from service.description.providers import NAMES
 from service.routing.status import Status
@@ -189,6 +189,7 @@ OPERATIONS: Final = (
         id="coordinationGenerate",
         said="An answer, whole; with `stream` the native event stream",
         body=json(ref(_GENERATE)),
+        examples={"a question": QUESTION, "streamed": QUESTION | {"stream": True}},
         answers={
             200: Answer(
                 said="The answer.", content=json(ref(Generated)) | stream(ITEM), headers=STREAMED
@@ -202,6 +203,7 @@ OPERATIONS: Final = (
         id="coordinationTest",
         said="A short real request to one provider",
         body=json(ref(_TEST)),
+        examples={"one of the fifteen": {"provider": "groq"}},
         answers={200: Answer(said="How it went.", content=json(ref(Tested)))},
         refusal=asking(json({"anyOf": [ref(CoordinationError), ref(Tested)]})),
     ),

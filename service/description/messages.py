@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from service.description import sent
 from service.description.components import Schema, merged, of_model, of_structs, one_of, ref
-from service.description.native import ANSWERED, IDEMPOTENCY_KEY
+from service.description.native import ANSWERED, IDEMPOTENCY_KEY, QUESTION
 from service.description.operations import (
     READING,
     Answer,
@@ -293,6 +293,8 @@ def _without_unknown(part: Any) -> Any:  # noqa: ANN401 - any JSON
 
 ITEM: Final = item(one_of(ref(_EVENT)), event={"type": "string", "description": "The data's type."})
 
+_ASKED: Final = QUESTION | {"model": "auto", "max_tokens": 1_024}
+
 OPERATIONS: Final = (
     Operation(
         method="post",
@@ -302,6 +304,10 @@ OPERATIONS: Final = (
         more="A stream that breaks ends with `error` and without `message_stop`.",
         parameters=(*sent.HEADERS, IDEMPOTENCY_KEY),
         body=json(ref(_PREFIX + Body.__name__)),
+        examples={
+            "a question": _ASKED,
+            "streamed": _ASKED | {"stream": True, "thinking": {"type": "adaptive"}},
+        },
         answers={
             200: Answer(
                 said="The message, or with `stream` its events.",
@@ -317,6 +323,7 @@ OPERATIONS: Final = (
         id="countMessageTokens",
         said="How much a message would put in, estimated",
         body=json(ref(_PREFIX + Counted.__name__)),
+        examples={"a question": QUESTION | {"model": "auto"}},
         answers={200: Answer(said="The estimate.", content=json(ref(TokenCount)))},
         refusal=refusing(ERROR, *READING),
     ),

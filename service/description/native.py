@@ -29,6 +29,7 @@ from service.description.components import (
 )
 from service.description.operations import (
     Answer,
+    Link,
     Operation,
     Parameter,
     asking,
@@ -183,10 +184,17 @@ ITEM: Final = item(
     identified="`<stream>:<seq>`: where to go on, in `Last-Event-ID`.",
 )
 
+CURSOR: Final = r"^(st_[0-9A-Z]+:)?(-1|[0-9]{1,15})$"
+
+QUESTION: Final = {"messages": [{"role": "user", "content": "What is a tailrace?"}]}
+
+_BY_HEADER: Final = {"id": "$response.header.Tailrace-Stream-Id"}
+
 _FORMS: Final = Answer(
     said="The stream, live; or with `Accept: application/json` all of it in one.",
     content=stream(ITEM) | json(ref(Folded)),
-    headers=STREAMED,
+    headers=ANSWERED | STREAMED,
+    links=(Link("attachStream", _BY_HEADER), Link("cancelStream", _BY_HEADER)),
 )
 
 OPERATIONS: Final = (
@@ -197,6 +205,10 @@ OPERATIONS: Final = (
         said="Ask, and follow the answer",
         parameters=(IDEMPOTENCY_KEY,),
         body=json(ref(ChatRequest)),
+        examples={
+            "a question": QUESTION,
+            "the second, hedged": QUESTION | {"latency": "hedge", "use_case": "analysis"},
+        },
         answers={200: _FORMS},
         refusal=asking(PROBLEM),
     ),
@@ -211,11 +223,13 @@ OPERATIONS: Final = (
                 name="Last-Event-ID",
                 where="header",
                 said="The id of the last event that was read; wins over `after`.",
+                schema={"type": "string", "pattern": CURSOR},
             ),
             Parameter(
                 name="after",
                 where="query",
                 said="The same, or its sequence number alone; -1 is the beginning.",
+                schema={"type": "string", "pattern": CURSOR},
             ),
         ),
         answers={
@@ -241,6 +255,7 @@ OPERATIONS: Final = (
         id="plan",
         said="Whom a request would be sent to, and why",
         body=json(ref(ChatRequest)),
+        examples={"a question": QUESTION},
         answers={200: Answer(said="The decision.", content=json(ref(PlanDocument)))},
         refusal=asking(PROBLEM),
     ),

@@ -35,6 +35,15 @@ class Parameter:
     schema: Schema = field(default_factory=lambda: {"type": "string"})
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What an answer's own values can be asked with next."""
+
+    operation: str
+    parameters: Mapping[str, str]
+    """Runtime expressions, by the parameter's name."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What is answered with one status."""
@@ -43,6 +52,7 @@ class Answer:
     content: Content = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     """What each header says."""
+    links: tuple[Link, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +76,8 @@ class Operation:
     """What there is to know besides, in CommonMark."""
     parameters: tuple[Parameter, ...] = ()
     body: Content = field(default_factory=dict)
+    examples: Mapping[str, Any] = field(default_factory=dict)
+    """Bodies that work as they are, by what they show."""
     answers: Mapping[int, Answer]
     refusal: Refusal
 
@@ -185,7 +197,7 @@ def described(operation: Operation, tag: str) -> dict[str, Any]:
     if operation.parameters:
         told["parameters"] = [_parameter(parameter) for parameter in operation.parameters]
     if operation.body:
-        told["requestBody"] = {"required": True, "content": operation.body}
+        told["requestBody"] = {"required": True, "content": _shown(operation)}
     answers = {status: _answer(answer) for status, answer in operation.answers.items()}
     refusals = {status: _refused(operation.refusal, status) for status in _sorted(operation)}
     told["responses"] = {str(status): said for status, said in (answers | refusals).items()}
@@ -194,6 +206,13 @@ def described(operation: Operation, tag: str) -> dict[str, Any]:
 
 def _sorted(operation: Operation) -> list[int]:
     return sorted(operation.refusal.statuses - set(operation.answers))
+
+
+def _shown(operation: Operation) -> dict[str, Any]:
+    """The body's forms, with the examples."""
+    examples = {name: {"value": value} for name, value in operation.examples.items()}
+    with_them = {"examples": examples} if examples else {}
+    return {kind: {**form, **with_them} for kind, form in operation.body.items()}
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:
@@ -212,6 +231,11 @@ def _answer(answer: Answer) -> dict[str, Any]:
         told["headers"] = {name: _header(said) for name, said in answer.headers.items()}
     if answer.content:
         told["content"] = answer.content
+    if answer.links:
+        told["links"] = {
+            link.operation: {"operationId": link.operation, "parameters": link.parameters}
+            for link in answer.links
+        }
     return told
 
 

@@ -1,6 +1,6 @@
 """`/v1/providers`: how everybody is doing, and what an operator changes."""
 
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -53,7 +53,7 @@ class Capabilities(Struct):
 
     images: bool
     tools: bool
-    reasoning: bool
+    reasoning: Literal["none", "optional", "always"]
     prefill: bool
 
 
@@ -209,6 +209,7 @@ OPERATIONS: Final = (
         said="Switch a provider on or off, and limit it",
         parameters=(_NAME,),
         body=json(ref(_CHANGE)),
+        examples={"a limit": {"requests_per_minute": 600}},
         answers={200: Answer(said="As it is then.", content=json(ref(ListedProvider)))},
         refusal=refusing(PROBLEM, *READING, ErrorCode.NOT_FOUND, ErrorCode.CONFLICT),
     ),

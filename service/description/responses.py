@@ -16,6 +16,7 @@ from service.description.components import Schema, merged, nullable, of_model, o
 from service.description.native import ANSWERED, IDEMPOTENCY_KEY, STREAM_ID
 from service.description.operations import (
     Answer,
+    Link,
     Operation,
     Parameter,
     asking,
@@ -621,6 +622,8 @@ ITEM: Final = item(
     event={"type": "string", "description": "The event's own `type`; `[DONE]` has none."},
 )
 
+_BY_BODY: Final = {"id": "$response.body#/id"}
+
 _RESPONSE_ID: Final = Parameter(name="id", where="path", said="The response's id.")
 _FORMS: Final = json(ref(ResponseResource)) | stream(ITEM)
 
@@ -633,9 +636,16 @@ OPERATIONS: Final = (
         more="A stream that breaks ends with `response.failed` and without `[DONE]`.",
         parameters=(*sent.HEADERS, IDEMPOTENCY_KEY),
         body=json(ref(_REQUEST)),
+        examples={
+            "a question": {"model": "auto", "input": "What is a tailrace?"},
+            "streamed": {"model": "auto", "input": "What is a tailrace?", "stream": True},
+        },
         answers={
             200: Answer(
-                said="The response, or with `stream` its events.", content=_FORMS, headers=ANSWERED
+                said="The response, or with `stream` its events.",
+                content=_FORMS,
+                headers=ANSWERED,
+                links=(Link("getResponse", _BY_BODY), Link("cancelResponse", _BY_BODY)),
             )
         },
         refusal=asking(ERROR),

@@ -5,6 +5,7 @@ request's. Chunks are exactly what the projection says, but for those of a messa
 what a page said of itself before (`data-*`, a source, a file) is told again as it was.
 """
 
+from dataclasses import replace
 from typing import Any, Final, Literal, get_args
 
 from msgspec import UNSET, Struct, UnsetType
@@ -16,6 +17,7 @@ from service.description.components import Schema, merged, nullable, of_model, o
 from service.description.native import IDEMPOTENCY_KEY, STREAMED
 from service.description.operations import (
     Answer,
+    Link,
     Operation,
     Parameter,
     asking,
@@ -335,6 +337,16 @@ _TURN: Final = Answer(
     headers=STREAMED | {"x-vercel-ai-ui-message-stream": "`v1`."},
 )
 
+_ASKED: Final = {
+    "id": "a-chat",
+    "trigger": "submit-message",
+    "messages": [
+        {"id": "1", "role": "user", "parts": [{"type": "text", "text": "What is a tailrace?"}]}
+    ],
+}
+
+_BY_CHAT: Final = {"id": "$request.body#/id"}
+
 OPERATIONS: Final = (
     Operation(
         method="post",
@@ -344,7 +356,10 @@ OPERATIONS: Final = (
         more="A stream that breaks ends with `error` and without `[DONE]`.",
         parameters=(*sent.HEADERS, IDEMPOTENCY_KEY),
         body=json(ref(_PREFIX + Body.__name__)),
-        answers={200: _TURN},
+        examples={"a question": _ASKED},
+        answers={
+            200: replace(_TURN, links=(Link("resumeChat", _BY_CHAT), Link("stopChat", _BY_CHAT)))
+        },
         refusal=asking(text()),
     ),
     Operation(

@@ -83,6 +83,12 @@ def schemas() -> dict[str, Schema]:
 
 _MOMENT: Final = "A date, or a time as RFC 3339 has it; without a zone it is in UTC."
 
+_WHEN: Final = {
+    "anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]
+}
+
+_POSITION: Final = {"type": "string", "pattern": r"^[0-9]{1,15}(-[0-9]{1,15})?([.][0-9-]+)*$"}
+
 OPERATIONS: Final = (
     Operation(
         method="get",
@@ -90,8 +96,8 @@ OPERATIONS: Final = (
         id="getUsage",
         said="Sums of what was used and spent",
         parameters=(
-            Parameter(name="from", where="query", said=_MOMENT),
-            Parameter(name="to", where="query", said=_MOMENT),
+            Parameter(name="from", where="query", said=_MOMENT, schema=_WHEN),
+            Parameter(name="to", where="query", said=_MOMENT, schema=_WHEN),
             Parameter(
                 name="group_by",
                 where="query",
@@ -117,9 +123,13 @@ OPERATIONS: Final = (
                 name="Last-Event-ID",
                 where="header",
                 said="The id of the last event that was read; wins over `after`.",
+                schema=_POSITION,
             ),
             Parameter(
-                name="after", where="query", said="The same; 0 is the beginning, none is now."
+                name="after",
+                where="query",
+                said="The same; 0 is the beginning, none is now.",
+                schema=_POSITION,
             ),
         ),
         answers={
