@@ -83,11 +83,10 @@ class Turns:
         request = ChatRequest.model_construct(messages=[], model=question.model)
         return Turn(chat, Asked(chat=request, streams=True, body=question.body)), stream
 
-    async def told(self, turn: Turn, stream: Stream) -> None:
-        """Somebody was told the turn's end; all processes know it, or soon will, when this ends."""
+    def told(self, turn: Turn, stream: Stream) -> None:
+        """Somebody was told the turn's end."""
         if turn.chat is not None:
             self._chats.put(turn.chat, At(stream.id, told=True))
-            await self._chats.heard()
 
     def projection(self, turn: Turn, stream: Stream, *, again: bool) -> UiProjection:
         """What a reader of the turn is told, who may have had some of it before."""

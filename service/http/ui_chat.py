@@ -87,7 +87,7 @@ class UiChat:
             await opened(stream, early)
             error = stream.failed_before_content
             if error is not None and early > 0:
-                await self._turns.told(turn, stream)
+                self._turns.told(turn, stream)
                 return _refused(error, stream)
             response = await sse.deliver(
                 request,
@@ -98,7 +98,7 @@ class UiChat:
                 headers=HEADERS,
             )
             if stream.ended and _is_there(request):
-                await self._turns.told(turn, stream)
+                self._turns.told(turn, stream)
             return response
         finally:
             stream.detach(holder)

@@ -205,9 +205,9 @@ class UiSocket:
         """What a request's reader is told."""
         return self._turns.projection(turn, stream, again=again)
 
-    async def told(self, turn: Turn, stream: Stream) -> None:
+    def told(self, turn: Turn, stream: Stream) -> None:
         """A request's reader has had the end."""
-        await self._turns.told(turn, stream)
+        self._turns.told(turn, stream)
 
     async def say(self, name: str, kind: bytes, rest: bytes = b"") -> None:
         """A frame; `rest` is more of its JSON. Raises ConnectionError where the peer has gone."""
@@ -275,7 +275,7 @@ class _Request:
             projection = self._socket.projection(turn, self._stream, again=self._again)
             if await self._follow(self._stream, projection, bell):
                 await self._socket.say(self._name, b"end")
-                await self._socket.told(turn, self._stream)
+                self._socket.told(turn, self._stream)
         finally:
             self._stream.leave(bell)
 

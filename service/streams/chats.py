@@ -41,9 +41,6 @@ class Others(Protocol):
     def put(self, chat: str, at: At) -> None:
         """Tell them, soon; nothing is waited for."""
 
-    async def heard(self) -> None:
-        """Wait until they have been told what was put; not for long."""
-
     async def find(self, chat: str) -> At | None:
         """What they know; None where that is nothing, or they cannot be asked."""
 
@@ -69,11 +66,6 @@ class Chats:
         self._forget(latest)
         if self.others is not None:
             self.others.put(chat, latest)
-
-    async def heard(self) -> None:
-        """Wait until all know what was put here; not for long."""
-        if self.others is not None:
-            await self.others.heard()
 
     async def find(self, chat: str) -> At | None:
         """Where a chat is, in whichever process."""

@@ -173,7 +173,7 @@ class SharedStreams:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH):
                     await self._copies.done()
-                    await self._chats.heard()
+                    await self._chats.done()
         self._store.chats.others = None
         if self._sweeper is not None:
             self._sweeper.cancel()

@@ -15,14 +15,12 @@ an hour if nobody was told the end, and leads nowhere then.
 
 import asyncio
 from collections.abc import Awaitable, Coroutine
-from contextlib import suppress
 from itertools import groupby
 from typing import Any, Final, Protocol, TypeVar
 
 from service.streams.buffer_scripts import AT, Shard, Shards
 from service.streams.chats import At, Chats, newest
 from service.streams.copies import LIVE_MS
-from service.streams.waiting import QUICK
 from service.usage.client import Client
 
 MOST: Final = 10_000
@@ -65,11 +63,9 @@ class SharedChats:
         self._bell.set()
         self._idle.clear()
 
-    async def heard(self) -> None:
-        """Wait until they can know what was put, `QUICK` seconds at most."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(QUICK):
-                await self._idle.wait()
+    async def done(self) -> None:
+        """Wait until all that was put is in Redis."""
+        await self._idle.wait()
 
     async def find(self, chat: str) -> At | None:
         """What Redis knows of a chat; None where that is nothing, or Redis is away."""

@@ -66,16 +66,28 @@ async def resumed(bench: Chats) -> list[dict[str, Any]] | None:
         return told(await response.read())
 
 
+async def known(bench: Chats, *, told: bool = False) -> None:
+    """Wait until a process knows what another one told it a moment ago."""
+
+    async def knows() -> bool:
+        at = await bench.relay.store.chats.find("c1")
+        return at is not None and at.told is told
+
+    await until_it(knows)
+
+
 async def test_a_page_that_is_opened_anew_is_told_the_turn_by_any_process(tmp_path: Path) -> None:
     gate = Gate()
     async with (
         pair(tmp_path, Scripted(*chat("Hel", gate, "lo"))) as (here, there, _),
         here.session.post(f"{here.url}/api/chat", json=said()) as response,
-        there.session.get(f"{there.url}/api/chat/c1/stream") as again,
     ):
-        first, second = await until(response, b"Hel"), await until(again, b"Hel")
-        gate.open()
-        assert told(second + await again.read()) == told(first + await response.read())
+        first = await until(response, b"Hel")
+        await known(there)
+        async with there.session.get(f"{there.url}/api/chat/c1/stream") as again:
+            second = await until(again, b"Hel")
+            gate.open()
+            assert told(second + await again.read()) == told(first + await response.read())
 
 
 async def test_a_turn_is_found_elsewhere_before_its_first_word(tmp_path: Path) -> None:
@@ -83,7 +95,7 @@ async def test_a_turn_is_found_elsewhere_before_its_first_word(tmp_path: Path) -
     async with pair(tmp_path, Scripted(gate, *chat("Hello"))) as (here, there, _):
         asking = asyncio.gather(ask(here))
         await becomes(lambda: here.relay.store.live)
-        await here.relay.store.chats.heard()
+        await known(there)
         coming = asyncio.gather(resumed(there))
         await becomes(lambda: there.relay.processes and there.relay.processes._replicas)
         gate.open()
@@ -94,6 +106,7 @@ async def test_a_turn_whose_end_was_told_anywhere_is_told_nowhere_again(tmp_path
     async with pair(tmp_path, Scripted(*chat("Hello"))) as (here, there, _):
         for one, other in ((here, there), (there, here)) * 3:
             assert text_of(await ask(one)) == "Hello"
+            await known(other, told=True)
             assert await resumed(other) is None
 
 
@@ -103,7 +116,9 @@ async def test_an_end_that_nobody_saw_is_told_once(tmp_path: Path) -> None:
         stream = await half(here)
         gate.open()
         await here.relay.store.get(stream).over()
+        await known(there)
         assert text_of(await resumed(there) or []) == "Hello"
+        await known(here, told=True)
         assert await resumed(here) is None
         assert await resumed(there) is None
 
@@ -115,6 +130,7 @@ async def test_a_chat_that_went_on_in_another_process_is_at_its_last_turn(tmp_pa
         await ask(here)
         provider.pieces = chat("Hel", gate, "lo")
         second = await half(there)
+        await known(here)
         coming = asyncio.gather(resumed(here))
         await becomes(lambda: here.relay.processes and here.relay.processes._replicas)
         gate.open()
@@ -127,6 +143,7 @@ async def test_a_turn_is_stopped_from_another_process(tmp_path: Path) -> None:
     async with pair(tmp_path, Scripted(*chat("Hel", Gate()))) as (here, there, _):
         async with here.session.post(f"{here.url}/api/chat", json=said()) as response:
             await until(response, b"Hel")
+            await known(there)
             async with there.session.post(f"{there.url}/api/chat/c1/stop") as stopped:
                 assert (stopped.status, await stopped.json()) == (202, {"stopped": True})
             assert told(await response.read())[-1]["type"] == "abort"
@@ -152,6 +169,7 @@ async def test_an_answer_that_goes_on_with_a_message_begins_with_it_elsewhere(
     messages = [*said("A secret")["messages"], message]
     async with pair(tmp_path, Scripted(*chat("Hel", gate, "lo"))) as (here, there, between):
         await half(here, messages=messages)
+        await known(there)
         chats_of_both = [asyncio.gather(resumed(bench)) for bench in (here, there)]
         await becomes(lambda: there.relay.processes and there.relay.processes._replicas)
         gate.open()
@@ -169,7 +187,7 @@ async def test_a_message_too_long_to_be_kept_is_told_where_it_was_asked(tmp_path
     long = {"id": "m1", "role": "assistant", "parts": [{"type": "text", "text": "x" * LARGEST}]}
     async with pair(tmp_path, Scripted(*chat("Hel", gate, "lo"))) as (here, there, _):
         _, stream = await here.turns.begin(said(messages=[long]), {})
-        await here.relay.store.chats.heard()
+        await known(there)
         assert await resumed(there) is None
         gate.open()
         await stream.over()
@@ -179,6 +197,7 @@ async def test_a_message_too_long_to_be_kept_is_told_where_it_was_asked(tmp_path
 async def test_a_turn_of_a_process_that_died_is_told_to_have_broken_off(tmp_path: Path) -> None:
     async with pair(tmp_path, Scripted(*chat("Hel", Gate()))) as (here, there, between):
         await half(here)
+        await known(there)
         async with there.session.get(f"{there.url}/api/chat/c1/stream") as again:
             begun = await until(again, b"Hel")
             await between.processes[0].dies()
@@ -215,6 +234,7 @@ async def test_a_turn_is_followed_and_stopped_over_a_socket_of_another_process(
 ) -> None:
     async with pair(tmp_path, Scripted(*chat("Hel", Gate()))) as (here, there, _):
         stream = await half(here)
+        await known(there)
         async with there.session.ws_connect(f"{there.url}/api/chat/ws") as ws:
             await ws.send_json({"type": "resume", "requestId": "r1", "id": "c1"})
             while "Hel" not in (await ws.receive_str(timeout=20)):

@@ -13,13 +13,9 @@ class Others:
     def __init__(self, **known: At) -> None:
         self.known = known
         self.put_there: list[tuple[str, At]] = []
-        self.waited = 0
 
     def put(self, chat: str, at: At) -> None:
         self.put_there.append((chat, at))
-
-    async def heard(self) -> None:
-        self.waited += 1
 
     async def find(self, chat: str) -> At | None:
         return self.known.get(chat)
@@ -39,7 +35,6 @@ async def test_of_nothing_that_is_known_nothing_is_true() -> None:
     assert newest([None, None]) is None
     chats = Chats(lambda _: True)
     assert await chats.find("c") is None
-    await chats.heard()
 
 
 async def test_a_chat_is_forgotten_when_its_stream_is_and_another_one_is_begun() -> None:
@@ -63,8 +58,6 @@ async def test_the_others_are_told_of_a_chat_and_asked_for_it() -> None:
     assert others.put_there == [("a", At(OLD)), ("b", At(OLD, told=True))]
     assert await chats.find("a") == At(OLD, told=True)
     assert await chats.find("b") == At(NEW)
-    await chats.heard()
-    assert others.waited == 1
 
 
 async def test_an_older_stream_takes_no_newer_one_s_place() -> None:

@@ -9,6 +9,7 @@ import pytest
 from service.streams.chats import At
 from service.streams.shared_chats import MOST
 from service.usage.client import close
+from tests.service.http.serving import becomes
 from tests.service.streams.processes import Process, processes, redis
 from tests.service.usage.servers import Server, until
 
@@ -29,10 +30,10 @@ async def test_what_was_put_here_is_found_there(server: Server) -> None:
     async with processes(server.address, 2) as (here, there):
         here.stream(NEW)
         here.store.chats.put("c", At(NEW))
-        await here.store.chats.heard()
+        await here.shared._chats.done()
         assert await there.store.chats.find("c") == At(NEW)
         there.store.chats.put("c", At(NEW, told=True))
-        await there.store.chats.heard()
+        await there.shared._chats.done()
         assert await here.store.chats.find("c") == At(NEW, told=True)
         assert await there.store.chats.find("another") is None
 
@@ -40,9 +41,9 @@ async def test_what_was_put_here_is_found_there(server: Server) -> None:
 async def test_of_two_processes_the_one_with_the_newer_stream_is_right(server: Server) -> None:
     async with processes(server.address, 2) as (here, there):
         there.store.chats.put("c", At(NEW))
-        await there.store.chats.heard()
+        await there.shared._chats.done()
         here.store.chats.put("c", At(OLD, told=True))
-        await here.store.chats.heard()
+        await here.shared._chats.done()
         for process in (here, there):
             assert await process.store.chats.find("c") == At(NEW)
 
@@ -50,13 +51,13 @@ async def test_of_two_processes_the_one_with_the_newer_stream_is_right(server: S
 async def test_a_chat_lies_there_without_its_name_and_not_for_ever(server: Server) -> None:
     async with processes(server.address, 1, ttl=60) as (here,):
         here.store.chats.put("what I told my doctor", At(NEW))
-        await here.store.chats.heard()
+        await here.shared._chats.done()
         (name,) = await server.ask("KEYS", "*chat*")
         assert name.decode() == key(here, "what I told my doctor")
         assert b"doctor" not in name
         assert await server.ask("PTTL", name) > 3_600_000
         here.store.chats.put("what I told my doctor", At(NEW, told=True))
-        await here.store.chats.heard()
+        await here.shared._chats.done()
         assert 0 < await server.ask("PTTL", name) <= 60_000
 
 
@@ -69,9 +70,9 @@ async def test_without_redis_a_process_knows_its_own_and_tells_them_when_it_is_b
         for number in range(3):
             here.store.chats.put(f"c{number}", At(NEW))
         async with asyncio.timeout(5):
-            await here.store.chats.heard()
             assert await here.store.chats.find("c1") == At(NEW)
             assert await there.store.chats.find("c1") is None
+        await becomes(lambda: "chats wait for Redis" in caplog.text)
         await server.start()
 
         async def told() -> bool:
@@ -93,7 +94,7 @@ async def test_a_redis_that_was_emptied_is_told_again(server: Server) -> None:
     async with processes(server.address, 2) as (here, there):
         here.stream(NEW)
         here.store.chats.put("c", At(NEW))
-        await here.store.chats.heard()
+        await here.shared._chats.done()
         await server.ask("FLUSHALL")
         await until_there(there, "c", At(NEW))
 
@@ -102,7 +103,7 @@ async def test_of_too_many_that_wait_for_redis_the_oldest_are_dropped(server: Se
     async with processes(server.address, 1) as (here,):
         shared = here.shared._chats
         shared.put("first", At(NEW))
-        await shared.heard()
+        await shared.done()
         await here.sleeps("chats")
         for number in range(MOST + 1):
             shared.put(f"c{number}", At(NEW))
