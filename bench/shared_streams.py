@@ -5,6 +5,7 @@ Against the packaged server, over a unix socket, for 1 and 200 streams, the medi
 
 - On a token's path: how much longer appending it to its log takes where the log is copied, and
   has been sent since its last token, as with a single stream every one has.
+- Of what a stream was asked, which goes with its first event: CPU of this process for sending it.
 - Of the copying: CPU of this process for one call that sends a token of each stream; and how much
   of a core it takes at 50 tokens a second of each stream, at the pace that the service keeps.
 """
@@ -20,10 +21,12 @@ from time import perf_counter, process_time
 import uvloop
 
 from adapters.events import TextDelta
-from service import tasks
+from adapters.request import UserMessage
+from service import ids, tasks
 from service.streams.buffer_scripts import Shards
 from service.streams.copies import Copies
 from service.streams.log import StreamLog
+from service.streams.question import Question
 from service.streams.stream import Stream
 from service.usage.client import Client, close
 from tests.service.streams.processes import REQUEST
@@ -32,6 +35,9 @@ from tests.service.usage.servers import Server, binary
 STREAMS = (1, 200)
 TOKENS = 50
 """A second, of each stream."""
+
+QUESTIONS = (20 * 1024, 1024 * 1024)
+"""Bytes of a text, or of a picture."""
 
 SECONDS = 2.0
 TURNS = 400
@@ -118,6 +124,28 @@ async def of_a_core(client: Client, streams: int) -> float:
     return (await Load(client, streams, copied=True).live(copied=True) - alone) * 100
 
 
+async def of_a_question(client: Client, size: int) -> float:
+    """Milliseconds of CPU more than for a stream that was asked nothing."""
+    message = UserMessage(role="user", content="x" * size)
+    asked = Question(dialect="openai-responses", model="auto", body={}, messages=[message])
+    more = []
+    for _ in range(TURNS // 4):
+        alone = await _first_call(client, None)
+        more.append(await _first_call(client, asked) - alone)
+    return median(more) * 1e3
+
+
+async def _first_call(client: Client, question: Question | None) -> float:
+    """Seconds of CPU."""
+    copies = Copies(Shards.of(client), "pr_bench", ttl=TTL)
+    stream = Stream(StreamLog(ids.new("st", TS)), REQUEST, cancel_after=None, question=question)
+    copies.add(stream)
+    stream.log.append(WORD, TS)
+    began = process_time()
+    await copies.send(client)
+    return process_time() - began
+
+
 MEASURED: dict[str, Callable[[Client, int], Awaitable[float]]] = {
     "us more on a token's path": on_its_path,
     "ms of CPU a call": of_a_call,
@@ -131,20 +159,32 @@ async def measure(folder: Path, rounds: int) -> None:
     try:
         for streams in STREAMS:
             for name, figure in MEASURED.items():
-                seen = []
-                for _ in range(rounds):
-                    await server.ask("FLUSHALL")
-                    client = server.client()
-                    await client.ping()
-                    seen.append(await figure(client, streams))
-                    await close(client)
-                low, high = min(seen), max(seen)
-                print(
-                    f"{streams:4} streams: {median(seen):6.2f} {name} [{low:.2f}-{high:.2f}]",
-                    flush=True,
-                )
+                await show(server, rounds, f"{streams:4} streams", name, figure, streams)
+        for size in QUESTIONS:
+            of = f"{size // 1024:4} KiB asked"
+            await show(server, rounds, of, "ms of CPU", of_a_question, size)
     finally:
         await server.kill()
+
+
+async def show(
+    server: Server,
+    rounds: int,
+    of: str,
+    name: str,
+    figure: Callable[[Client, int], Awaitable[float]],
+    given: int,
+) -> None:
+    """Measure a figure so many times and print it."""
+    seen = []
+    for _ in range(rounds):
+        await server.ask("FLUSHALL")
+        client = server.client()
+        await client.ping()
+        seen.append(await figure(client, given))
+        await close(client)
+    low, high = min(seen), max(seen)
+    print(f"{of}: {median(seen):6.2f} {name} [{low:.2f}-{high:.2f}]", flush=True)
 
 
 def main() -> None:

@@ -5,8 +5,8 @@ request goes on from, are not. They are kept on the stream itself in the process
 where streams are shared, packed, in the stream's own hash, written with its first event: whoever
 finds the stream finds this, and it is gone when the stream is.
 
-It is packed by the process that copies streams, never on a request's way. A megabyte takes it
-0.6 ms; compressing it would take 50 ms and save a quarter, because such requests are images.
+It is packed by the task that copies streams, never on a request's way. A mebibyte takes 0.6 ms of
+it; compressing one would take 50 ms and save a quarter, because requests of that size are images.
 
 Left out, so that it never lies in Redis: all of a question that is private to who asked it, and one
 that is longer than `LARGEST`. That it was one is known all the same.
