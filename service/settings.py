@@ -146,8 +146,8 @@ class Streams(Section):
     """Most events kept for one stream; beyond them the oldest become a snapshot."""
 
     shared: bool = True
-    """Whether the processes on one Redis serve each other's streams: then what is kept of an answer,
-    and of what it was asked, lies there, too, for as long. Without it, a stream is known where it was
+    """Whether the processes on one Redis serve each other's streams: then what is kept of an answer
+    and its question lies there, too, for as long. Without it, a stream is known where it was
     started."""
 
     keepalive_s: Seconds = 10
