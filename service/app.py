@@ -28,7 +28,7 @@ from adapters.errors import make
 from adapters.events import ErrorCode
 from adapters.registry import COMPATIBLE, PROVIDERS
 from service import clock, discovery, endpoints, integrations, tasks
-from service.description import openapi
+from service.description import asyncapi, openapi
 from service.dialects.chat_completions import ChatCompletions
 from service.dialects.messages import Messages
 from service.endpoints import Inactive
@@ -222,7 +222,7 @@ class Service:
             Scrapes(self._metrics, None if self._seat is None else self._joined(self._seat)),
             Usage(self.pipeline.reading, self._usage_events, streams),
             Operations(self.relay, lambda: self.pipeline.engine),
-            Described({"/openapi.json": openapi.document}),
+            Described({"/openapi.json": openapi.document, "/asyncapi.json": asyncapi.document}),
         ):
             app.add_routes(room.routes())
         return app
