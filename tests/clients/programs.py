@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
@@ -33,12 +33,15 @@ class Program:
 
 
 @asynccontextmanager
-async def started(*command: str) -> AsyncIterator[Program]:
-    """Run a command until the test is over."""
+async def started(
+    *command: str, environ: Mapping[str, str] | None = None
+) -> AsyncIterator[Program]:
+    """Run a command until the test is over; `environ` is added to this process's own."""
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, **(environ or {})},
         limit=1 << 24,
     )
     try:

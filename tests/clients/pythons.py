@@ -21,6 +21,6 @@ def command(name: str) -> str:
     return str(ENVIRONMENT / "bin" / name)
 
 
-def program(name: str) -> AbstractAsyncContextManager[Program]:
-    """Run tests/clients/python/<name>.py until the test is over."""
-    return started(command("python"), str(HOME / f"{name}.py"))
+def program(name: str, **environ: str) -> AbstractAsyncContextManager[Program]:
+    """Run tests/clients/python/<name>.py until the test is over, with more in its environment."""
+    return started(command("python"), str(HOME / f"{name}.py"), environ=environ)
