@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import orjson
 import pytest
 import pytest_asyncio
 
@@ -224,6 +225,33 @@ async def test_what_is_shared_leaves_nothing_behind(resume_url: dict[str, str]) 
         told = await here.ask("openai/auto", reply("Hello", " there"))
         async with stack("openai", environ=resume_url) as there:
             assert (await there.fetch(told.stream)).events == told.events
+
+
+async def test_what_is_come_back_to_elsewhere_leaves_nothing_behind(
+    resume_url: dict[str, str],
+) -> None:
+    asked = {"model": "openai/auto", "input": "2+2?"}
+    parts = [{"type": "text", "text": "Hi"}]
+    chat = {"id": "c1", "messages": [{"id": "m", "role": "user", "parts": parts}]}
+    async with stack("openai", environ=resume_url) as here:
+        here.double.script(reply("Four."), reply("Hello"))
+        async with here.client.post(f"{here.url}/v1/responses", json=asked) as response:
+            first = (await response.json())["id"]
+        async with here.client.post(f"{here.url}/api/chat", json=chat) as response:
+            assert b"Hello" in await response.read()
+        async with stack("openai", environ=resume_url) as there:
+            there.double.script(reply("Eight."))
+            more = {**asked, "input": "twice?", "previous_response_id": first}
+            async with there.client.post(f"{there.url}/v1/responses", json=more) as response:
+                assert (await response.json())["status"] == "completed"
+            sent = orjson.dumps(there.double.requests[-1].body)
+            assert b"2+2?" in sent
+            assert b"Four." in sent
+            async with there.client.get(f"{there.url}/api/chat/c1/stream") as again:
+                assert again.status == 204
+            at = await there.service.relay.store.chats.find("c1")
+    assert at is not None
+    assert at.told
 
 
 async def test_streams_stay_in_their_process_where_they_are_not_to_be_shared(

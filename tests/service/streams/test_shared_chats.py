@@ -10,7 +10,7 @@ from service.streams.chats import At
 from service.streams.shared_chats import MOST
 from service.usage.client import close
 from tests.service.http.serving import becomes
-from tests.service.streams.processes import Process, processes, redis
+from tests.service.streams.processes import Process, cluster, processes, redis
 from tests.service.usage.servers import Server, until
 
 OLD, NEW = "st_1", "st_2"
@@ -112,3 +112,14 @@ async def test_of_too_many_that_wait_for_redis_the_oldest_are_dropped(server: Se
         await close(client)
         assert await server.ask("EXISTS", key(here, "c0")) == 0
         assert await server.ask("EXISTS", key(here, f"c{MOST}")) == 1
+
+
+async def test_on_a_cluster_chats_of_every_shard_are_found(tmp_path: Path) -> None:
+    async with cluster(tmp_path / "c") as server, processes(server.as_cluster(), 2) as pair:
+        here, there = pair
+        names = [f"chat {number}" for number in range(12)]
+        assert len({here.shared._shards.find(name) for name in names}) > 1
+        for name in names:
+            here.store.chats.put(name, At(NEW))
+        await here.shared._chats.done()
+        assert [await there.store.chats.find(name) for name in names] == [At(NEW)] * len(names)
