@@ -189,7 +189,7 @@ export class TailraceSocket {
   /** The socket takes nothing new; what runs on it may finish there. */
   #leave(socket, pause) {
     if (this.#current === socket) this.#current = undefined;
-    this.#notBefore = Date.now() + pause;
+    this.#notBefore = Math.max(this.#notBefore, Date.now() + pause);
   }
 
   #lost(socket, code, reason) {
@@ -208,10 +208,19 @@ export class TailraceSocket {
   #hear(answer, message, size) {
     if (message.t === 'started') this.#failures = 0;
     if (message.t !== 'err') answer.hear(message, size);
-    else if (message.error.code === 'draining') {
-      answer.leave(); // what we sent crossed a goaway: it is for the next socket
+    else if (!answer.open) this.#refused(answer, message.error);
+  }
+
+  #refused(answer, error) {
+    const goesOn = error.retryable && answer.stream !== undefined;
+    if (error.code === 'draining') {
+      this.#leave(answer.socket, PAUSES.get(1012)); // it crossed a goaway: it is for the next socket
+      answer.leave();
       this.#askAll();
-    } else if (!answer.open) this.#fail([answer], new TailraceError(message.error));
+    } else if (goesOn && this.#failures++ < this.#options.tries) {
+      answer.park();
+      setTimeout(() => answer.resume(), error.retry_after_ms ?? 1_000);
+    } else this.#fail([answer], new TailraceError(error));
   }
 
   #fail(answers, error) {
@@ -228,7 +237,7 @@ export class Answer {
   seq = -1;
 
   // Between it and its socket: where it was asked for, whether that said `started`, and whether it
-  // is left alone until it is wanted again.
+  // is to be asked for.
   /** @type {WebSocket | undefined} */
   socket;
   open = false;
@@ -238,6 +247,7 @@ export class Answer {
   #hands;
   #sent = false;
   #cancelled = false;
+  #slow = false;
   #over = false;
   #failure;
   /** @type {{ event: StreamEvent, size: number }[]} */
@@ -259,9 +269,8 @@ export class Answer {
   cancel() {
     if (this.#over || this.#cancelled) return;
     this.#cancelled = true;
-    this.parked = false;
     if (this.socket) this.#hands.say({ t: 'cancel', id: this.id });
-    else if (this.#sent || this.stream !== undefined) this.#hands.resume();
+    else if (this.#sent || this.stream !== undefined) this.resume();
     else this.fail(new TailraceError({ code: 'cancelled', message: 'cancelled before it was sent' }));
   }
 
@@ -279,7 +288,7 @@ export class Answer {
         for (let next; (next = this.#queue.shift()); this.#took(next)) yield next.event;
         if (this.#failure) throw this.#failure;
         if (this.#over) return;
-        if (this.parked) this.#resume();
+        if (this.#slow) this.resume();
         await new Promise((wake) => (this.#wake = wake));
       }
     } finally {
@@ -315,10 +324,21 @@ export class Answer {
     } else if (message.t === 'ev') this.#take([message.e], size);
     else if (message.t === 'evs') this.#take(message.e, size);
     else if (message.t === 'end') {
-      this.leave();
-      this.parked = true; // `slow_consumer`: the rest is kept, and can be had when this was taken
+      this.#slow = true; // the rest is kept, and can be had when what has come was taken
+      this.park();
       this.#wake();
     }
+  }
+
+  /** Ask for no more until it is resumed. */
+  park() {
+    this.leave();
+    this.parked = true;
+  }
+
+  resume() {
+    this.#slow = this.parked = false;
+    this.#hands.resume();
   }
 
   /** The socket has no more of it. */
@@ -343,11 +363,6 @@ export class Answer {
     }
     if (events.at(-1).type === 'stream.end') this.fail(undefined);
     this.#wake();
-  }
-
-  #resume() {
-    this.parked = false;
-    this.#hands.resume();
   }
 
   /** Acknowledge each quarter of a window. Sizes are in characters, which have 3 bytes at most. */
