@@ -36,7 +36,7 @@ DECIDING := adapters/catalog/* adapters/classify.py adapters/contract.py adapter
 empty :=
 comma := ,
 
-.PHONY: help setup run test clients autobahn chaos chaos-full check lint format types imports dead bench-relay bench-routing bench-hedge bench-hedge-sockets bench-usage image-steps lock clean
+.PHONY: help setup run test clients schemathesis autobahn chaos chaos-full check lint format types imports dead bench-relay bench-routing bench-hedge bench-hedge-sockets bench-usage image-steps lock clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/  make \1	\2/p' Makefile
@@ -71,6 +71,9 @@ $(PYTHON_STAMP): $(PYTHON_CLIENTS)/requirements.lock | setup
 	    $(BIN)/python -m pip --python build/clients/bin/python --disable-pip-version-check --quiet --quiet \
 	    install --no-compile --require-hashes --requirement $< && touch $@ || \
 	    { echo "make: pip could not install $(PYTHON_CLIENTS)"; test "$$CI" != true; }
+
+schemathesis: setup ## all that Schemathesis can think of against /openapi.json: minutes (ARGS="-n 200")
+	@$(BIN)/python -m tests.clients.fuzzing $(ARGS)
 
 autobahn: setup ## the Autobahn test suite against the WebSockets, where there is a Python 2.7
 	@$(BIN)/python -m tests.autobahn
