@@ -184,7 +184,7 @@ ITEM: Final = item(
     identified="`<stream>:<seq>`: where to go on, in `Last-Event-ID`.",
 )
 
-CURSOR: Final = r"^(st_[0-9A-Z]+:)?(-1|[0-9]{1,15})$"
+_CURSOR: Final = r"^(st_[0-9A-Z]+:)?(-1|[0-9]{1,15})$"
 
 QUESTION: Final = {"messages": [{"role": "user", "content": "What is a tailrace?"}]}
 
@@ -223,13 +223,12 @@ OPERATIONS: Final = (
                 name="Last-Event-ID",
                 where="header",
                 said="The id of the last event that was read; wins over `after`.",
-                schema={"type": "string", "pattern": CURSOR},
+                schema={"type": "string", "pattern": _CURSOR},
             ),
             Parameter(
                 name="after",
                 where="query",
                 said="The same, or its sequence number alone; -1 is the beginning.",
-                schema={"type": "string", "pattern": CURSOR},
             ),
         ),
         answers={

@@ -658,6 +658,7 @@ OPERATIONS: Final = (
         more="Send `output` back in front of what is asked next.",
         parameters=(*sent.HEADERS, IDEMPOTENCY_KEY),
         body=json(ref(_COMPACTION_REQUEST)),
+        examples={"a question": {"model": "auto", "input": "What is a tailrace?"}},
         answers={
             200: Answer(
                 said="What the user said, and the summary.",

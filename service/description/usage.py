@@ -129,7 +129,6 @@ OPERATIONS: Final = (
                 name="after",
                 where="query",
                 said="The same; 0 is the beginning, none is now.",
-                schema=_POSITION,
             ),
         ),
         answers={
