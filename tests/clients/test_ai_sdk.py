@@ -1,36 +1,53 @@
 """The AI SDK's chat, unchanged, over its two transports: streams, tools, stops, cuts, resuming."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from tests.clients.lines import Line
-from tests.clients.nodes import Program, program
+from tests.clients.nodes import program
+from tests.clients.programs import Program
 from tests.double.answer import reasoning, tool_call
 from tests.double.script import reply
 from tests.double.steps import Cut, Gate, Wait
 from tests.e2e.stack import Stack, stack
 from tests.service.http.serving import becomes
 
-pytestmark = pytest.mark.parametrize("transport", ["http", "websocket"])
+pytestmark = [
+    pytest.mark.parametrize("transport", ["http", "websocket"]),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 WEATHER = {"weather": {"description": "The weather.", "inputSchema": {"type": "object"}}}
 
 
-@asynccontextmanager
-async def page(
-    transport: str, *providers: str, body: dict[str, object] | None = None
-) -> AsyncIterator[tuple[Stack, Line, Program]]:
-    """A chat before the service, and the line between them."""
-    async with (
-        stack(*providers) as running,
-        Line(running.url) as line,
-        program("chat", transport, line.url) as chat,
-    ):
-        await chat.do("open", id="chat-1", body=body or {})
-        yield running, line, chat
+Opening = Callable[..., AbstractAsyncContextManager[tuple[Stack, Line, Program]]]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def node() -> AsyncIterator[Program]:
+    async with program("chat") as running:
+        yield running
+
+
+@pytest.fixture
+def page(node: Program, transport: str) -> Opening:
+    """Opens a chat before a service with these providers, and the line between them."""
+
+    @asynccontextmanager
+    async def opened(
+        *providers: str, body: dict[str, object] | None = None
+    ) -> AsyncIterator[tuple[Stack, Line, Program]]:
+        async with stack(*providers) as running, Line(running.url) as line:
+            await node.do("connect", kind=transport, url=line.url)
+            await node.do("open", id="chat-1", body=body or {})
+            yield running, line, node
+            await node.do("shut")
+
+    return opened
 
 
 def parts(seen: dict[str, Any], kind: str) -> list[dict[str, Any]]:
@@ -38,8 +55,8 @@ def parts(seen: dict[str, Any], kind: str) -> list[dict[str, Any]]:
     return [part for part in seen["messages"][-1]["parts"] if part["type"] == kind]
 
 
-async def test_a_chat_shows_an_answer_with_what_it_cost(transport: str) -> None:
-    async with page(transport, "claude") as (running, _, chat):
+async def test_a_chat_shows_an_answer_with_what_it_cost(page: Opening) -> None:
+    async with page("claude") as (running, _, chat):
         running.double.script(reply(reasoning("Let me ", "see."), "Hello ", "you."))
         await chat.do("send", text="Hi")
         seen = await chat.do("settled")
@@ -52,9 +69,9 @@ async def test_a_chat_shows_an_answer_with_what_it_cost(transport: str) -> None:
     assert float(metadata["cost_usd"]) > 0
 
 
-async def test_a_tool_that_the_page_runs_is_answered_in_the_same_message(transport: str) -> None:
+async def test_a_tool_that_the_page_runs_is_answered_in_the_same_message(page: Opening) -> None:
     call = tool_call("weather", '{"city":', '"Oslo"}', call_id="call_1")
-    async with page(transport, "groq", body={"tools": WEATHER}) as (running, _, chat):
+    async with page("groq", body={"tools": WEATHER}) as (running, _, chat):
         running.double.script(reply("Let me look. ", call), reply("It rains."))
         await chat.do("send", text="The weather in Oslo?")
         seen = await chat.do("settled")
@@ -69,9 +86,9 @@ async def test_a_tool_that_the_page_runs_is_answered_in_the_same_message(transpo
     assert asked["messages"][-1]["content"] == '{"sky":"rain"}'
 
 
-async def test_what_a_broken_provider_had_said_is_taken_back(transport: str) -> None:
+async def test_what_a_broken_provider_had_said_is_taken_back(page: Opening) -> None:
     gate = Gate()
-    async with page(transport, "openai", "groq") as (running, _, chat):
+    async with page("openai", "groq") as (running, _, chat):
         running.double.on_provider("openai", reply("The capital", " of Fr", Wait(gate), Cut()))
         running.double.on_provider("groq", reply("Paris is", " the capital."))
         await chat.do("open", id="chat-1", body={"latency": {"providers": ["openai", "groq"]}})
@@ -83,8 +100,8 @@ async def test_what_a_broken_provider_had_said_is_taken_back(transport: str) -> 
     assert seen["messages"][-1]["metadata"]["provider"] == "groq"
 
 
-async def test_an_answer_that_breaks_is_the_chats_error_and_keeps_what_came(transport: str) -> None:
-    async with page(transport, "openai") as (running, _, chat):
+async def test_an_answer_that_breaks_is_the_chats_error_and_keeps_what_came(page: Opening) -> None:
+    async with page("openai") as (running, _, chat):
         running.double.script(reply("Half an", Cut()))
         await chat.do("open", id="chat-1", body={"after_commit": "fail"})
         await chat.do("send", text="Hi")
@@ -95,8 +112,8 @@ async def test_an_answer_that_breaks_is_the_chats_error_and_keeps_what_came(tran
     assert seen["finishes"] == [{"reason": None, "isAbort": False, "isError": True}]
 
 
-async def test_a_request_that_is_refused_is_the_chats_error_in_words(transport: str) -> None:
-    async with page(transport, "openai") as (_, _, chat):
+async def test_a_request_that_is_refused_is_the_chats_error_in_words(page: Opening) -> None:
+    async with page("openai") as (_, _, chat):
         await chat.do("open", id="chat-1", body={"temperature": "hot"})
         await chat.do("send", text="Hi")
         seen = await chat.do("settled")
@@ -105,10 +122,10 @@ async def test_a_request_that_is_refused_is_the_chats_error_in_words(transport: 
 
 
 async def test_a_chat_whose_line_was_cut_resumes_without_saying_anything_twice(
-    transport: str,
+    page: Opening,
 ) -> None:
     gate = Gate()
-    async with page(transport, "claude") as (running, line, chat):
+    async with page("claude") as (running, line, chat):
         running.double.script(reply("Hello ", "you", Wait(gate), ", still ", "there?"))
         await chat.do("send", text="Hi")
         await chat.do("shows", text="Hello you")
@@ -126,10 +143,10 @@ async def test_a_chat_whose_line_was_cut_resumes_without_saying_anything_twice(
 
 
 async def test_an_answer_that_ended_while_nobody_listened_is_there_for_whom_comes_back(
-    transport: str,
+    page: Opening,
 ) -> None:
     gate = Gate()
-    async with page(transport, "claude") as (running, line, chat):
+    async with page("claude") as (running, line, chat):
         running.double.script(reply("Hello ", "you", Wait(gate), " all."))
         await chat.do("send", text="Hi")
         await chat.do("shows", text="Hello you")
@@ -145,9 +162,9 @@ async def test_an_answer_that_ended_while_nobody_listened_is_there_for_whom_come
     assert again["messages"] == seen["messages"]
 
 
-async def test_a_message_that_was_gone_on_with_is_whole_when_it_is_resumed(transport: str) -> None:
+async def test_a_message_that_was_gone_on_with_is_whole_when_it_is_resumed(page: Opening) -> None:
     gate, call = Gate(), tool_call("weather", "{}", call_id="call_1")
-    async with page(transport, "openai", body={"tools": WEATHER}) as (running, line, chat):
+    async with page("openai", body={"tools": WEATHER}) as (running, line, chat):
         running.double.script(reply("Let me look. ", call), reply("It ", Wait(gate), "rains."))
         await chat.do("send", text="The weather?")
         await chat.do("settled")
@@ -166,9 +183,9 @@ async def test_a_message_that_was_gone_on_with_is_whole_when_it_is_resumed(trans
     assert len(seen["calls"]) == 1, "the page has run the tool again"
 
 
-async def test_a_page_opened_anew_sees_the_answer_that_is_under_way(transport: str) -> None:
+async def test_a_page_opened_anew_sees_the_answer_that_is_under_way(page: Opening) -> None:
     gate = Gate()
-    async with page(transport, "claude") as (running, line, chat):
+    async with page("claude") as (running, line, chat):
         running.double.script(reply("Hello ", "you", Wait(gate), "."))
         await chat.do("send", text="Hi")
         before = await chat.do("shows", text="Hello you")
@@ -184,18 +201,18 @@ async def test_a_page_opened_anew_sees_the_answer_that_is_under_way(transport: s
     ]
 
 
-async def test_a_chat_with_nothing_under_way_has_nothing_to_resume(transport: str) -> None:
-    async with page(transport, "claude") as (_, _, chat):
+async def test_a_chat_with_nothing_under_way_has_nothing_to_resume(page: Opening) -> None:
+    async with page("claude") as (_, _, chat):
         await chat.do("resume")
         seen = await chat.do("settled")
     assert (seen["status"], seen["messages"], seen["error"]) == ("ready", [], None)
 
 
 async def test_a_stopped_chat_keeps_what_it_has_and_goes_on_with_another_question(
-    transport: str,
+    page: Opening, transport: str
 ) -> None:
     gate = Gate()
-    async with page(transport, "claude") as (running, _, chat):
+    async with page("claude") as (running, _, chat):
         running.double.script(reply("Hello ", "you", Wait(gate), "."), reply("Another."))
         await chat.do("send", text="Hi")
         await chat.do("shows", text="Hello you")

@@ -58,7 +58,7 @@ async def test_any_stream_is_put_together_as_it_was_said() -> None:
         for body, fold in some_streams()
         if not any(name.encode() in body for name in FORBIDDEN)
     ]
-    async with program("chat", "http", "http://nowhere.invalid") as chat:
+    async with program("chat") as chat:
         answer = await chat.do("read", bodies=[body.decode() for body, _ in made])
     assert len(answer["read"]) == len(made) > EXAMPLES / 2
     for (_, fold), seen in zip(made, answer["read"], strict=True):

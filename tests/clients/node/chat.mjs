@@ -1,10 +1,11 @@
 // The AI SDK's chat without a page: `AbstractChat` over one of its two transports.
 //
-//   node chat.mjs http|websocket URL
+//   node chat.mjs [http|websocket URL]
 //
-// Commands: open {id, messages?, body?} a page; send {text} or {message}; resume; shows {text} waits
-// until the last message holds it; settled waits for the answer's end; stop; tool {name, id,
-// output}; look; and, of bytes that nobody sent, read {bodies}: the messages that they make.
+// Commands: connect {kind, url} says the same for all pages until they are shut; open {id, messages?,
+// body?} a page; send {text} or {message}; resume; shows {text} waits until the last
+// message holds it; settled waits for the answer's end; stop; tool {name, id, output}; look; and, of
+// bytes that nobody sent, read {bodies}: the messages that they make.
 
 import {
   AbstractChat,
@@ -12,9 +13,7 @@ import {
   readUIMessageStream,
   WebSocketChatTransport,
 } from 'ai';
-import { serve } from './remote.mjs';
-
-const [kind, url] = process.argv.slice(2);
+import { leave, serve } from './remote.mjs';
 
 class State {
   status = 'ready';
@@ -61,12 +60,17 @@ class Chat extends AbstractChat {
 const textOf = message =>
   (message?.parts ?? []).filter(part => part.type === 'text').map(part => part.text).join('');
 
+let [kind, url] = process.argv.slice(2);
+let transports = [];
 let chat, state, running, seen;
 
 function transport(body) {
-  return kind === 'websocket'
-    ? new WebSocketChatTransport({ url: `${url}/api/chat/ws`, body })
-    : new DefaultChatTransport({ api: `${url}/api/chat`, body });
+  const made =
+    kind === 'websocket'
+      ? new WebSocketChatTransport({ url: `${url}/api/chat/ws`, body })
+      : new DefaultChatTransport({ api: `${url}/api/chat`, body });
+  transports.push(made);
+  return made;
 }
 
 /** What the transport and the reader make of one body: the message, the chunk types, its error. */
@@ -103,6 +107,14 @@ function look() {
 }
 
 await serve({
+  connect(given) {
+    ({ kind, url } = given);
+    transports = [];
+  },
+  async shut() {
+    for (const made of transports) made.close?.();
+    await leave();
+  },
   open({ id, messages = [], body = {} }) {
     state = new State(messages);
     seen = { finishes: [], data: [], calls: [] };

@@ -1,15 +1,16 @@
-// A page in React that holds a chat with `useChat`, in a browser's document without a browser.
+// Pages in React that hold a chat with `useChat`, one after the other, in a browser's document without
+// a browser.
 //
-//   node page.mjs http|websocket URL
+//   node page.mjs
 //
-// Commands: open {id, messages?, resume?, body?}; send {text}; resume; stop; shows {text} waits until
-// the page does; becomes {status} waits until the chat is. The page runs the tool `weather` itself.
+// Commands: open {kind, url, id, messages?, resume?, body?} over http or websocket; shut it as a reload
+// does; send {text}; resume; stop; shows {text} waits until the page does; becomes {status} waits
+// until the chat is. The page runs the tool `weather` itself.
 
+import { leave, serve } from './remote.mjs';
 import { JSDOM } from 'jsdom';
-import { serve } from './remote.mjs';
 
-const [kind, url] = process.argv.slice(2);
-const { window } = new JSDOM('<main></main>', { url });
+const { window } = new JSDOM('<main></main>', { url: 'http://page.invalid' });
 for (const name of ['window', 'document', 'MutationObserver', 'HTMLElement']) {
   globalThis[name] = name === 'window' ? window : window[name];
 }
@@ -22,7 +23,7 @@ const {
   WebSocketChatTransport,
 } = await import('ai');
 
-let root, chat, shown;
+let root, transport, watcher, chat, shown;
 
 function weather({ toolCall: { toolCallId, input } }) {
   void chat.addToolOutput({ tool: 'weather', toolCallId, output: `rain in ${input.city}` });
@@ -74,12 +75,13 @@ function watch() {
     if (text !== shown.at(-1)) shown.push(text);
   };
   const everything = { characterData: true, childList: true, subtree: true };
-  new MutationObserver(changed).observe(document, everything);
+  watcher = new MutationObserver(changed);
+  watcher.observe(document, everything);
 }
 
 await serve({
-  open({ id, messages = [], resume = false, body = {} }) {
-    const transport =
+  open({ kind, url, id, messages = [], resume = false, body = {} }) {
+    transport =
       kind === 'websocket'
         ? new WebSocketChatTransport({ url: `${url}/api/chat/ws`, body })
         : new DefaultChatTransport({ api: `${url}/api/chat`, body });
@@ -87,6 +89,12 @@ await serve({
     root = createRoot(document.querySelector('main'));
     root.render(element(Page, { id, messages, resume, transport }));
     return until(() => document.querySelector('main > div') != null).then(() => ({}));
+  },
+  async shut() {
+    watcher.disconnect();
+    root.unmount();
+    transport.close?.();
+    await leave();
   },
   send({ text }) {
     void chat.sendMessage({ text });

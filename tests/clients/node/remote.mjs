@@ -20,12 +20,15 @@ export async function serve(commands) {
   process.exit(0);
 }
 
+// Where Node's fetch looks for what holds its connections; there once it was used.
 const FETCH = Symbol.for('undici.globalDispatcher.1');
+await fetch('data:,');
+const Connections = globalThis[FETCH].constructor; // a package may put its own there
 
 /** End every connection of Node's fetch; the next request makes its own. */
-async function leave() {
+export async function leave() {
   const left = globalThis[FETCH];
-  globalThis[FETCH] = new left.constructor();
+  globalThis[FETCH] = new Connections();
   await left.destroy();
 }
 
