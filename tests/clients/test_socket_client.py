@@ -290,15 +290,19 @@ async def test_a_request_that_is_too_large_for_the_socket_harms_no_other() -> No
 
 
 async def test_a_slow_loop_holds_up_no_other_and_gets_the_rest_when_it_wants_it() -> None:
+    gate = Gate()
     settings = Settings(streams=Streams(slow_reader_s=0.2))
     async with page(settings=settings) as (running, _, client):
-        running.double.script(reply("First ", *WORDS), reply("Fast."))
+        running.double.script(reply("First ", Wait(gate), *WORDS), reply("Fast."))
         await client.do("start", name="slow", request=ASKED, options={"window": 4096})
+        await client.do("shows", name="slow", text="First ")
         await client.do("hold", name="slow")
+        gate.open()
         await client.do("start", name="fast", request=ASKED)
         assert (await client.do("ends", name="fast"))["text"] == "Fast."
         # It was detached: nobody reads that stream.
         await becomes(lambda: all(stream.log.readers == 0 for stream in running.streams))
+        assert (await client.do("look", name="slow"))["status"] is None
         await client.do("go", name="slow")
         seen = await client.do("ends", name="slow")
         sockets = (await client.do("look", name="slow"))["sockets"]
