@@ -1,9 +1,10 @@
 // The AI SDK's `streamText` through one of its providers.
 //
-//   node stream_text.mjs openai-compatible|anthropic|open-responses URL
+//   node stream_text.mjs
 //
-// Commands: ask {model, tools?} streams to the end and answers with what came; start {model} streams
-// on and answers with the first text; cancel aborts that and answers with how it ended.
+// Commands: connect {kind, url} through openai-compatible, anthropic or open-responses; ask {model,
+// tools?} streams to the end and answers with what came; start {model} streams on and answers with
+// the first text; cancel aborts that and answers with how it ended.
 
 import { createAnthropic } from '@ai-sdk/anthropic';
 import { createOpenResponses } from '@ai-sdk/open-responses';
@@ -12,16 +13,15 @@ import { isStepCount, streamText, tool } from 'ai';
 import { z } from 'zod';
 import { serve } from './remote.mjs';
 
-const [kind, url] = process.argv.slice(2);
+const name = 'tailrace';
 const apiKey = 'test-key-client';
 
-const provider = {
-  'openai-compatible': () =>
-    createOpenAICompatible({ name: 'tailrace', baseURL: `${url}/v1`, apiKey, includeUsage: true }),
-  anthropic: () => createAnthropic({ baseURL: `${url}/v1`, apiKey }),
-  'open-responses': () =>
-    createOpenResponses({ name: 'tailrace', url: `${url}/v1/responses`, apiKey }),
-}[kind]();
+const providers = {
+  'openai-compatible': url =>
+    createOpenAICompatible({ name, baseURL: `${url}/v1`, apiKey, includeUsage: true }),
+  anthropic: url => createAnthropic({ baseURL: `${url}/v1`, apiKey }),
+  'open-responses': url => createOpenResponses({ name, url: `${url}/v1/responses`, apiKey }),
+};
 
 const tools = {
   weather: tool({
@@ -60,9 +60,12 @@ async function folded(parts, seen = { text: '', reasoning: '', errors: [], calls
   return seen;
 }
 
-let controller, running;
+let provider, controller, running;
 
 await serve({
+  connect({ kind, url }) {
+    provider = providers[kind](url);
+  },
   ask: ({ model, withTools = false }) =>
     folded(asked(model, withTools ? { tools, stopWhen: isStepCount(2) } : { providerOptions }).stream),
   async start({ model }) {
