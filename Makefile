@@ -68,9 +68,10 @@ $(NODE_STAMP): $(NODE_CLIENTS)/package.json $(NODE_CLIENTS)/package-lock.json | 
 # Not compiled ahead: most of it is never imported, and compiling it takes longer than installing.
 $(PYTHON_STAMP): $(PYTHON_CLIENTS)/requirements.lock | setup
 	@rm -rf build/clients && $(BIN)/python -m venv --without-pip build/clients && \
-	    $(BIN)/python -m pip --python build/clients/bin/python --disable-pip-version-check --quiet --quiet \
-	    install --no-compile --require-hashes --requirement $< && touch $@ || \
-	    { echo "make: pip could not install $(PYTHON_CLIENTS)"; test "$$CI" != true; }
+	    $(BIN)/python -m pip --python build/clients/bin/python --disable-pip-version-check --quiet \
+	    install --no-compile --require-hashes --requirement $< 2>build/clients.log && touch $@ || \
+	    { echo "make: pip could not install $(PYTHON_CLIENTS): $$(tail -n 1 build/clients.log)"; \
+	    test "$$CI" != true; }
 
 schemathesis: setup ## all that Schemathesis can think of against /openapi.json: minutes (ARGS="-n 200")
 	@$(BIN)/python -m tests.clients.fuzzing $(ARGS)
