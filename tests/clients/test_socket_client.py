@@ -9,7 +9,7 @@ import msgspec
 from hypothesis import HealthCheck, given, settings
 
 from adapters.errors import make
-from adapters.events import BlockKind, ErrorCode, Failover, SequencedEvent
+from adapters.events import BlockKind, ErrorCode, Failover, SequencedEvent, StreamSnapshot
 from service.settings import Settings, Streams, Websocket
 from service.streams.fold import Fold
 from tests.clients.lines import Line
@@ -385,3 +385,21 @@ async def test_any_stream_folds_to_what_the_service_makes_of_it() -> None:
         assert folded["refusal"] == fold.text(BlockKind.REFUSAL)
         assert folded["calls"] == fold.tool_calls()
         assert folded["citations"] == len(fold.citations)
+
+
+async def test_a_snapshot_stands_for_what_it_is_in_the_place_of() -> None:
+    streams = _some_streams()
+    bodies = []
+    for events in streams:
+        middle = len(events) // 2
+        standing = StreamSnapshot(as_of=middle - 1, blocks=_folded(events[:middle]).snapshot())
+        # Something that was seen before goes, too.
+        bodies.append([*events[: middle // 2], standing, *events[middle:]])
+    async with program("socket", "http://nowhere.invalid") as client:
+        seen = (await client.do("fold", streams=[msgspec.to_builtins(b) for b in bodies]))["folded"]
+    for events, folded in zip(streams, seen, strict=True):
+        fold = _folded(events)
+        assert folded["text"] == fold.text(BlockKind.TEXT)
+        assert folded["reasoning"] == fold.text(BlockKind.REASONING)
+        assert folded["refusal"] == fold.text(BlockKind.REFUSAL)
+        assert folded["calls"] == fold.tool_calls()
