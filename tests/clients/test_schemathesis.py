@@ -58,22 +58,15 @@ async def test_whatever_is_asked_the_answer_is_one_that_is_described(
     assert described - {answer[0] for answer in run.answers} <= {"GET /openapi.json"}
 
 
-@pytest.mark.parametrize(
-    ("path", "component", "field"),
-    [
-        ("/v1/chat/completions", "ChatChunk", "created"),
-        ("/v1/streams", "EventTextDelta", "delta"),
-    ],
-)
-async def test_an_item_that_is_not_as_described_is_noticed(
-    service: Stack, tmp_path: Path, path: str, component: str, field: str
-) -> None:
+@pytest.mark.timeout(120)
+async def test_an_item_that_is_not_as_described_is_noticed(service: Stack, tmp_path: Path) -> None:
     told = await document(service)
-    told["components"]["schemas"][component]["properties"][field] = {"type": "boolean"}
-    told["paths"] = {path: told["paths"][path]}
-    told["paths"][path]["post"]["responses"]["200"].pop("links", None)
+    for component, field in (("ChatChunk", "created"), ("EventTextDelta", "delta")):
+        told["components"]["schemas"][component]["properties"][field] = {"type": "boolean"}
+    told["paths"] = {path: told["paths"][path] for path in ("/v1/chat/completions", "/v1/streams")}
+    told["paths"]["/v1/streams"]["post"]["responses"]["200"].pop("links")
     wrong = tmp_path / "wrong.json"
     wrong.write_bytes(orjson.dumps(told))
     run = await fuzz(service, tmp_path, "--phases", "examples", document=wrong)
     assert run.code == 1
-    assert "ST108 SSE event" in run.output
+    assert run.output.count("- ST108 SSE event") == 2
