@@ -3,7 +3,7 @@
 `SharedStreams` stands before the process's own `Store`. A stream it does not hold is looked for in
 Redis and followed from there (`replicas`), what it was asked included; its own streams are copied
 there (`copies`), and which of them its chats are at (`shared_chats`); and an Idempotency-Key is
-claimed there before the generation starts, so that one process generates.
+claimed there before the generation starts, so that one process generates (`claims`).
 
 Who lives is said by leases. Each process renews its own once a second, and in the same breath tells
 the owners of the streams that it follows that it does, which keeps `cancel_after` from counting,
@@ -31,14 +31,13 @@ from adapters.events import ErrorCode
 from service import clock, ids, tasks
 from service.streams.buffer_scripts import (
     BEAT,
-    CLAIM,
     END,
     GONE,
-    RELEASE,
     Shard,
     Shards,
 )
-from service.streams.copies import LIVE_MS, NAMED_MS, Copies
+from service.streams.claims import Claims
+from service.streams.copies import NAMED_MS, Copies
 from service.streams.ending import interrupted
 from service.streams.fold import Fold
 from service.streams.log import StreamLog
@@ -54,9 +53,9 @@ from service.streams.replicas import (
     run_of,
 )
 from service.streams.shared_chats import SharedChats
-from service.streams.store import Store, conflicting
+from service.streams.store import Store
 from service.streams.stream import Stream
-from service.streams.waiting import AWAY, PATIENCE, QUICK, patiently, unreachable, within
+from service.streams.waiting import AWAY, LOOK, PATIENCE, QUICK, patiently, within
 from service.usage.client import Client, close
 
 BLOCK_MS: Final = 1_000
@@ -70,8 +69,6 @@ BEHIND: Final = 1.0
 
 FRESH_MS: Final = 1_000
 """Age, by its own name, of a stream that may not be in Redis yet."""
-
-_LOOK = 0.02  # seconds, between two looks for a stream that has been claimed and is not there yet
 
 _log = logging.getLogger(__name__)
 
@@ -127,6 +124,9 @@ class SharedStreams:
         shards = self._shards = Shards.of(self._client)
         self._copies = Copies(shards, self.process, ttl=store.ttl)
         self._replicas = Replicas(shards, max_bytes=max_bytes, max_events=max_events)
+        self._claims = Claims(
+            shards, self._client, self.process, asks=self._quickly, find=self.get, ttl=store.ttl
+        )
         self._chats = SharedChats(
             shards,
             self._client,
@@ -138,8 +138,6 @@ class SharedStreams:
         """By stream and process: who has readers of ours."""
         self._heard: dict[Shard, bytes] = dict.fromkeys(shards.all, b"0")
         """The last message of each inbox."""
-        self._claiming: dict[str, asyncio.Event] = {}
-        """By what is to be held: the claims that Redis has not answered."""
         self._there = False
         self._new = True
         self._tasks: list[asyncio.Task[None]] = []
@@ -226,44 +224,11 @@ class SharedStreams:
 
         Without Redis everybody gets it. Raises RequestError: conflict, and as `get` does.
         """
-        try:
-            return await self._claimed(key, fingerprint, stream_id)
-        except asyncio.CancelledError:
-            # Nobody is left who could start what the key is held for.
-            _ = tasks.spawn(self.release(key, fingerprint, stream_id), name="streams: release")
-            raise
-
-    async def _claimed(self, key: str, fingerprint: bytes, stream_id: str) -> Stream | None:
-        digest, stale = fingerprint.hex(), ""
-        ours = f"{stream_id} {digest} {self.process}"
-        deadline = clock.monotonic() + PATIENCE
-        while True:
-            held = await self._quickly(self._claim(key, ours, stale))
-            if held in {None, ours}:
-                return None
-            theirs, their_digest, owner = str(held).split()
-            if their_digest != digest:
-                raise conflicting()
-            stale = ""
-            try:
-                return await self.get(theirs)
-            except RequestError as missing:
-                code = missing.error.code
-            if code is ErrorCode.STREAM_EXPIRED:
-                stale = str(held)
-            elif code is not ErrorCode.NOT_FOUND:
-                raise unreachable()
-            elif clock.monotonic() >= deadline:
-                if await patiently(self._lives(owner, key)):
-                    raise unreachable()
-                stale = str(held)
-            else:
-                await asyncio.sleep(_LOOK)
+        return await self._claims.take(key, fingerprint, stream_id)
 
     async def release(self, key: str, fingerprint: bytes, stream_id: str) -> None:
         """Give back what `claim` has taken, or may take yet: nothing came of it."""
-        held = f"{stream_id} {fingerprint.hex()} {self.process}"
-        await self._quickly(self._release(key, held))
+        await self._claims.release(key, fingerprint, stream_id)
 
     async def _found(self, stream_id: str) -> Replica | None:
         """Load a stream; None: it is ours after all.
@@ -284,7 +249,7 @@ class SharedStreams:
             if replica is not None:
                 self._replicas.ring(replica.shard, self.process)
                 return replica
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(LOOK)
 
     def _local(self, stream_id: str) -> Stream | None:
         try:
@@ -293,26 +258,6 @@ class SharedStreams:
             if unknown.error.code is ErrorCode.NOT_FOUND:
                 return None
             raise
-
-    async def _claim(self, key: str, ours: str, stale: str) -> str:
-        where = [self._shards.find(key).claim(key)]
-        kept_ms = round(self._store.ttl * 1000) + LIVE_MS
-        answered = self._claiming[ours] = asyncio.Event()
-        try:
-            held: bytes = await CLAIM.run(self._client, where, [ours, kept_ms, stale])
-        finally:
-            del self._claiming[ours]
-            answered.set()
-        return held.decode()
-
-    async def _release(self, key: str, held: str) -> None:
-        answered = self._claiming.get(held)
-        if answered is not None:
-            await answered.wait()  # overtaken, it would hold the key for nobody
-        await RELEASE.run(self._client, [self._shards.find(key).claim(key)], [held])
-
-    async def _lives(self, process: str, key: str) -> bool:
-        return bool(await self._client.exists(self._shards.find(key).lease(process)))
 
     async def _quickly(self, asked: Coroutine[Any, Any, T], limit: float = QUICK) -> T | None:
         """An answer of Redis; None where there is none in time."""

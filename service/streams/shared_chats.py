@@ -14,26 +14,17 @@ an hour if nobody was told the end, and leads nowhere then.
 """
 
 import asyncio
-from collections.abc import Awaitable, Coroutine
 from itertools import groupby
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final
 
 from service.streams.buffer_scripts import AT, Shard, Shards
 from service.streams.chats import At, Chats, newest
 from service.streams.copies import LIVE_MS
+from service.streams.waiting import Asks
 from service.usage.client import Client
 
 MOST: Final = 10_000
 """Chats that wait while Redis is away; the oldest are dropped."""
-
-T = TypeVar("T")
-
-
-class Asks(Protocol):
-    """Asks Redis on behalf of a request."""
-
-    def __call__(self, asked: Coroutine[Any, Any, T], /) -> Awaitable[T | None]:
-        """The answer; None where there is none in time."""
 
 
 class SharedChats:

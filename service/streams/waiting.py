@@ -5,8 +5,8 @@ elsewhere for `PATIENCE` at most.
 """
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, Final, TypeVar, cast
+from collections.abc import Awaitable, Coroutine
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from redis.exceptions import RedisClusterException, RedisError
 
@@ -20,10 +20,20 @@ QUICK: Final = 0.05
 PATIENCE: Final = 2.0
 """Seconds a request waits for what is elsewhere and must appear."""
 
+LOOK: Final = 0.02
+"""Seconds between two looks for what has been claimed and is not there yet."""
+
 AWAY: Final = (RedisError, RedisClusterException, OSError, TimeoutError)
 """What is raised where Redis is not there, or not in time."""
 
 T = TypeVar("T")
+
+
+class Asks(Protocol):
+    """Asks Redis on behalf of a request."""
+
+    def __call__(self, asked: Coroutine[Any, Any, T], /) -> Awaitable[T | None]:
+        """The answer; None where there is none in time."""
 
 
 async def within(limit: float, asked: Coroutine[Any, Any, T]) -> T:

@@ -1,18 +1,23 @@
 """Several processes' shares of the same streams, in one process and on one real Redis."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from adapters.events import Event
+import pytest
+
+from adapters.errors import RequestError
+from adapters.events import ErrorCode, Event
 from adapters.request import ChatRequest
 from service import clock, tasks
 from service.streams.log import MAX_BYTES, StreamLog
+from service.streams.question import Question
 from service.streams.shared import Rhythm, SharedStreams
 from service.streams.store import Store
 from service.streams.stream import Stream
 from service.usage.client import Address, connect
+from tests.service.streams.events_for_tests import attempt, start, text_block
 from tests.service.usage.servers import Server, binary, free_port, until
 
 REQUEST = ChatRequest.model_validate({"messages": [{"role": "user", "content": "hi"}]})
@@ -126,3 +131,26 @@ async def reaches(stream: Stream, count: int) -> None:
             grown.clear()
             await grown.wait()
     stream.log.unsubscribe(watcher)
+
+
+def begin(
+    process: Process,
+    name: str,
+    *,
+    cancel_after: float | None = None,
+    question: Question | None = None,
+) -> Stream:
+    """A stream whose answer has begun: events 0 to 4."""
+    stream = process.stream(name, cancel_after=cancel_after)
+    stream.question = question
+    stream.log.append([start()], TS)
+    stream.mark_committed()
+    stream.log.append([*attempt(), *text_block("b1.0", "a")[:-1]], TS)
+    return stream
+
+
+async def refused(asked: Awaitable[object]) -> ErrorCode:
+    """Why it is."""
+    with pytest.raises(RequestError) as refusal:
+        await asked
+    return refusal.value.error.code
