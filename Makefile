@@ -57,7 +57,7 @@ test: setup $(NODE_STAMP) $(PYTHON_STAMP) ## the whole test suite, with coverage
 	    echo 'make test: what decides is covered to less than 99 %'; exit 1; }
 
 clients: setup $(NODE_STAMP) $(PYTHON_STAMP) ## other people's clients and SDKs against the service
-	@$(BIN)/python -m pytest tests/clients $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/clients $(ARGS)
 
 # Where a registry cannot be reached the tests of its clients are skipped, and fail under CI=true.
 $(NODE_STAMP): $(NODE_CLIENTS)/package.json $(NODE_CLIENTS)/package-lock.json | setup

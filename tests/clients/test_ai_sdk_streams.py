@@ -14,7 +14,7 @@ from tests.clients.nodes import program
 from tests.clients.random_streams import streams
 from tests.service.dialects.messages_streams import answers
 
-EXAMPLES = 150
+EXAMPLES = 100
 PROSE = {BlockKind.TEXT, BlockKind.REFUSAL}
 NAMED = Named(stream="st_01", model="auto", created=1)
 ASKED = {"messages": [{"id": "u", "role": "user", "parts": [{"type": "text", "text": "Hi"}]}]}
