@@ -22,6 +22,11 @@ from tests.e2e.stack import Stack, stack
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 either_api = pytest.mark.parametrize("model", ["by-chat", "by-responses"])
 either_way = pytest.mark.parametrize("streams", [True, False], ids=["streamed", "whole"])
+every_way = pytest.mark.parametrize(
+    ("streams", "sync"),
+    [(True, True), (True, False), (False, True)],
+    ids=["streamed", "streamed-async", "whole"],
+)
 sync_or_async = pytest.mark.parametrize("sync", [True, False], ids=["sync", "async"])
 
 # Its clients are never closed; their connections shall not outlive an answer.
@@ -138,8 +143,7 @@ async def test_an_interrupted_command_is_cancelled_at_the_provider(
 # --- The library ----------------------------------------------------------------------------
 
 
-@sync_or_async
-@either_way
+@every_way
 @either_api
 async def test_an_answer_has_its_text_and_its_tokens(
     service: Stack, library: Program, model: str, *, streams: bool, sync: bool
@@ -149,8 +153,7 @@ async def test_an_answer_has_its_text_and_its_tokens(
     assert seen == {"text": "Hello you.", "error": None, "tokens": [[12, 9]]}
 
 
-@sync_or_async
-@either_way
+@every_way
 @either_api
 async def test_a_tool_is_called_and_its_result_answered_in_a_chain(
     service: Stack, library: Program, model: str, *, streams: bool, sync: bool
