@@ -101,7 +101,12 @@ def _validator(component: str) -> Draft202012Validator:
 
 
 def _validator_of(schema: Schema) -> Draft202012Validator:
-    return Draft202012Validator(_closed(schema) | {"components": _components()})
+    return _made_of(orjson.dumps(schema))
+
+
+@cache
+def _made_of(schema: bytes) -> Draft202012Validator:
+    return Draft202012Validator(_closed(orjson.loads(schema)) | {"components": _components()})
 
 
 @cache

@@ -13,15 +13,12 @@ ROOT = "/api/coordination"
 SAID = {"messages": [{"role": "user", "content": "hi"}]}
 
 
-async def ask(
-    service: Stack, method: str, path: str, body: object = None
-) -> tuple[int, list[object]]:
-    url = service.url + ROOT + path
-    async with service.client.request(method, url, json=body) as response:
-        told = await response.read()
-        return response.status, answered(
-            ROOT + path, method, response.status, response.headers, told
-        )
+async def ask(service: Stack, method: str, path: str, body: object = None) -> tuple[int, list[Any]]:
+    """The status, and what was said, which is what is described."""
+    path = ROOT + path
+    async with service.client.request(method, service.url + path, json=body) as response:
+        status, told = response.status, await response.read()
+        return status, answered(path, method, status, response.headers, told)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The native API is described as it is: any stream's events and its fold, and real answers."""
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 
 from adapters.events import SequencedEvent
 from service.http import folded
@@ -17,6 +17,7 @@ PATH = "/v1/streams"
 JSON = {"Accept": "application/json"}
 
 
+@settings(max_examples=30)  # each event is held against every kind of event
 @given(streams())
 def test_any_streams_events_are_what_is_described(events: list[SequencedEvent]) -> None:
     log = StreamLog(NAMED.stream)
