@@ -6,6 +6,7 @@ The rooms, lowest first:
 * `settings`, `clock`, `ids`, `tasks`, `latch`, `files`, `jitter`  configuration, time, names, owned
   background work, a door that opens once, locks and synced files, chance.
 * `discovery`  what the providers' own lists of models said when they were last asked.
+* `change`     what an operator may change of a provider.
 * `endpoints`  settings and environment -> which providers are active, where, with which key;
   `overrides` puts what the admin API changed on top.
 * `line`, `seat`  what several workers and their parent say to one another; a worker's place.

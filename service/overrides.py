@@ -20,82 +20,18 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Container
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import IO, Annotated, Any, Final
+from typing import IO, Final
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import to_json
 
 from service import files, tasks
+from service.change import Change, ChangeError
 from service.settings import ProviderSettings, Settings, SettingsError
 
 FILE: Final = "providers.json"
 
-MOST: Final = 1_000_000_000
-"""The highest limit there is; beyond it is a slip of the finger."""
-
-Limit = Annotated[int, Field(ge=1, le=MOST)]
-
-
 Tell = Callable[[str, bool], None]
 """Called with a provider that was changed, and whether it was switched on."""
-
-
-class ChangeError(Exception):
-    """A change that cannot stand; the text names the field, the value and what is allowed."""
-
-    def __init__(self, field: str | None, said: str) -> None:
-        """`field`: which one; None where it is the change as a whole."""
-        super().__init__(f"{field}: {said}" if field else said)
-        self.field = field
-
-
-class Change(BaseModel):
-    """What is changed of one provider: the fields that were given."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    enabled: bool = True
-    requests_per_minute: Limit | None = None
-    tokens_per_minute: Limit | None = None
-    concurrent_streams: Limit | None = None
-
-    @classmethod
-    def of(cls, value: object) -> "Change":
-        """Read a change out of parsed JSON; raises ChangeError."""
-        try:
-            return cls.model_validate(value)
-        except ValidationError as failure:
-            raise _explained(failure) from None
-
-    def given(self) -> dict[str, Any]:
-        """The fields that are changed."""
-        return self.model_dump(exclude_unset=True)
-
-    def over(self, earlier: "Change") -> "Change":
-        """Both changes, this one later."""
-        return Change.model_validate(earlier.given() | self.given())
-
-
-_LIMIT: Final = f"a whole number from 1 to {MOST}, or null for no limit"
-_ALLOWED: Final = {
-    "enabled": "true or false",
-    "requests_per_minute": _LIMIT,
-    "tokens_per_minute": _LIMIT,
-    "concurrent_streams": _LIMIT,
-}
-
-
-def _explained(failure: ValidationError) -> ChangeError:
-    first = failure.errors(include_url=False)[0]
-    # Not orjson, which raises for an integer beyond 64 bits.
-    shown = to_json(first["input"]).decode()[:64]
-    if not first["loc"]:
-        return ChangeError(None, f"{shown} is not allowed; must be an object")
-    field = str(first["loc"][0])[:64]
-    if first["type"] == "extra_forbidden":
-        return ChangeError(field, f"no such field; known are {', '.join(_ALLOWED)}")
-    return ChangeError(field, f"{shown} is not allowed; must be {_ALLOWED[field]}")
 
 
 class Overrides:

@@ -5,10 +5,10 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from adapters.events import ErrorCode
+from service.change import Change
 from service.description.components import Schema, merged, of_model, of_structs, ref
 from service.description.native import PROBLEM
 from service.description.operations import READING, Answer, Operation, Parameter, json, refusing
-from service.overrides import Change
 from service.routing.health import State
 from service.routing.status import Status
 

@@ -23,10 +23,11 @@ from adapters.contract import Endpoint, Model, Provider
 from adapters.errors import RequestError, make
 from adapters.events import ErrorCode, Outcome, Phase
 from service import clock
+from service.change import Change, ChangeError
 from service.endpoints import Inactive
 from service.http import body
 from service.limits.provider_limits import Left, Limits, Standing
-from service.overrides import Change, ChangeError, Overrides
+from service.overrides import Overrides
 from service.relay import Relay
 from service.routing.health import Health, Target
 from service.routing.status import status_of

@@ -7,7 +7,8 @@ import orjson
 import pytest
 
 from service import tasks
-from service.overrides import FILE, MOST, Change, ChangeError, Overrides
+from service.change import MOST, Change
+from service.overrides import FILE, Overrides
 from service.settings import Settings, SettingsError, load
 
 KNOWN = ("groq", "openai")
@@ -205,42 +206,6 @@ async def test_changes_at_once_are_all_kept(tmp_path: Path) -> None:
         *(overrides.change(name, Change.of({"enabled": False}), heed) for name in names)
     )
     assert written(tmp_path) == {name: {"enabled": False} for name in names}
-
-
-# --- One change ---
-
-
-@pytest.mark.parametrize(
-    ("value", "field", "said"),
-    [
-        ({"enabled": None}, "enabled", "enabled: null is not allowed; must be true or false"),
-        ({"enabled": 1}, "enabled", "enabled: 1 is not allowed; must be true or false"),
-        (
-            {"requests_per_minute": "60"},
-            "requests_per_minute",
-            'requests_per_minute: "60" is not allowed; must be a whole number from 1 to',
-        ),
-        ({"concurrent_streams": 1.5}, "concurrent_streams", "1.5 is not allowed; must be a whole"),
-        ({"tokens_per_minute": True}, "tokens_per_minute", "true is not allowed; must be a whole"),
-        ({"tokens_per_minute": MOST + 1}, "tokens_per_minute", "or null for no limit"),
-        ({"tokens_per_minute": 10**40}, "tokens_per_minute", "00 is not allowed; must be a"),
-        ({"key": "test-key-groq"}, "key", "key: no such field; known are enabled, requests_per"),
-        ([], None, "[] is not allowed; must be an object"),
-    ],
-)
-def test_a_bad_change_is_refused_by_its_field_its_value_and_what_is_allowed(
-    value: object, field: str | None, said: str
-) -> None:
-    with pytest.raises(ChangeError) as caught:
-        Change.of(value)
-    assert caught.value.field == field
-    assert said in str(caught.value)
-
-
-def test_a_long_value_is_cut_in_the_answer() -> None:
-    with pytest.raises(ChangeError) as caught:
-        Change.of({"enabled": "x" * 10_000})
-    assert len(str(caught.value)) < 200
 
 
 # --- Several processes, one file ---
