@@ -5,8 +5,10 @@ restarted or continued by somebody else in the middle, and ends in any way that 
 """
 
 import random
+from collections.abc import Callable
 from typing import Any
 
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.errors import make
@@ -235,6 +237,11 @@ def streams(draw: st.DrawFn) -> list[SequencedEvent]:
         events += draw(_failover(said))
         events += draw(_segment(2))
     return [*events, draw(_ending())]
+
+
+def drawn(test: Callable[..., None]) -> Callable[..., None]:
+    """Give a test streams: fewer than usual, because each event of each is held to its schema."""
+    return settings(max_examples=40)(given(events=streams())(test))
 
 
 def folded(events: list[SequencedEvent]) -> Fold:

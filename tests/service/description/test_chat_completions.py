@@ -2,14 +2,13 @@
 
 import orjson
 import pytest
-from hypothesis import given
 
 from adapters.errors import make
 from adapters.events import ErrorCode, SequencedEvent, Status
 from adapters.request import ChatRequest
 from service.dialects.chat_completions import ChatCompletions
 from service.dialects.projection import Asked
-from tests.service.description.any_streams import NAMED, folded, streams
+from tests.service.description.any_streams import NAMED, drawn, folded
 from tests.service.description.shapes import checked, streamed
 
 PATH = "/v1/chat/completions"
@@ -21,14 +20,14 @@ def asked(*, counted: bool) -> Asked:
     return Asked(chat=ChatRequest.model_validate(SAID), streams=True, body=body)
 
 
-@given(streams())
+@drawn
 def test_any_streams_chunks_are_what_is_described(events: list[SequencedEvent]) -> None:
     for counted in (True, False):
         projection = ChatCompletions().projection(asked(counted=counted), NAMED)
         assert streamed(b"".join(map(projection.feed, events)), PATH)
 
 
-@given(streams())
+@drawn
 def test_any_whole_answer_is_what_is_described(events: list[SequencedEvent]) -> None:
     fold = folded(events)
     if fold.end.status in (Status.COMPLETED, Status.INCOMPLETE):

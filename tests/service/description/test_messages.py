@@ -3,14 +3,13 @@
 import msgspec
 import orjson
 import pytest
-from hypothesis import given
 from jsonschema import Draft202012Validator
 
 from adapters.errors import make
 from adapters.events import ErrorCode, SequencedEvent, Status
 from service.dialects.messages import Messages
 from service.dialects.projection import Asked
-from tests.service.description.any_streams import NAMED, folded, streams
+from tests.service.description.any_streams import NAMED, drawn, folded
 from tests.service.description.shapes import checked, published, streamed
 
 PATH = "/v1/messages"
@@ -23,7 +22,7 @@ def asked(fields: dict[str, object]) -> Asked:
 
 
 @pytest.mark.parametrize("fields", THINKING)
-@given(streams())
+@drawn
 def test_any_streams_events_are_what_is_described(
     fields: dict[str, object], events: list[SequencedEvent]
 ) -> None:
@@ -33,7 +32,7 @@ def test_any_streams_events_are_what_is_described(
 
 
 @pytest.mark.parametrize("fields", THINKING)
-@given(streams())
+@drawn
 def test_any_whole_answer_is_what_is_described(
     fields: dict[str, object], events: list[SequencedEvent]
 ) -> None:

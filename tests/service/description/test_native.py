@@ -1,7 +1,6 @@
 """The native API is described as it is: any stream's events and its fold, and real answers."""
 
 import msgspec
-from hypothesis import given, settings
 
 from adapters.events import SequencedEvent
 from service.http import folded
@@ -9,7 +8,7 @@ from service.streams.log import StreamLog
 from tests.double.errors import Kind
 from tests.double.script import http_error, reply
 from tests.e2e.stack import question, stack
-from tests.service.description.any_streams import NAMED, streams
+from tests.service.description.any_streams import NAMED, drawn
 from tests.service.description.any_streams import folded as fold_of
 from tests.service.description.shapes import answered, checked, streamed
 
@@ -17,15 +16,14 @@ PATH = "/v1/streams"
 JSON = {"Accept": "application/json"}
 
 
-@settings(max_examples=30)  # each event is held against every kind of event
-@given(streams())
+@drawn
 def test_any_streams_events_are_what_is_described(events: list[SequencedEvent]) -> None:
     log = StreamLog(NAMED.stream)
     log.append(events, 1_795_392_000_000)
     assert len(streamed(b"".join(log.read(0)), PATH)) == len(events)
 
 
-@given(streams())
+@drawn
 def test_any_fold_is_what_is_described(events: list[SequencedEvent]) -> None:
     fold = fold_of(events)
     assert fold.end is not None

@@ -3,7 +3,6 @@
 import msgspec
 import orjson
 import pytest
-from hypothesis import given
 
 from adapters.errors import make
 from adapters.events import BlockKind, BlockStart, ErrorCode, SequencedEvent, TextDelta
@@ -11,7 +10,7 @@ from service.dialects.responses import Responses
 from service.dialects.responses_compaction import Compaction
 from service.dialects.responses_request import ECHOED
 from service.streams.fold import Fold
-from tests.service.description.any_streams import NAMED, folded, streams
+from tests.service.description.any_streams import NAMED, drawn, folded
 from tests.service.description.shapes import checked, published, streamed
 from tests.service.dialects.responses_streams import ending, no_turn
 
@@ -32,13 +31,13 @@ ASKED = DIALECT.read(
 )
 
 
-@given(streams())
+@drawn
 def test_any_streams_events_are_what_is_described(events: list[SequencedEvent]) -> None:
     projection = DIALECT.projection(ASKED, NAMED)
     assert streamed(b"".join(map(projection.feed, events)), "/v1/responses")
 
 
-@given(streams())
+@drawn
 def test_the_resource_is_what_is_described_at_any_moment(events: list[SequencedEvent]) -> None:
     for some in (events[:1], events[: len(events) // 2], events):
         fold = folded(some)
