@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Annotated, Any, Literal
 
-import orjson
+import msgspec
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from adapters.errors import RequestError
@@ -318,7 +318,8 @@ def _denial(approval: Mapping[str, Any]) -> str:
 
 
 def _written(value: object) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    # msgspec, because it may hold an integer beyond 64 bits.
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _signed(metadata: Mapping[str, Any] | None) -> Native:

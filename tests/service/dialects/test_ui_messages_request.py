@@ -118,6 +118,7 @@ def test_what_the_user_said_meanwhile_stands_where_it_was_heard() -> None:
     ("part", "answer"),
     [
         (tool("output-available", output="plain"), "plain"),
+        (tool("output-available", output={"n": 2**70}), '{"n":1180591620717411303424}'),
         (tool("output-error", errorText="no luck"), "no luck"),
         (tool("output-denied"), "The user did not allow this tool call."),
         (tool("output-denied", approval={"id": "p", "reason": "Not now."}), "Not now."),
@@ -157,6 +158,7 @@ def test_thoughts_alone_are_no_turn() -> None:
         ({"input": "not json"}, "not json"),
         ({"input": None}, "{}"),
         ({"input": {}}, "{}"),
+        ({"input": {"n": 2**70}}, '{"n":1180591620717411303424}'),
     ],
 )
 def test_arguments_go_back_as_they_came(fields: dict[str, Any], arguments: str) -> None:
