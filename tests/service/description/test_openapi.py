@@ -12,6 +12,7 @@ from schemathesis.specs.openapi.definitions import OPENAPI_32
 from service.app import Service
 from service.description import openapi
 from service.settings import Settings
+from tests.e2e.stack import stack
 from tests.service.description.shapes import published
 
 METHODS = {"get", "post", "patch", "put", "delete"}
@@ -102,3 +103,19 @@ def test_each_path_parameter_is_described() -> None:
 def test_each_operation_says_how_it_refuses() -> None:
     for _, operation in openapi.operations():
         assert operation.refusal.statuses >= {400, 403, 500}
+
+
+async def test_a_method_that_is_not_described_is_answered_with_405_and_those_that_are() -> None:
+    async with stack("openai") as service:
+        for path, operations in published()["paths"].items():
+            taken = set(operations) | {method for method, of in ALSO if of == path}
+            url = service.url + path.replace("{", "").replace("}", "")
+            for method in sorted(METHODS - taken):
+                async with service.client.request(method, url) as response:
+                    assert response.status == 405, (method, path)
+                    allowed = response.headers["Allow"].lower().replace(" ", "").split(",")
+                    assert set(allowed) - {"head"} == taken, path
+
+
+ALSO = {("get", "/v1/responses/compact")}
+"""What another path takes: here it is the id of a response."""
