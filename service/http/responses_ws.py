@@ -66,7 +66,11 @@ TOO_OLD: Final = {
 """As Open Responses words it."""
 
 WAITING: Final = 64
-"""Requests that may wait in the lanes of one socket."""
+"""Requests that may wait in each lane of a socket."""
+
+WARM: Final = 8
+"""Responses without an answer that a socket remembers, the newest ones: each is a conversation, and
+costs its client nothing."""
 
 _log = logging.getLogger(__name__)
 
@@ -189,7 +193,8 @@ class Conversation:
         self._close_if_idle()
 
     def _close_if_idle(self) -> None:
-        if self._draining and not self._pending:
+        # One that is being closed already may have no task group any more.
+        if self._draining and not self._pending and not self._ws.closed:
             leave = self._ws.close(code=WSCloseCode.SERVICE_RESTART, message=b"draining")
             self._group.create_task(leave)
 
@@ -285,6 +290,8 @@ class Conversation:
         now = clock.now_ms()
         named = Named(stream=ids.new("st", now), model=asked.chat.model, created=now // 1000)
         self._warmed[response_id(named.stream)] = Turn(conversation(asked), ())
+        if len(self._warmed) > WARM:
+            del self._warmed[next(iter(self._warmed))]
         for told in DIALECT.nothing(asked, named):
             await self._send(told, lane)
 

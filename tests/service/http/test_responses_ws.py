@@ -13,7 +13,7 @@ from adapters.errors import UpstreamError, make
 from adapters.events import ErrorCode
 from service.http.earlier_responses import EarlierResponses
 from service.http.responses import ResponsesRoutes
-from service.http.responses_ws import ResponsesSockets
+from service.http.responses_ws import WARM, ResponsesSockets
 from service.relay import Relay
 from service.settings import Streams, Websocket
 from service.streams.store import Store
@@ -230,6 +230,14 @@ async def test_a_request_that_is_to_generate_nothing_is_gone_on_from() -> None:
     assert [one["content"] for one in said] == ["first", "second"]
 
 
+async def test_only_the_newest_of_those_that_generate_nothing_are_remembered() -> None:
+    async with sockets(Scripted(*chat("a"))) as bench, bench.line() as line:
+        warm = [(await line.answered(generate=False))["response"]["id"] for _ in range(WARM + 1)]
+        gone, kept = [await line.answered(previous_response_id=id_) for id_ in warm[:2]]
+    assert gone["error"]["code"] == "previous_response_not_found"
+    assert kept["type"] == "response.completed"
+
+
 async def test_what_goes_on_in_the_background_outlives_its_socket() -> None:
     gate = Gate()
     async with sockets(Scripted(*chat("a", gate, "b"))) as bench:
@@ -271,6 +279,16 @@ async def test_what_a_socket_asked_for_ends_with_it() -> None:
 async def test_a_socket_is_closed_at_its_age() -> None:
     async with sockets(Scripted(*chat("a")), max_age_s=0.05) as bench, bench.line() as line:
         assert (await line.ws.receive()).data == 1013
+
+
+async def test_the_service_may_leave_while_a_socket_is_being_closed_at_its_age() -> None:
+    async with (
+        sockets(Scripted(*chat("a")), max_age_s=0.05) as bench,
+        bench.session.ws_connect(f"{bench.url}/v1/responses", autoclose=False) as ws,
+    ):
+        assert (await ws.receive(timeout=5)).data == 1013
+        bench.room.drain()
+        await ws.close()
 
 
 async def test_who_waits_for_an_answer_on_a_socket_that_reaches_its_age_is_told_so() -> None:
