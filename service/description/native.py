@@ -184,7 +184,7 @@ ITEM: Final = item(
     identified="`<stream>:<seq>`: where to go on, in `Last-Event-ID`.",
 )
 
-_CURSOR: Final = r"^(st_[0-9A-Z]+:)?(-1|[0-9]{1,15})$"
+_CURSOR: Final = r"^((st_[0-9A-Z]+:)?(-1|[0-9]{1,15}))?$"
 
 QUESTION: Final = {"messages": [{"role": "user", "content": "What is a tailrace?"}]}
 

@@ -693,8 +693,8 @@ OPERATIONS: Final = (
             Parameter(
                 name="starting_after",
                 where="query",
-                said="With `stream`: the number of the last event that was read.",
-                schema={"type": "integer", "minimum": 0},
+                said="With `stream`: the number of the last event that was read; -1: none.",
+                schema={"type": "integer", "minimum": -1},
             ),
         ),
         answers={200: Answer(said="The response.", content=_FORMS, headers=STREAM_ID)},

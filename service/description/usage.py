@@ -87,7 +87,7 @@ _WHEN: Final = {
     "anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]
 }
 
-_POSITION: Final = {"type": "string", "pattern": r"^[0-9]{1,15}(-[0-9]{1,15})?([.][0-9-]+)*$"}
+_POSITION: Final = {"type": "string", "pattern": r"^([0-9]{1,15}(-[0-9]{1,15})?([.][0-9-]+)*)?$"}
 
 OPERATIONS: Final = (
     Operation(
