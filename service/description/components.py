@@ -9,12 +9,13 @@ are a mistake of ours, and raise.
 from collections.abc import Iterable, Mapping
 from inspect import cleandoc
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 from pydantic import BaseModel
 
 from adapters import schema as events
+from adapters.events import ControlEvent, SequencedEvent
 
 Schema = dict[str, Any]
 
@@ -59,8 +60,8 @@ def of_events() -> dict[str, Schema]:
 
 def event_types() -> list[str]:
     """The types that an event may have."""
-    parts = events.document()["$defs"].values()
-    return [part["properties"]["type"]["enum"][0] for part in parts if _event_name(part)]
+    every = (*get_args(SequencedEvent), *get_args(ControlEvent))
+    return [event.__struct_config__.tag for event in every]
 
 
 def merged(*several: Mapping[str, Schema]) -> dict[str, Schema]:
