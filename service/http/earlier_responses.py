@@ -17,7 +17,7 @@ from aiohttp import web
 
 from adapters.errors import RequestError, make
 from adapters.events import ErrorCode, Phase, Status
-from adapters.request import ChatRequest
+from adapters.request import MAX_MESSAGES, ChatRequest
 from service.dialects.projection import Asked
 from service.dialects.reading import refused
 from service.dialects.responses import Responses
@@ -35,6 +35,10 @@ from service.streams.question import Question
 from service.streams.stream import Stream
 
 CONTINUABLE: Final = frozenset({Status.COMPLETED, Status.INCOMPLETE})
+
+AT_ONCE: Final = 16
+"""Responses that one body has looked up at a time: it may name thousands, and one that seems to be
+new is asked of Redis fifty times before it is known not to be there."""
 
 
 class EarlierResponses:
@@ -63,20 +67,25 @@ class EarlierResponses:
         """Look up the turns that a body names, for the dialect to read it with.
 
         `own`: the responses that a connection may continue although they were not stored; `warmed`:
-        its turns that nobody was asked for.
+        its turns that nobody was asked for. Raises RequestError for more than a conversation has.
         """
         known: dict[str, Turn | RequestError] = dict(warmed or {})
+        names = responses_named(body) - known.keys()
+        if len(names) > MAX_MESSAGES:
+            message = f"{len(names)} earlier responses are named; must be at most {MAX_MESSAGES}"
+            raise refused("input", message)
+        slots = asyncio.Semaphore(AT_ONCE)
         async with asyncio.TaskGroup() as group:
-            asked = {
-                name: group.create_task(self._looked_up(name, own))
-                for name in responses_named(body) - known.keys()
-            }
+            asked = {name: group.create_task(self._looked_up(name, own, slots)) for name in names}
         return partial(_told, known | {name: task.result() for name, task in asked.items()})
 
-    async def _looked_up(self, response: str, own: Container[str]) -> Turn | RequestError:
+    async def _looked_up(
+        self, response: str, own: Container[str], slots: asyncio.Semaphore
+    ) -> Turn | RequestError:
         """A refusal is told when, and if, the body comes to it."""
         try:
-            return await self._turn(response, own)
+            async with slots:
+                return await self._turn(response, own)
         except RequestError as refusal:
             return refusal
 

@@ -10,8 +10,11 @@ import pytest
 from openai import BadRequestError, NotFoundError
 from openai.types.responses import Response
 
+from adapters.errors import RequestError
 from adapters.events import Status
+from adapters.request import MAX_MESSAGES
 from service.dialects.responses_resource import stream_id
+from service.http.earlier_responses import EarlierResponses
 from service.streams.question import LARGEST
 from tests.double.steps import Gate
 from tests.service.http.relays import Elsewhere, relays
@@ -240,3 +243,14 @@ async def test_without_redis_responses_are_known_where_they_were_asked(tmp_path:
         await between.processes[0].copied()
         await answered(there, previous_response_id=fresh.id)
     assert [content for _, content in said(provider)] == ["2+2?", "four", "hi"]
+
+
+async def test_no_more_responses_are_looked_up_than_a_conversation_has() -> None:
+    items = [{"type": "item_reference", "id": f"msg_{n:026}_0"} for n in range(MAX_MESSAGES + 1)]
+    async with responding(Scripted()) as bench:
+        earlier = EarlierResponses(bench.relay)
+        with pytest.raises(RequestError, match="input: 2001 earlier responses are named"):
+            await earlier.named_in({"input": items})
+        told = await earlier.named_in({"input": items[1:]})
+        with pytest.raises(RequestError, match="not found"):
+            told(f"resp_{1:026}")
