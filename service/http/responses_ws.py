@@ -34,7 +34,7 @@ from service.dialects.reading import refused
 from service.dialects.responses import Responses
 from service.dialects.responses_request import PREVIOUS, Turn, conversation
 from service.dialects.responses_resource import failure, response_id
-from service.http import body, handshake
+from service.http import body, handshake, paced
 from service.http.borrowed import OPEN_EARLY, Document, named_of, routing
 from service.http.earlier_responses import (
     CONTINUABLE,
@@ -44,6 +44,7 @@ from service.http.earlier_responses import (
 )
 from service.http.native import opened
 from service.http.origins import REFUSED
+from service.http.paced import Bell
 from service.http.responses import PATH
 from service.http.sse import BATCH
 from service.relay import Ask, Relay
@@ -123,18 +124,6 @@ class ResponsesSockets:
         finally:
             self._sockets.discard(socket)
         return ws
-
-
-class _News:
-    """A log's reader that only says that there is something new."""
-
-    def __init__(self) -> None:
-        self.event = asyncio.Event()
-
-    def push(self, new: list[bytes], upto: int) -> None:
-        """The log has grown: called in the upstream's task."""
-        del new, upto  # read by cursor
-        self.event.set()
 
 
 class Conversation:
@@ -297,12 +286,11 @@ class Conversation:
 
     async def _tell(self, stream: Stream, asked: Asked, lane: str | None) -> None:
         """Send a stream's events to its end."""
-        log, news, cursor = stream.log, _News(), 0
+        log, bell, cursor = stream.log, Bell(), 0
         projection = DIALECT.projection(asked, named_of(stream, asked))
-        log.subscribe(news)
+        log.subscribe(bell)
         try:
             while cursor < log.next or log.end is None:
-                news.event.clear()
                 if cursor < log.first:
                     message = "the answer was not read for too long"
                     raise RequestError(make(ErrorCode.SLOW_CONSUMER, message))
@@ -312,9 +300,9 @@ class Conversation:
                     for told in projection.events(decode(entry)):
                         await self._send(told, lane)
                 if not entries:
-                    await news.event.wait()
+                    await bell.rings()
         finally:
-            log.unsubscribe(news)
+            log.unsubscribe(bell)
 
     async def _fail(self, error: Error, lane: str | None) -> None:
         """What is sent where there is no response."""
@@ -324,13 +312,9 @@ class Conversation:
         """One frame. Raises ConnectionError where the peer is gone, or takes nothing."""
         if lane is not None:
             told["stream_id"] = lane
-        try:
-            async with asyncio.timeout(self._shared.streams.stalled_socket_s):
-                await self._ws.send_str(msgspec.json.encode(told).decode())
-        except TimeoutError:
-            if self._transport is not None:
-                self._transport.abort()
-            raise ConnectionResetError("the client takes nothing") from None
+        frame = msgspec.json.encode(told).decode()
+        patience = self._shared.streams.stalled_socket_s
+        await paced.send(self._ws, self._transport, frame, patience)
 
 
 def _lane(sent: Mapping[str, Any]) -> str | None:
