@@ -21,6 +21,7 @@ Source: `ai` 7.0.173, websocket-chat-transport.ts.
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -32,11 +33,14 @@ from adapters.errors import RequestError, make
 from adapters.events import ErrorCode, Phase
 from service.dialects.reading import ROUTING
 from service.dialects.ui_messages import UiProjection
-from service.http import handshake
+from service.http import body, handshake, paced
+from service.http.borrowed import Document
 from service.http.origins import REFUSED
+from service.http.paced import Bell
 from service.http.sse import BATCH
 from service.http.turns import Turn, Turns
 from service.http.ui_chat import STOPPED
+from service.http.ws_protocol import Code
 from service.settings import Streams, Websocket
 from service.streams.log import decode
 from service.streams.stream import Stream
@@ -44,10 +48,17 @@ from service.streams.stream import Stream
 SECOND_THOUGHT = 1.0
 """Seconds after which an aborted `resume` ends a turn that nobody else follows."""
 
-BINARY, MALFORMED, TOO_MANY, GOING_AWAY = 1003, 4400, 4429, 1012
-"""Close codes, as the native socket has them."""
+BINARY, MALFORMED, TOO_MANY, GOING_AWAY = (
+    Code.BINARY,
+    Code.VIOLATION,
+    Code.TOO_MANY,
+    Code.RESTART,
+)
+"""Close codes: the native socket's."""
 
 _NOT_ONE = "must be JSON with a type and a requestId"
+
+_log = logging.getLogger(__name__)
 
 
 class UiSockets:
@@ -96,23 +107,6 @@ class UiSockets:
         return ws
 
 
-class _Bell:
-    """A log's reader that only rings."""
-
-    def __init__(self) -> None:
-        self._rung = asyncio.Event()
-
-    def push(self, new: list[bytes], upto: int) -> None:
-        """The log has grown: called in the upstream's task."""
-        del new, upto  # who waits reads by its own cursor
-        self._rung.set()
-
-    async def rings(self) -> None:
-        """Wait for the log to grow; to be called as soon as it was read to its end."""
-        self._rung.clear()
-        await self._rung.wait()
-
-
 class UiSocket:
     """One connection."""
 
@@ -125,7 +119,7 @@ class UiSocket:
         streams: Streams,
     ) -> None:
         """The handshake is done; `converse` is to be called at once."""
-        self._request = request
+        self._transport = request.transport
         self._ws = ws
         self._turns = turns
         self._limits = limits
@@ -168,12 +162,12 @@ class UiSocket:
         if kind == "abort":
             self._abort(name)
         elif kind not in {"send", "resume"}:
-            await self._fail(
+            await self.fail(
                 name, f"a frame's type must be send, resume or abort, not {kind[:64]!r}"
             )
         elif name in self._requests or len(self._requests) >= self._limits.max_streams:
             most = self._limits.max_streams
-            await self._fail(name, f"a new requestId, and at most {most} at a time")
+            await self.fail(name, f"a new requestId, and at most {most} at a time")
         else:
             self._requests[name] = _Request(self, frame, self._group)
 
@@ -182,9 +176,10 @@ class UiSocket:
         if request is not None:
             request.abort()
 
-    def over(self, name: str) -> None:
-        """A request has its end."""
-        self._requests.pop(name, None)
+    def over(self, name: str, request: "_Request") -> None:
+        """A request has its end; after an abort another may have its name."""
+        if self._requests.get(name) is request:
+            del self._requests[name]
         self._close_if_idle()
 
     def _close_if_idle(self) -> None:
@@ -212,15 +207,10 @@ class UiSocket:
     async def say(self, name: str, kind: bytes, rest: bytes = b"") -> None:
         """A frame; `rest` is more of its JSON. Raises ConnectionError where the peer has gone."""
         frame = b'{"type":"%b","requestId":%b%b}' % (kind, orjson.dumps(name), rest)
-        try:
-            async with asyncio.timeout(self._patience):
-                await self._ws.send_str(frame.decode())
-        except TimeoutError:
-            if self._request.transport is not None:
-                self._request.transport.abort()
-            raise ConnectionResetError("the client takes nothing") from None
+        await paced.send(self._ws, self._transport, frame.decode(), self._patience)
 
-    async def _fail(self, name: str, text: str) -> None:
+    async def fail(self, name: str, text: str) -> None:
+        """A request's end that is none of its turn's."""
         await self.say(name, b"error", b',"errorText":%b' % orjson.dumps(text))
 
 
@@ -254,21 +244,24 @@ class _Request:
             await self._answer()
         except ConnectionError:
             return  # the socket's own task hears of it by itself
+        except Exception:  # noqa: BLE001 - one request's fault must not end the others' socket
+            _log.exception("a request of a chat's socket failed")
+            with suppress(ConnectionError):
+                await self._socket.fail(self._name, "the router failed")
         finally:
-            self._socket.over(self._name)
+            self._socket.over(self._name, self)
 
     async def _answer(self) -> None:
         try:
             opened = await self._socket.open(self._frame)
         except RequestError as refusal:
-            text = b',"errorText":%b' % orjson.dumps(refusal.error.message)
-            await self._socket.say(self._name, b"error", text)
+            await self._socket.fail(self._name, refusal.error.message)
             return
         if opened is None:
             await self._socket.say(self._name, b"no-active")
             return
         turn, self._stream = opened
-        bell = _Bell()
+        bell = Bell()
         self._stream.follow(bell)
         try:
             await self._socket.say(self._name, b"start")
@@ -279,14 +272,13 @@ class _Request:
         finally:
             self._stream.leave(bell)
 
-    async def _follow(self, stream: Stream, projection: UiProjection, bell: _Bell) -> bool:
+    async def _follow(self, stream: Stream, projection: UiProjection, bell: Bell) -> bool:
         """Tell the log to its end; False where the client was too slow for what is kept of it."""
         log, cursor = stream.log, 0
         while True:
             if cursor < log.first:
                 if cursor > 0:
-                    text = b',"errorText":"too slow: resume the chat"'
-                    await self._socket.say(self._name, b"error", text)
+                    await self._socket.fail(self._name, "too slow: resume the chat")
                     return False
                 cursor, fold = log.first, log.evicted()
                 for event in [] if fold is None else fold.events():
@@ -315,10 +307,8 @@ def _cancel_if_left(stream: Stream) -> None:
 def _frame(text: str) -> dict[str, Any] | None:
     """A frame that can be answered; None: the peer speaks something else."""
     try:
-        frame = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return None
-    if not isinstance(frame, dict):
+        frame = body.parse(text.encode(), Document).root
+    except RequestError:
         return None
     named = isinstance(frame.get("type"), str) and isinstance(frame.get("requestId"), str)
     return frame if named else None

@@ -11,6 +11,7 @@ from aiohttp import WSMsgType
 from adapters.events import Status
 from service.http.ui_socket import BINARY, GOING_AWAY, MALFORMED, TOO_MANY
 from service.settings import Websocket
+from service.streams.chats import At
 from service.streams.stream import Stream
 from tests.double.steps import Gate
 from tests.service.http.serving import becomes
@@ -141,6 +142,29 @@ async def test_a_request_that_is_refused_is_an_error_of_its_own() -> None:
         await page.until("end", "r2")
 
 
+class Broken:
+    """What knows other processes' chats, and fails as nobody has thought of."""
+
+    def put(self, chat: str, at: At) -> None:
+        """Nobody is told."""
+
+    async def find(self, chat: str) -> At | None:
+        raise ArithmeticError(chat)
+
+
+async def test_a_fault_of_ours_ends_its_request_and_no_other() -> None:
+    gate = Gate()
+    async with chats(Scripted(*chat("Hel", gate, "lo"))) as bench, connected(bench) as page:
+        await page.send()
+        await page.until_text("Hel")
+        bench.relay.store.chats.others = Broken()
+        await page.say("resume", "r2", id="c1")
+        assert (await page.until("error", "r2"))[-1]["errorText"] == "the router failed"
+        bench.relay.store.chats.others = None
+        gate.open()
+        await page.until("end")
+
+
 async def test_routing_is_read_from_a_frames_headers_and_metadata() -> None:
     async with chats(Scripted(*chat("Hello"))) as bench, connected(bench) as page:
         given = said()
@@ -186,6 +210,18 @@ async def test_an_abort_of_a_resumed_turn_ends_it_too() -> None:
             await page.until_text("Hel")
             await page.say("abort")
             await only(bench).over()
+
+
+async def test_the_name_of_an_aborted_request_can_be_used_again() -> None:
+    gate = Gate()
+    async with chats(Scripted(*chat("Hel", gate))) as bench, connected(bench) as page:
+        await page.send()
+        await page.until_text("Hel")
+        await page.say("abort")
+        await page.send(chat="c2")
+        await page.until_text("Hel")
+        await page.say("abort")
+        await becomes(lambda: not bench.relay.store.live)
 
 
 async def test_a_page_that_resumes_twice_at_once_does_not_end_its_turn() -> None:
