@@ -23,6 +23,8 @@ from service import validation
 ROUTING: Final = ("use_case", "budget_tier", "latency")
 """Fields that the borrowed dialects have no place for."""
 
+_HEADERS: Final = {name: f"tailrace-{name.replace('_', '-')}" for name in ROUTING}
+
 _PREFIX: Final = "tailrace_"
 
 
@@ -47,6 +49,14 @@ def chat_request(
         return ChatRequest.model_validate(given, extra="ignore")
     except ValidationError as failure:
         raise RequestError(_renamed(validation.of_validation(failure), names or {})) from None
+
+
+def routing_in(headers: Mapping[str, str]) -> dict[str, str]:
+    """The routing that headers name, for `Dialect.read`.
+
+    `headers` tell no case apart, or are all in lower case.
+    """
+    return {name: headers[header] for name, header in _HEADERS.items() if header in headers}
 
 
 def refused(param: str, message: str) -> RequestError:

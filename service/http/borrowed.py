@@ -41,7 +41,7 @@ from adapters.events import (
 from adapters.tokens import UNKNOWN
 from service import clock, ids
 from service.dialects.projection import Asked, Dialect, Named, Projection
-from service.dialects.reading import ROUTING
+from service.dialects.reading import routing_in
 from service.http import body, folded, problems, sse
 from service.http.native import idempotency_key, opened
 from service.http.problems import Shape
@@ -119,7 +119,7 @@ class Borrowed:
 
     async def read(self, request: web.Request, sent: Mapping[str, Any]) -> Asked:
         """What a body asks. Raises RequestError naming the field."""
-        return self.dialect.read(sent, routing(request))
+        return self.dialect.read(sent, routing_in(request.headers))
 
     def question(self, asked: Asked) -> Question | None:
         """What is kept of a request beside its stream, where clients can come back to it."""
@@ -187,12 +187,6 @@ class Borrowed:
         if asked.chat.on_disconnect is not None:
             return asked.chat.cancel_after
         return self._cancel_after if key is None else None
-
-
-def routing(request: web.Request) -> dict[str, str]:
-    """The routing that headers name: `Tailrace-Use-Case` and so on."""
-    named = ((name, f"Tailrace-{name.replace('_', '-')}") for name in ROUTING)
-    return {name: request.headers[header] for name, header in named if header in request.headers}
 
 
 def named_of(stream: Stream, asked: Asked) -> Named:

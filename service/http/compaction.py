@@ -11,8 +11,9 @@ from aiohttp import web
 from typing_extensions import override
 
 from service.dialects.projection import Asked
+from service.dialects.reading import routing_in
 from service.dialects.responses_compaction import Compaction
-from service.http.borrowed import Borrowed, routing
+from service.http.borrowed import Borrowed
 from service.http.earlier_responses import DIALECT, EarlierResponses
 from service.relay import Relay
 from service.settings import Streams
@@ -31,4 +32,5 @@ class CompactionRoute(Borrowed):
     @override
     async def read(self, request: web.Request, sent: Mapping[str, Any]) -> Asked:
         """As every dialect's, with what it goes on from."""
-        return Compaction(await self._earlier.named_in(sent)).read(sent, routing(request))
+        earlier = await self._earlier.named_in(sent)
+        return Compaction(earlier).read(sent, routing_in(request.headers))

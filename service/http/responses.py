@@ -23,11 +23,11 @@ from typing_extensions import override
 from adapters.errors import RequestError, make
 from adapters.events import ErrorCode, Phase
 from service.dialects.projection import Asked, Projection
-from service.dialects.reading import refused
+from service.dialects.reading import refused, routing_in
 from service.dialects.responses import Responses
 from service.dialects.responses_resource import response_id, stream_id
 from service.http import folded
-from service.http.borrowed import Borrowed, named_of, routing
+from service.http.borrowed import Borrowed, named_of
 from service.http.compaction import CompactionRoute
 from service.http.earlier_responses import DIALECT, EarlierResponses, question_of
 from service.relay import Relay
@@ -64,7 +64,7 @@ class ResponsesRoutes(Borrowed):
     async def read(self, request: web.Request, sent: Mapping[str, Any]) -> Asked:
         """As every dialect's, with what it goes on from."""
         earlier = await self.earlier.named_in(sent)
-        return Responses(earlier).read(sent, routing(request))
+        return Responses(earlier).read(sent, routing_in(request.headers))
 
     @override
     def question(self, asked: Asked) -> Question | None:

@@ -30,12 +30,12 @@ from adapters.errors import RequestError, TailraceError, make
 from adapters.events import Error, ErrorCode, Phase
 from service import clock, ids
 from service.dialects.projection import Asked, Named
-from service.dialects.reading import refused
+from service.dialects.reading import refused, routing_in
 from service.dialects.responses import Responses
 from service.dialects.responses_request import PREVIOUS, Turn, conversation
 from service.dialects.responses_resource import failure, response_id
 from service.http import body, handshake, paced
-from service.http.borrowed import OPEN_EARLY, Document, named_of, routing
+from service.http.borrowed import OPEN_EARLY, Document, named_of
 from service.http.earlier_responses import (
     CONTINUABLE,
     DIALECT,
@@ -135,7 +135,7 @@ class Conversation:
         """The handshake is done."""
         self._ws = ws
         self._transport = request.transport
-        self._routed = routing(request)
+        self._routed = routing_in(request.headers)
         self._shared = shared
         self._own: set[str] = set()
         """Responses of this socket that were not stored."""

@@ -14,9 +14,10 @@ import orjson
 from aiohttp import web
 
 from adapters.events import Error
+from service.dialects.reading import routing_in
 from service.dialects.ui_messages import HEADERS
 from service.http import body, problems, sse
-from service.http.borrowed import Document, Telling, routing
+from service.http.borrowed import Document, Telling
 from service.http.native import idempotency_key, opened
 from service.http.problems import Shape
 from service.http.sse import Pulse
@@ -56,7 +57,7 @@ class UiChat:
         """POST /api/chat."""
         sent = await body.read(request, Document)
         key = idempotency_key(request)
-        turn, stream = await self._turns.begin(sent.root, routing(request), key)
+        turn, stream = await self._turns.begin(sent.root, routing_in(request.headers), key)
         return await self._respond(request, turn, stream, again=False)
 
     async def resume(self, request: web.Request) -> web.StreamResponse:

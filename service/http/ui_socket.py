@@ -31,7 +31,7 @@ from aiohttp import WSMsgType, web
 
 from adapters.errors import RequestError, make
 from adapters.events import ErrorCode, Phase
-from service.dialects.reading import ROUTING
+from service.dialects.reading import routing_in
 from service.dialects.ui_messages import UiProjection
 from service.http import body, handshake, paced
 from service.http.borrowed import Document
@@ -317,9 +317,7 @@ def _frame(text: str) -> dict[str, Any] | None:
 def _routing(headers: object) -> dict[str, str]:
     """What the headers in a frame, which are the application's, say of routing."""
     given = headers.items() if isinstance(headers, Mapping) else ()
-    named = {name.lower(): value for name, value in given if isinstance(value, str)}
-    found = ((name, f"tailrace-{name.replace('_', '-')}") for name in ROUTING)
-    return {name: named[header] for name, header in found if header in named}
+    return routing_in({name.lower(): value for name, value in given if isinstance(value, str)})
 
 
 def _body(frame: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,6 +36,11 @@ def test_routing_is_taken_out_of_metadata_whose_rest_is_the_clients() -> None:
     assert chat.metadata == {"ticket": "T-1"}
 
 
+def test_headers_name_each_field_of_routing_and_others_are_passed_over() -> None:
+    headers = {"tailrace-use-case": "code", "tailrace-latency": "hedged", "use_case": "chat"}
+    assert routing_in(headers) == {"use_case": "code", "latency": "hedged"}
+
+
 def test_headers_win_over_metadata() -> None:
     metadata = {"tailrace_use_case": "analysis", "tailrace_budget_tier": "premium"}
     chat = chat_request(SAID | {"metadata": metadata}, {"use_case": "expert"})
