@@ -6,7 +6,7 @@ import pytest
 
 from adapters.errors import RequestError
 from adapters.request import Latency, Strategy, Tier, UseCase
-from service.dialects.reading import chat_request, flag
+from service.dialects.reading import chat_request, flag, routing_in
 
 SAID: dict[str, Any] = {"messages": [{"role": "user", "content": "x"}]}
 
