@@ -84,7 +84,9 @@ class ChatCompletions:
             fields["reasoning"] = {"effort": body["reasoning_effort"]}
             names["reasoning.effort"] = "reasoning_effort"
         return Asked(
-            chat=chat_request(fields, routing, names), streams=flag(body, "stream"), body=body
+            chat=chat_request(fields, routing, names),
+            streams=flag(body, "stream"),
+            body={"stream_options": body.get("stream_options")},
         )
 
     def projection(self, asked: Asked, named: Named) -> "ChatProjection":

@@ -31,7 +31,7 @@ class Messages:
     def read(self, body: Mapping[str, Any], routing: Mapping[str, Any]) -> Asked:
         """See `messages_request.read`."""
         chat, streams = messages_request.read(body, routing)
-        return Asked(chat=chat, streams=streams, body=body)
+        return Asked(chat=chat, streams=streams, body={"thinking": body.get("thinking")})
 
     def projection(self, asked: Asked, named: Named) -> MessagesProjection:
         """A view for one reader, from the stream's beginning."""

@@ -23,7 +23,7 @@ class Asked:
     streams: bool
     """Whether its answer is to be streamed."""
     body: Mapping[str, Any]
-    """As it came, for what an answer has to repeat of it."""
+    """What its answer needs of it, in the dialect's own words; kept as long as the answer runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

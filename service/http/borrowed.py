@@ -104,6 +104,7 @@ class Borrowed:
         arrived = clock.monotonic()
         sent = await body.read(request, Document)
         asked = await self.read(request, sent.root)
+        del sent  # the answer may take minutes, and a body be a mebibyte
         key = idempotency_key(request)
         ask = Ask(
             request=asked.chat,

@@ -55,9 +55,10 @@ class UiChat:
 
     async def send(self, request: web.Request) -> web.StreamResponse:
         """POST /api/chat."""
+        key, routing = idempotency_key(request), routing_in(request.headers)
         sent = await body.read(request, Document)
-        key = idempotency_key(request)
-        turn, stream = await self._turns.begin(sent.root, routing_in(request.headers), key)
+        turn, stream = await self._turns.begin(sent.root, routing, key)
+        del sent  # the answer may take minutes, and a body be a mebibyte
         return await self._respond(request, turn, stream, again=False)
 
     async def resume(self, request: web.Request) -> web.StreamResponse:
