@@ -163,7 +163,7 @@ class Borrowed:
     def failure(self, error: Error, stream: Stream | None = None) -> web.Response:
         """The HTTP error, of a stream where there is one."""
         placed = msgspec.structs.replace(error, phase=Phase.BEFORE_STREAM)
-        response = _json(self.dialect.failure(placed), status=_status(error))
+        response = _json(self.dialect.failure(placed), status=problems.status(error))
         response.headers.update(problems.retry_after(error))
         if not error.retryable:
             # The SDKs would try any 5xx again, with the same result.
@@ -266,11 +266,6 @@ def _committed(log: StreamLog) -> AttemptStart | None:
             break
         fold.add(decode(entry))
     return None if fold.commit is None else fold.attempts[fold.commit.attempt]
-
-
-def _status(error: Error) -> int:
-    """An error's status; one that was made of an answer that had begun may have none of its own."""
-    return error.http if error.http >= web.HTTPBadRequest.status_code else 502
 
 
 def _json(document: dict[str, Any], *, status: int = 200) -> web.Response:

@@ -39,6 +39,14 @@ def is_asked_for(request: web.Request) -> bool:
     return request.headers.get("Upgrade", "").strip().lower() == "websocket"
 
 
+def wanted(message: str) -> RequestError:
+    """The refusal of a request that does not want to: 426."""
+    status = web.HTTPUpgradeRequired.status_code
+    return RequestError(
+        make(ErrorCode.INVALID_REQUEST, message, http=status, phase=Phase.BEFORE_STREAM)
+    )
+
+
 def offered(request: web.Request) -> list[str]:
     """The sub-protocols that a client would speak."""
     lines = request.headers.getall("Sec-WebSocket-Protocol", [])

@@ -21,6 +21,7 @@ from aiohttp import web
 
 from adapters.errors import RequestError, make
 from adapters.events import Error, ErrorCode, Phase
+from service.http import handshake
 from service.http.problems import Handler
 from service.settings import Server, is_loopback
 
@@ -106,7 +107,7 @@ class Origins:
 def _is_handshake(request: web.Request) -> bool:
     """Whether a request gets to a handler that looks at `REFUSED`: others share the path."""
     is_socket = request.method == "GET" and request.path in SOCKETS
-    return is_socket and request.headers.get("Upgrade", "").strip().lower() == "websocket"
+    return is_socket and handshake.is_asked_for(request)
 
 
 def _preflight(request: web.Request) -> web.Response:

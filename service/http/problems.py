@@ -75,6 +75,12 @@ def retry_after(error: Error) -> dict[str, str]:
     return {"Retry-After": str(-(-error.retry_after_ms // 1000))}
 
 
+def status(error: Error) -> int:
+    """An error's status; 502 for what was made of an answer that had begun, and has none."""
+    has_one = error.http >= web.HTTPBadRequest.status_code
+    return error.http if has_one else web.HTTPBadGateway.status_code
+
+
 def typed_errors(shapes: Mapping[str, Shape] = NATIVE) -> Middleware:
     """A middleware that turns whatever a handler raises into the typed form.
 

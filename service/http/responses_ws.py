@@ -27,7 +27,7 @@ import msgspec
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from adapters.errors import RequestError, TailraceError, make
-from adapters.events import Error, ErrorCode, Phase
+from adapters.events import Error, ErrorCode
 from service import clock, ids
 from service.dialects.projection import Asked, Named
 from service.dialects.reading import refused, routing_in
@@ -101,15 +101,7 @@ class ResponsesSockets:
     async def connect(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/responses: the handshake, and the conversation until either side closes it."""
         if not handshake.is_asked_for(request):
-            message = "this is a WebSocket; without one, POST here"
-            raise RequestError(
-                make(
-                    ErrorCode.INVALID_REQUEST,
-                    message,
-                    http=web.HTTPUpgradeRequired.status_code,
-                    phase=Phase.BEFORE_STREAM,
-                )
-            )
+            raise handshake.wanted("this is a WebSocket; without one, POST here")
         ws, _ = await handshake.shaken(request, self.limits, self.streams)
         if REFUSED in request:
             await ws.close(code=handshake.FORBIDDEN, message=handshake.FOREIGN)

@@ -29,8 +29,6 @@ PATH = "/api/chat"
 
 STOPPED = "stopped by the user"
 
-BAD_GATEWAY = 502
-
 
 class UiChat:
     """Routes under /api/chat, the WebSocket apart."""
@@ -111,9 +109,7 @@ def _is_there(request: web.Request) -> bool:
 
 
 def _refused(error: Error, stream: Stream | None = None) -> web.Response:
-    # What was made of an answer that had begun may have no status of an error's own.
-    status = error.http if error.http >= web.HTTPBadRequest.status_code else BAD_GATEWAY
-    response = web.Response(status=status, text=error.message)
+    response = web.Response(status=problems.status(error), text=error.message)
     response.headers.update(problems.retry_after(error))
     if stream is not None:
         response.headers["Tailrace-Stream-Id"] = stream.id

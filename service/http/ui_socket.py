@@ -29,8 +29,7 @@ from typing import Any
 import orjson
 from aiohttp import WSMsgType, web
 
-from adapters.errors import RequestError, make
-from adapters.events import ErrorCode, Phase
+from adapters.errors import RequestError
 from service.dialects.reading import routing_in
 from service.dialects.ui_messages import UiProjection
 from service.http import body, handshake, paced
@@ -85,9 +84,7 @@ class UiSockets:
     async def connect(self, request: web.Request) -> web.WebSocketResponse:
         """GET /api/chat/ws: the handshake, and the conversation until either side closes it."""
         if not handshake.is_asked_for(request):
-            message = "this is a WebSocket; without one, POST to /api/chat"
-            refusal = make(ErrorCode.INVALID_REQUEST, message, http=426, phase=Phase.BEFORE_STREAM)
-            raise RequestError(refusal)
+            raise handshake.wanted("this is a WebSocket; without one, POST to /api/chat")
         ws, _ = await handshake.shaken(request, self._limits, self._streams)
         if REFUSED in request:
             await ws.close(code=handshake.FORBIDDEN, message=handshake.FOREIGN)

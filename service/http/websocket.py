@@ -74,9 +74,8 @@ class WebSockets:
     async def connect(self, request: web.Request) -> web.WebSocketResponse:
         """GET /v1/ws: the handshake, and the conversation until either side closes it."""
         if not handshake.is_asked_for(request):
-            message = f"this is a WebSocket: connect with the sub-protocol {SUBPROTOCOL}"
-            raise RequestError(
-                make(ErrorCode.INVALID_REQUEST, message, http=426, phase=Phase.BEFORE_STREAM)
+            raise handshake.wanted(
+                f"this is a WebSocket: connect with the sub-protocol {SUBPROTOCOL}"
             )
         ws, writer = await handshake.shaken(request, self._limits, self._streams, SUBPROTOCOL)
         refusal = self._refusal(request)
