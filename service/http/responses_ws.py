@@ -136,7 +136,8 @@ class Conversation:
         self._lanes: dict[str | None, asyncio.Queue[dict[str, Any]]] = {}
         self._running = asyncio.Semaphore(shared.limits.max_generating)
         self._group = asyncio.TaskGroup()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        """The open lanes'."""
         self._pending = 0
         """Requests that are not answered yet."""
         self._draining = False
@@ -204,13 +205,15 @@ class Conversation:
                 message = f"stream_id: {len(self._lanes)} lanes are open on this connection"
                 raise RequestError(make(ErrorCode.RATE_LIMIT_CLIENT, message, param="stream_id"))
             queue = self._lanes[lane] = asyncio.Queue(WAITING)
-            self._tasks.append(self._group.create_task(self._serve(lane, queue)))
+            task = self._group.create_task(self._serve(lane, queue))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         return queue
 
     async def _serve(self, lane: str | None, queue: asyncio.Queue[dict[str, Any]]) -> None:
-        """Answer a lane's requests, one after the other."""
-        while True:
-            sent = await queue.get()
+        """Answer a lane's requests, one after the other, and close it when none is left."""
+        while not queue.empty():
+            sent = queue.get_nowait()
             try:
                 async with self._running:
                     continuable = await self._answer(sent, lane)
@@ -222,6 +225,7 @@ class Conversation:
                 self._warmed.pop(previous, None)
             self._pending -= 1
             self._close_if_idle()
+        del self._lanes[lane]
 
     # --- Answers ---
 

@@ -166,10 +166,19 @@ async def test_a_binary_frame_is_not_taken() -> None:
 
 
 async def test_there_are_only_so_many_lanes() -> None:
-    async with sockets(Scripted(*chat("a")), max_streams=1) as bench, bench.line() as line:
-        await line.answered(stream_id="one")
+    gate = Gate()
+    async with sockets(Scripted(gate, *chat("a")), max_streams=1) as bench, bench.line() as line:
+        await line.create(stream_id="one")
+        await asyncio.wait_for(gate.reached(), 5)
         frame = await line.answered(stream_id="two")
+        gate.open()
     assert (frame["status"], frame["stream_id"]) == (429, "two")
+
+
+async def test_a_lane_is_open_for_as_long_as_something_waits_in_it() -> None:
+    async with sockets(Scripted(*chat("a")), max_streams=1) as bench, bench.line() as line:
+        for lane in ("one", "two", "one"):
+            assert (await line.answered(stream_id=lane))["type"] == "response.completed"
 
 
 async def test_there_are_only_so_many_sockets() -> None:
