@@ -8,6 +8,7 @@ A page of a foreign origin gets its handshake and is closed with 4403 after it, 
 close codes and never a status (`service.http.origins`).
 """
 
+import random
 from typing import Final
 
 from aiohttp import web
@@ -22,6 +23,8 @@ WRITER_LIMIT: Final = 64 * 1024
 
 CLOSE_WAIT: Final = 5.0
 """Seconds that a peer has to answer a close frame, or to take what is written before it."""
+
+AGE_JITTER: Final = 0.1
 
 FORBIDDEN: Final = 4403
 """The close code for a page whose origin is not allowed."""
@@ -76,6 +79,12 @@ async def shaken(
     except web.HTTPBadRequest:
         refusal = make(ErrorCode.INVALID_REQUEST, _WRONG, phase=Phase.BEFORE_STREAM)
         raise RequestError(refusal) from None
+
+
+def lifetime(limits: Websocket) -> float:
+    """Seconds that a socket may live: not the same for all, or all would connect anew at once."""
+    spread = random.uniform(1 - AGE_JITTER, 1 + AGE_JITTER)  # noqa: S311 - jitter, no secret
+    return limits.max_age_s * spread
 
 
 def _without_offer(request: web.Request) -> web.Request:

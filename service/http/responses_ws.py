@@ -145,7 +145,7 @@ class Conversation:
     async def run(self) -> None:
         """Receive until the socket closes or is too old; what is being answered ends then."""
         try:
-            async with asyncio.timeout(self._shared.limits.max_age_s), self._group:
+            async with asyncio.timeout(handshake.lifetime(self._shared.limits)), self._group:
                 with suppress(ConnectionError):  # the peer is gone, and was to be told something
                     await self._listen()
                 for task in self._tasks:

@@ -41,7 +41,6 @@ from service.streams.stream import Stream
 MAX_REPLIES = 64
 """Answers that may wait for a full transport; beyond them no more is read from the peer."""
 
-AGE_JITTER = 0.1
 RECONNECT_MS = (1_000, 5_000)
 """Spread of a restart's reconnections, so that they are no stampede."""
 
@@ -104,14 +103,13 @@ class WebSockets:
 
     def _session(self) -> Session:
         now_ms = clock.now_ms()
-        spread = random.uniform(1 - AGE_JITTER, 1 + AGE_JITTER)  # noqa: S311 - jitter, no secret
         return Session(
             self._limits,
             self._streams,
             conn=ids.new("ws", now_ms),
             now=clock.monotonic(),
             now_ms=now_ms,
-            max_age=self._limits.max_age_s * spread,
+            max_age=handshake.lifetime(self._limits),
         )
 
 

@@ -104,3 +104,9 @@ async def test_a_message_may_be_as_long_as_the_settings_have_it() -> None:
                 async for message in ws:
                     assert message.data == "x" * 1_023
                 assert ws.close_code == code
+
+
+def test_sockets_that_came_at_once_do_not_all_go_at_once() -> None:
+    lives = {handshake.lifetime(Websocket(max_age_s=100)) for _ in range(20)}
+    assert len(lives) > 1
+    assert all(90 <= life <= 110 for life in lives)
