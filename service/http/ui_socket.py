@@ -9,7 +9,8 @@ One socket carries any number of requests, each under the client's `requestId`::
 
 The client is strict: a `sequence` starts at 0 and has no gap, and a frame of a type it does not
 know ends the socket with every request on it. So nothing is sent that is not in this list, and
-silence is filled by pings of the protocol, which a page never sees.
+silence is filled by pings of the protocol, which a page never sees. The native socket's close codes
+are used.
 
 An `abort` ends the turn. One of a `resume` waits for a moment first: a page that resumes twice at
 once aborts its first request before it sends the second.
@@ -47,14 +48,6 @@ from service.streams.stream import Stream
 SECOND_THOUGHT = 1.0
 """Seconds after which an aborted `resume` ends a turn that nobody else follows."""
 
-BINARY, MALFORMED, TOO_MANY, GOING_AWAY = (
-    Code.BINARY,
-    Code.VIOLATION,
-    Code.TOO_MANY,
-    Code.RESTART,
-)
-"""Close codes: the native socket's."""
-
 _NOT_ONE = "must be JSON with a type and a requestId"
 
 _log = logging.getLogger(__name__)
@@ -90,10 +83,10 @@ class UiSockets:
             await ws.close(code=handshake.FORBIDDEN, message=handshake.FOREIGN)
             return ws
         if self._draining:
-            await ws.close(code=GOING_AWAY, message=b"draining")
+            await ws.close(code=Code.RESTART, message=b"draining")
             return ws
         if len(self._sockets) >= self._limits.max_sockets:
-            await ws.close(code=TOO_MANY, message=b"too many sockets are open")
+            await ws.close(code=Code.TOO_MANY, message=b"too many sockets are open")
             return ws
         socket = UiSocket(request, ws, self._turns, self._limits, self._streams)
         self._sockets.add(socket)
@@ -146,11 +139,11 @@ class UiSocket:
             if message.type is WSMsgType.ERROR:
                 return  # aiohttp has closed it, for what is no WebSocket
             if message.type is not WSMsgType.TEXT:
-                await self._ws.close(code=BINARY, message=b"text frames only")
+                await self._ws.close(code=Code.BINARY, message=b"text frames only")
                 return
             frame = _frame(message.data)
             if frame is None:
-                await self._ws.close(code=MALFORMED, message=f"a frame {_NOT_ONE}".encode())
+                await self._ws.close(code=Code.VIOLATION, message=f"a frame {_NOT_ONE}".encode())
                 return
             await self._take(frame)
 
@@ -181,7 +174,7 @@ class UiSocket:
 
     def _close_if_idle(self) -> None:
         if self._draining and not self._requests and not self._ws.closed:
-            closing = self._ws.close(code=GOING_AWAY, message=b"draining")
+            closing = self._ws.close(code=Code.RESTART, message=b"draining")
             self._group.create_task(closing)
 
     # --- What requests need of it ---

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import WSMsgType
 
 from adapters.events import Status
-from service.http.ui_socket import BINARY, GOING_AWAY, MALFORMED, TOO_MANY
+from service.http.ws_protocol import Code
 from service.settings import Websocket
 from service.streams.chats import At
 from service.streams.stream import Stream
@@ -252,13 +252,13 @@ async def test_a_page_that_resumes_twice_at_once_does_not_end_its_turn() -> None
 async def test_a_frame_that_cannot_be_answered_ends_the_socket(frame: str) -> None:
     async with chats(Scripted()) as bench, connected(bench) as page:
         await page.ws.send_str(frame)
-        assert await page.closed() == MALFORMED
+        assert await page.closed() == Code.VIOLATION
 
 
 async def test_a_binary_frame_ends_the_socket() -> None:
     async with chats(Scripted()) as bench, connected(bench) as page:
         await page.ws.send_bytes(b"{}")
-        assert await page.closed() == BINARY
+        assert await page.closed() == Code.BINARY
 
 
 async def test_a_frame_of_another_type_is_an_error_of_its_request() -> None:
@@ -284,7 +284,7 @@ async def test_so_many_turns_at_a_time_and_each_under_a_name_of_its_own() -> Non
 async def test_no_more_sockets_than_there_may_be() -> None:
     limits = Websocket(max_sockets=1)
     async with chats(Scripted(), limits) as bench, connected(bench), connected(bench) as second:
-        assert await second.closed() == TOO_MANY
+        assert await second.closed() == Code.TOO_MANY
 
 
 async def test_a_service_that_ends_closes_each_socket_when_its_turns_are_over() -> None:
@@ -297,12 +297,12 @@ async def test_a_service_that_ends_closes_each_socket_when_its_turns_are_over() 
         await busy.send()
         await busy.until_text("Hel")
         bench.sockets.drain()
-        assert await idle.closed() == GOING_AWAY
+        assert await idle.closed() == Code.RESTART
         async with connected(bench) as late:
-            assert await late.closed() == GOING_AWAY
+            assert await late.closed() == Code.RESTART
         gate.open()
         await busy.until("end")
-        assert await busy.closed() == GOING_AWAY
+        assert await busy.closed() == Code.RESTART
 
 
 async def test_what_a_log_no_longer_keeps_is_told_in_fewer_chunks() -> None:
