@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, get_args
 from msgspec import UNSET, Struct, UnsetType
 
 from adapters.events import ErrorCode
-from adapters.request import Effort
+from adapters.request import MAX_TOOLS, Effort
 from service.description import sent
 from service.description.chat_completions import ERROR
 from service.description.components import Schema, merged, nullable, of_model, of_structs, ref
@@ -25,6 +25,7 @@ from service.description.operations import (
     refusing,
     stream,
 )
+from service.dialects import responses_compaction
 from service.dialects.responses_request import PREVIOUS, Echoed
 
 # --- Items ----------------------------------------------------------------------------------
@@ -543,7 +544,7 @@ def _request() -> dict[str, Schema]:
             }
         ),
         "text": nullable({"type": "object", "properties": {"format": nullable(_format())}}),
-        "tools": nullable({"type": "array", "maxItems": 256, "items": ref(_TOOL)}),
+        "tools": nullable({"type": "array", "maxItems": MAX_TOOLS, "items": ref(_TOOL)}),
         "tool_choice": nullable(_choice()),
         **echoed,
     }
@@ -555,13 +556,10 @@ def _request() -> dict[str, Schema]:
     compaction = {
         "type": "object",
         "description": "A conversation to be summed up.",
-        "properties": {name: properties[name] for name in _COMPACTED},
+        "properties": {name: properties[name] for name in responses_compaction.TAKEN},
         "required": ["model"],
     }
     return {_REQUEST: request, _COMPACTION_REQUEST: compaction}
-
-
-_COMPACTED: Final = ("model", "input", "instructions", PREVIOUS, "metadata")
 
 
 def _format() -> Schema:
