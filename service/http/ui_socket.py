@@ -247,6 +247,7 @@ class _Request:
         except RequestError as refusal:
             await self._socket.fail(self._name, refusal.error.message)
             return
+        self._frame = {}  # the answer may take minutes, and a frame be a mebibyte
         if opened is None:
             await self._socket.say(self._name, b"no-active")
             return
