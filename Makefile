@@ -9,6 +9,8 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Node brings its own list of authorities; a machine behind a proxy has one more in the system's.
+export NODE_USE_SYSTEM_CA := 1
 # Other people's clients in JavaScript, and where npm says that they are installed.
 NODE_CLIENTS := tests/clients/node
 NODE_STAMP := $(NODE_CLIENTS)/node_modules/.package-lock.json
