@@ -46,15 +46,14 @@ from adapters.events import (
     StreamEnd,
     StreamStart,
     TextDelta,
-    Timing,
     ToolDelta,
 )
-from adapters.tokens import UNKNOWN
 from service.dialects import responses_request, responses_resource
 from service.dialects.projection import Asked, Named
 from service.dialects.responses_request import OF_CALL, Earlier
 from service.dialects.responses_resource import IN_PROGRESS, resource
 from service.dialects.seal import sealed
+from service.streams import ending
 from service.streams.fold import Fold
 
 DONE: Final = b"data: [DONE]\n\n"
@@ -71,16 +70,7 @@ _START: Final = StreamStart(
     dialect="",
     caps=Caps(resume=False, retract=False, ttl_s=0),
 )
-_END: Final = StreamEnd(
-    status=Status.COMPLETED,
-    finish=Finish.STOP,
-    provider=None,
-    model=None,
-    usage=UNKNOWN,
-    usage_total=UNKNOWN,
-    timing=Timing(queued_ms=0, ttft_ms=None, total_ms=0),
-    attempts=[],
-)
+_END: Final = ending.bare(Status.COMPLETED, Finish.STOP)
 """Around nothing; of both only the kind and the status are told."""
 
 

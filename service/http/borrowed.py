@@ -35,10 +35,7 @@ from adapters.events import (
     Phase,
     SequencedEvent,
     Status,
-    StreamEnd,
-    Timing,
 )
-from adapters.tokens import UNKNOWN
 from service import clock, ids
 from service.dialects.projection import Asked, Dialect, Named, Projection
 from service.dialects.reading import routing_in
@@ -48,6 +45,7 @@ from service.http.problems import Shape
 from service.http.sse import Pulse
 from service.relay import Ask, Relay
 from service.settings import Streams
+from service.streams import ending
 from service.streams.fold import Fold
 from service.streams.log import StreamLog, decode
 from service.streams.question import Question
@@ -232,19 +230,7 @@ class Telling:
         """The dialect's error, though the stream itself may go on."""
         message = "the answer was not read for too long"
         error = make(ErrorCode.SLOW_CONSUMER, message, phase=Phase.MID_STREAM, bytes_out=True)
-        return self._projection.feed(
-            StreamEnd(
-                status=Status.FAILED,
-                finish=Finish.INTERRUPTED,
-                provider=None,
-                model=None,
-                usage=UNKNOWN,
-                usage_total=UNKNOWN,
-                error=error,
-                timing=Timing(queued_ms=0, ttft_ms=None, total_ms=0),
-                attempts=[],
-            )
-        )
+        return self._projection.feed(ending.bare(Status.FAILED, Finish.INTERRUPTED, error))
 
 
 def _answering(log: StreamLog) -> dict[str, str]:

@@ -1,8 +1,8 @@
-"""The ending of a stream whose process is gone, written by whoever notices.
+"""Endings that no runner has written: of a stream whose process is gone, and of none at all.
 
-It says what is known and nothing else: the stream was interrupted, its blocks are incomplete, what
-its attempts used is unknown. Blocks and attempts that were open are ended first, as every reader
-may rely on.
+Whoever notices that a process is gone writes what is known and nothing else: the stream was
+interrupted, its blocks are incomplete, what its attempts used is unknown. Blocks and attempts that
+were open are ended first, as every reader may rely on.
 """
 
 from typing import Final
@@ -49,6 +49,21 @@ def interrupted(fold: Fold, now_ms: int) -> list[Event]:
         )
         events.append(outcomes[number])
     return [*events, _stream_end(fold, outcomes, error, now_ms)]
+
+
+def bare(status: Status, finish: Finish, error: Error | None = None) -> StreamEnd:
+    """An end for one reader's projection, which no log holds: nothing is told but how it ends."""
+    return StreamEnd(
+        status=status,
+        finish=finish,
+        provider=None,
+        model=None,
+        usage=UNKNOWN,
+        usage_total=UNKNOWN,
+        error=error,
+        timing=Timing(queued_ms=0, ttft_ms=None, total_ms=0),
+        attempts=[],
+    )
 
 
 def _block_end(block: FoldedBlock) -> BlockEnd:

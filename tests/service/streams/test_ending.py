@@ -24,7 +24,7 @@ from adapters.events import (
     ToolDelta,
 )
 from adapters.tokens import UNKNOWN
-from service.streams.ending import interrupted
+from service.streams.ending import bare, interrupted
 from service.streams.fold import Fold
 from service.streams.log import StreamLog
 from tests.e2e import grammar
@@ -125,3 +125,9 @@ def test_a_clock_that_is_behind_makes_no_negative_time() -> None:
     last = interrupted(fold_of(STREAM), start().created_at - 5)[-1]
     assert isinstance(last, StreamEnd)
     assert last.timing.total_ms == 0
+
+
+def test_a_bare_end_says_how_it_ends_and_nothing_else() -> None:
+    end = bare(Status.FAILED, Finish.INTERRUPTED, BROKEN)
+    assert (end.status, end.finish, end.error) == (Status.FAILED, Finish.INTERRUPTED, BROKEN)
+    assert (end.provider, end.usage, end.usage_total, end.attempts) == (None, UNKNOWN, UNKNOWN, [])
