@@ -34,7 +34,7 @@ from service.dialects.reading import refused, routing_in
 from service.dialects.responses import Responses
 from service.dialects.responses_request import PREVIOUS, Turn, conversation
 from service.dialects.responses_resource import failure, response_id
-from service.http import body, handshake, paced
+from service.http import body, handshake, paced, problems
 from service.http.borrowed import OPEN_EARLY, Document, named_of
 from service.http.earlier_responses import (
     CONTINUABLE,
@@ -302,7 +302,8 @@ class Conversation:
 
     async def _fail(self, error: Error, lane: str | None) -> None:
         """What is sent where there is no response."""
-        await self._send({"type": "error", "status": error.http, **failure(error)}, lane)
+        told = {"type": "error", "status": problems.status(error), **failure(error)}
+        await self._send(told, lane)
 
     async def _send(self, told: dict[str, Any], lane: str | None) -> None:
         """One frame. Raises ConnectionError where the peer is gone, or takes nothing."""

@@ -197,6 +197,13 @@ async def test_a_failure_before_content_is_an_error_with_its_status() -> None:
     assert frame["status"] == 502
 
 
+async def test_an_error_without_a_status_of_its_own_is_the_provider_s() -> None:
+    blocked = UpstreamError(make(ErrorCode.CONTENT_BLOCKED_OUTPUT, "not this"))
+    async with sockets(Scripted(blocked)) as bench, bench.line() as line:
+        frame = await line.answered()
+    assert (frame["type"], frame["status"]) == ("error", 502)
+
+
 async def test_a_broken_answer_is_a_failed_response() -> None:
     async with sockets(Scripted(*chat("a")[:1], CUT)) as bench, bench.line() as line:
         frame = await line.answered()
