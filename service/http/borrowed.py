@@ -146,7 +146,11 @@ class Borrowed:
             error = stream.failed_before_content
             if error is not None:
                 return self.failure(error, stream)
-            telling = Telling(projection or self.dialect.projection(asked, named))
+            telling = (
+                Telling(self.dialect.projection(asked, named), _settled(stream))
+                if projection is None
+                else Telling(projection)
+            )
             return await sse.deliver(
                 request,
                 stream,
@@ -197,15 +201,21 @@ def named_of(stream: Stream, asked: Asked) -> Named:
 class Telling:
     """A projection as the wording of a log."""
 
-    def __init__(self, projection: Projection) -> None:
-        """`projection` has been fed nothing yet."""
+    def __init__(self, projection: Projection, settled: Fold | None = None) -> None:
+        """`projection` has been fed nothing yet.
+
+        `settled`: all of a stream that is over, which is told in place of its entries.
+        """
         self._projection = projection
+        self._settled = settled
         self._begun = False
 
     def tell(self, entries: list[bytes]) -> bytes | None:
         """What the projection makes of them; None where it failed: nothing true can follow."""
-        self._begun = True
-        return self._fed(map(decode, entries))
+        first, self._begun = not self._begun, True
+        if self._settled is None:
+            return self._fed(map(decode, entries))
+        return self._fed(self._settled.events()) if first else b""
 
     def catch_up(self, log: StreamLog) -> bytes | None:
         """The same events in fewer, where nothing was told yet: these clients take nothing back."""
@@ -231,6 +241,16 @@ class Telling:
         message = "the answer was not read for too long"
         error = make(ErrorCode.SLOW_CONSUMER, message, phase=Phase.MID_STREAM, bytes_out=True)
         return self._projection.feed(ending.bare(Status.FAILED, Finish.INTERRUPTED, error))
+
+
+def _settled(stream: Stream) -> Fold | None:
+    """The answer that stands, of a stream that is over and was begun again on its way there.
+
+    Who waited for it whole has it so. Who comes for it later, and streams, could not be told what
+    was taken back.
+    """
+    fold = stream.log.fold() if stream.ended else None
+    return fold if fold is not None and fold.restarted else None
 
 
 def _answering(log: StreamLog) -> dict[str, str]:

@@ -78,6 +78,8 @@ class Fold:
         self.plan: RoutePlan | None = None
         self.commit: AttemptCommit | None = None
         self.end: StreamEnd | None = None
+        self.restarted = False
+        """Whether something was said that is taken back."""
 
     def add(self, event: Event) -> None:
         """Take the next event; kinds that say nothing about the answer are passed over."""
@@ -94,6 +96,7 @@ class Fold:
         twin.citations = list(self.citations)
         twin.warnings = list(self.warnings)
         twin.plan, twin.commit, twin.end = self.plan, self.commit, self.end
+        twin.restarted = self.restarted
         return twin
 
     def text(self, kind: BlockKind) -> str:
@@ -178,6 +181,7 @@ def _on_warning(fold: Fold, event: WarningEvent) -> None:
 
 
 def _on_failover(fold: Fold, event: Failover) -> None:
+    fold.restarted = fold.restarted or bool(event.drop)
     for dropped in event.drop or ():
         fold.blocks.pop(dropped, None)
     fold.citations = [

@@ -278,6 +278,17 @@ async def test_an_idempotency_key_attaches_and_keeps_the_generation_for_who_come
             assert response.status == 409
 
 
+async def test_who_streams_an_answer_that_was_begun_again_for_another_gets_what_stands() -> None:
+    key = {"Idempotency-Key": "k-1"}
+    async with borrowed(Scripted(delta("Bro"), CUT), Scripted(*chat("Whole"))) as bench:
+        whole = await told(bench, key, stream=False, model="auto")
+        streamed = await told(bench, key, model="auto")
+    assert orjson.loads(whole)["choices"][0]["message"]["content"] == "Whole"
+    assert b"Bro" not in streamed
+    assert b'"content":"Whole"' in streamed
+    assert streamed.endswith(b"data: [DONE]\n\n")
+
+
 async def test_the_same_answer_has_the_same_bytes_whenever_it_is_told() -> None:
     key = {"Idempotency-Key": "k-1"}
     async with borrowed(Scripted(*chat("a", "b"))) as bench:
