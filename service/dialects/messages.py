@@ -12,8 +12,6 @@ could honour.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Final
 
-import msgspec
-
 from adapters.events import BlockKind, Error, StreamEnd
 from service.dialects import messages_request, messages_words
 from service.dialects.messages_projection import MessagesProjection, Thoughts, message_id
@@ -38,7 +36,10 @@ class Messages:
         return MessagesProjection(asked.chat, named, _thoughts(asked.body))
 
     def document(self, asked: Asked, named: Named, fold: Fold, end: StreamEnd) -> dict[str, Any]:
-        """The whole answer as one message."""
+        """The whole answer as one message.
+
+        Raises UpstreamError where it holds a call that the format cannot tell.
+        """
         said = {block.start.kind for block in fold.blocks.values() if block.parts}
         return {
             "id": message_id(named.stream),
@@ -89,7 +90,7 @@ def _call(block: FoldedBlock, _: Thoughts, __: list[_Block]) -> Iterator[_Block]
     if block.complete:
         yield from _aside(block)
         named = {"id": block.start.call_id, "name": block.start.name}
-        yield {"type": "tool_use", **named, "input": _arguments(block.args or "")}
+        yield {"type": "tool_use", **named, "input": messages_words.arguments(block.args or "")}
 
 
 def _thought(block: FoldedBlock, thoughts: Thoughts, _: list[_Block]) -> Iterator[_Block]:
@@ -108,14 +109,6 @@ def _aside(block: FoldedBlock) -> Iterator[_Block]:
     if block.signature is not None:
         data = messages_words.signature_data(block.signature, block.start.call_id)
         yield {"type": "redacted_thinking", "data": data}
-
-
-def _arguments(text: str) -> dict[str, Any]:
-    """A call's input; what is no object, as some models write it, becomes an empty one."""
-    try:
-        return msgspec.json.decode(text, type=dict[str, Any])
-    except (msgspec.MsgspecError, RecursionError):
-        return {}
 
 
 _WRITERS: Final[

@@ -11,7 +11,8 @@ our estimate. What a tool call's or a text's signature has no field for rides in
 thinking gets none of it, as simple clients read the first block as the answer; the signatures of
 tool calls go out all the same.
 
-After a break there is an `error` event and nothing else: no `message_delta`, no `message_stop`.
+After a break there is an `error` event and nothing else: no `message_delta`, no `message_stop`. A
+call whose arguments are no JSON object is one, before its block stops: nobody is to run it.
 Left out, for want of a place in the format: files, the provider's own tools, sources that are named
 after their text is over.
 Source: platform.claude.com, streaming messages; the accumulator of anthropic 2.12.
@@ -23,7 +24,7 @@ from typing import Any, ClassVar, Final, assert_never
 
 import msgspec
 
-from adapters.errors import make
+from adapters.errors import UpstreamError, make
 from adapters.events import (
     AttemptCommit,
     BlockEnd,
@@ -168,6 +169,15 @@ class MessagesProjection:
 
     # --- Blocks ---
 
+    def _on_block_end(self, end: BlockEnd) -> bytes:
+        """The end of a block, and of the message where it is a call that cannot be told."""
+        if end.status == "complete" and end.args is not None:
+            try:
+                words.arguments(end.args)
+            except UpstreamError as failure:
+                return self._break(failure.error)
+        return self._on_told(end)
+
     def _on_block_start(self, start: BlockStart) -> bytes:
         hidden = start.kind is BlockKind.REASONING and self._thoughts is Thoughts.HIDDEN
         if start.kind in _PLACED and not hidden:
@@ -211,7 +221,7 @@ class MessagesProjection:
         ToolDelta: _on_told,
         CitationAdd: _on_told,
         ReasoningSignature: _on_told,
-        BlockEnd: _on_told,
+        BlockEnd: _on_block_end,
     }
 
 

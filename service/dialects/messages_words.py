@@ -11,12 +11,16 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
+import msgspec
+
+from adapters.errors import UpstreamError, make
 from adapters.events import (
     BlockKind,
     Citation,
     Error,
     ErrorCode,
     Finish,
+    Phase,
     ReasoningSignature,
     StreamEnd,
     Usage,
@@ -42,6 +46,23 @@ def call_signed(data: str) -> tuple[str | None, str]:
         return None, data
     call, _, seal = data.removeprefix(_CALL).rpartition(":")
     return call, seal
+
+
+# --- The arguments of a call ----------------------------------------------------------------
+
+
+def arguments(text: str) -> dict[str, Any]:
+    """A call's input; no text is none.
+
+    Raises UpstreamError for what is no JSON object, as some models write it. The format has no way
+    to say so: an agent would run the tool with nothing, or with what its SDK made of the rest.
+    """
+    try:
+        return msgspec.json.decode(text or "{}", type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
+        message = "the model called a tool with arguments that are no JSON object"
+        error = make(ErrorCode.UPSTREAM_MALFORMED, message, phase=Phase.MID_STREAM)
+        raise UpstreamError(error) from None
 
 
 # --- Why an answer stops --------------------------------------------------------------------

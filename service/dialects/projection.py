@@ -69,7 +69,10 @@ class Dialect(Protocol):
         """A view for one reader, from the stream's beginning."""
 
     def document(self, asked: Asked, named: Named, fold: Fold, end: StreamEnd) -> dict[str, Any]:
-        """The whole answer in one; of a stream that has one."""
+        """The whole answer in one; of a stream that has one.
+
+        Raises UpstreamError where what the model said cannot be told in the dialect.
+        """
 
     def failure(self, error: Error) -> dict[str, Any]:
         """An error's body in the dialect's own shape; its status is `error.http`."""

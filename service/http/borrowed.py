@@ -26,7 +26,7 @@ import msgspec
 from aiohttp import web
 from pydantic import RootModel
 
-from adapters.errors import make
+from adapters.errors import UpstreamError, make
 from adapters.events import (
     AttemptStart,
     Error,
@@ -182,7 +182,10 @@ class Borrowed:
             return self.failure(make(ErrorCode.INTERNAL, "the stream has no end"), stream)
         if end.error is not None:
             return self.failure(end.error, stream)
-        response = _json(self.dialect.document(asked, named, fold, end))
+        try:
+            response = _json(self.dialect.document(asked, named, fold, end))
+        except UpstreamError as failure:
+            return self.failure(failure.error, stream)
         response.headers.update(folded.headers(stream, end))
         return response
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import anthropic
 import orjson
 import pytest
 from anthropic.types import Message
@@ -25,6 +26,7 @@ from tests.service.dialects.messages_streams import (
     stream,
 )
 from tests.service.dialects.test_messages_request import body
+from tests.service.http.serving import parsed
 
 NAMED = Named(stream="st_01", model="auto:analysis", created=1_795_392_000)
 THINKING = {"thinking": {"type": "enabled", "budget_tokens": 2048}}
@@ -143,9 +145,31 @@ def test_a_call_that_was_cut_off_is_none() -> None:
     assert whole(events).content == []
 
 
-def test_arguments_that_are_no_object_are_an_empty_one() -> None:
-    events = stream(*call("b1", "[1]"), *call("b2", '{"a": tru'), end=ended(Finish.TOOL_CALLS))
-    assert [made.input for made in whole(events).content] == [{}, {}]
+@pytest.mark.parametrize("arguments", ["[1]", '{"a": tru', '{"a":1}}', "null", '{"a": "\\ud800'])
+def test_a_call_whose_arguments_are_no_object_is_an_error_whole_and_streamed(
+    arguments: str,
+) -> None:
+    events = stream(*call("b1", '{"a": 1}'), *call("b2", arguments), end=ended(Finish.TOOL_CALLS))
+    with pytest.raises(errors.UpstreamError, match="no JSON object") as refused:
+        whole(events)
+    assert refused.value.error.code is ErrorCode.UPSTREAM_MALFORMED
+    with pytest.raises(anthropic.APIStatusError, match="no JSON object"):
+        streamed(events)
+
+
+def test_a_call_that_cannot_be_told_breaks_the_stream_before_its_block_stops() -> None:
+    projection = Messages().projection(asked(stream=True), NAMED)
+    events = stream(*call("b1", "{}"), *call("b2", "[1]"), end=ended(Finish.TOOL_CALLS))
+    seen = parsed(b"".join(map(projection.feed, events)))
+    assert seen[-1].event == "error"
+    assert [frame.data["index"] for frame in seen if frame.event == "content_block_stop"] == [0]
+    assert not {"message_delta", "message_stop"} & {frame.event for frame in seen}
+
+
+def test_a_call_without_arguments_is_one_with_none() -> None:
+    events = stream(*call("b1"), end=ended(Finish.TOOL_CALLS))
+    assert [made.input for made in whole(events).content] == [{}]
+    assert shown(streamed(events))["content"] == shown(whole(events))["content"]
 
 
 def test_sources_stand_by_their_text_even_those_that_came_late() -> None:

@@ -7,6 +7,7 @@ import asyncio
 import io
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
 import orjson
@@ -20,6 +21,7 @@ from service.http.borrowed import Borrowed, Telling
 from service.http.native import Native
 from service.relay import Relay
 from service.settings import Streams
+from service.streams.fold import Fold
 from service.streams.log import StreamLog
 from service.streams.store import Store
 from tests.double.steps import Gate
@@ -196,6 +198,24 @@ async def test_an_answer_that_breaks_ends_with_the_dialects_error_and_no_clean_e
     last = raw.rstrip().rpartition(b"\n\n")[2]
     assert orjson.loads(last.removeprefix(b"data: "))["error"]["code"] == "stream_interrupted"
     assert b"[DONE]" not in raw
+
+
+class Wordless(ChatCompletions):
+    """A dialect that has no words for what the model said."""
+
+    def document(self, asked: Asked, named: Named, fold: Fold, end: StreamEnd) -> dict[str, Any]:
+        del asked, named, fold, end
+        raise UpstreamError(make(ErrorCode.UPSTREAM_MALFORMED, "no such word"))
+
+
+async def test_an_answer_that_the_dialect_cannot_tell_is_an_error_of_its_shape() -> None:
+    async with borrowed(Scripted(*chat("Hello")), dialect=Wordless()) as bench:
+        asked = bench.session.post(bench.url + PATH, json=body(stream=False))
+        async with asked as response:
+            document = await response.json()
+        assert response.status == 502
+        assert document["error"]["code"] == "upstream_malformed"
+        assert bench.relay.store.get(response.headers["Tailrace-Stream-Id"]).ended
 
 
 async def test_half_an_answer_is_no_document() -> None:
