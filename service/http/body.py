@@ -1,7 +1,8 @@
 """A request's body, bounded before it is read and validated once.
 
-The Content-Type is not looked at: callers use plain `curl -d`. A body is refused by its size before
-it is parsed; what is wrong inside is named by its field.
+The Content-Type is not looked at: callers use plain `curl -d`; the Content-Encoding is
+(`content_encoding`). A body is refused by its size before it is parsed; what is wrong inside is
+named by its field.
 """
 
 from typing import TypeVar
@@ -10,9 +11,9 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import BaseModel, ValidationError
 
-from adapters.errors import RequestError, make
-from adapters.events import ErrorCode, Phase
+from adapters.errors import RequestError
 from service import validation
+from service.http import content_encoding
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -34,24 +35,11 @@ def parse(data: bytes, model: type[T]) -> T:
 
 
 async def _bytes(request: web.Request) -> bytes:
+    limit = request.client_max_size
     try:
-        return await request.read()
+        data = await request.read()
     except web.HTTPRequestEntityTooLarge:
-        limit = request.client_max_size
-        raise RequestError(
-            make(
-                ErrorCode.PAYLOAD_TOO_LARGE,
-                f"the body is larger than {limit} bytes",
-                param="body",
-                phase=Phase.BEFORE_STREAM,
-            )
-        ) from None
+        raise content_encoding.too_large(limit) from None
     except (web.RequestPayloadError, HttpProcessingError):
-        raise RequestError(
-            make(
-                ErrorCode.INVALID_REQUEST,
-                "body: it could not be read: its compression or its length is wrong",
-                param="body",
-                phase=Phase.BEFORE_STREAM,
-            )
-        ) from None
+        raise content_encoding.unreadable() from None
+    return content_encoding.decoded(data, request.headers.get("Content-Encoding", ""), limit)

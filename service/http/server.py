@@ -5,6 +5,10 @@ answers it itself, in plain text, with the bytes it stumbled over, and logs them
 Those bytes may be a prompt or a credential. Here it gets the typed error, and the log gets the kind
 of fault. aiohttp 3.14 has no option for it, so the server's class is changed after it is made.
 
+A body is decompressed where it is read (`service.http.content_encoding`) and not here: one that
+cannot be would be logged with a traceback when aiohttp reads what remains of it after the answer,
+and anybody could fill the log so.
+
 A WebSocket's frames go by `service.http.masked` on their way in.
 """
 
@@ -65,7 +69,7 @@ class _Server(web.Server):
     @override
     def __call__(self) -> RequestHandler:
         """A connection has come."""
-        return Connection(self, loop=self._loop, **self._kwargs)
+        return Connection(self, loop=self._loop, auto_decompress=False, **self._kwargs)
 
 
 class Runner(web.AppRunner):

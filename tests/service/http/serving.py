@@ -16,6 +16,7 @@ from aiohttp import web
 from service.http.native import Native
 from service.http.origins import Origins
 from service.http.problems import NATIVE, Shape, typed_errors
+from service.http.server import Runner
 from service.relay import Relay
 from service.settings import Streams
 from service.streams.store import Store
@@ -77,7 +78,7 @@ async def served(
     if origins is not None:
         origins.install(app)
     app.add_routes(routes)
-    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
+    runner = Runner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:

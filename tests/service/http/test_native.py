@@ -345,14 +345,25 @@ async def test_a_body_that_is_no_request_is_refused_without_a_trace(
         assert "/" not in orjson.loads(text)["error"]["message"].replace("application/json", "")
 
 
-@pytest.mark.parametrize("coding", ["gzip", "deflate"])
-async def test_a_body_that_does_not_decompress_is_the_callers_fault(coding: str) -> None:
+@pytest.mark.parametrize(
+    ("coding", "param"),
+    [
+        ("gzip", "body"),
+        ("deflate", "body"),
+        ("br", "Content-Encoding"),
+        ("zstd", "Content-Encoding"),
+    ],
+)
+async def test_a_body_that_does_not_decompress_is_the_callers_fault(
+    coding: str, param: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async with native(Scripted()) as bench:
         headers = {"Content-Encoding": coding}
         asked = bench.session.post(bench.url + "/v1/streams", data=b"x" * 16, headers=headers)
         async with asked as response:
             assert response.status == 400
-            assert (await response.json())["error"]["param"] == "body"
+            assert (await response.json())["error"]["param"] == param
+    assert "Traceback" not in caplog.text
 
 
 async def test_an_unknown_route_and_a_wrong_method_have_the_typed_form() -> None:

@@ -1,6 +1,7 @@
 """Requests that are not HTTP: refused in the typed form, and forgotten; frames without a mask."""
 
 import asyncio
+import gzip
 import logging
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
@@ -95,3 +96,17 @@ async def test_a_frame_without_a_mask_ends_its_websocket_with_1002(
         writer.write(frame)
         await reader.readuntil(b"\r\n\r\n")
         assert await reader.readexactly(len(answer)) == answer
+
+
+async def test_a_body_reaches_its_route_as_it_was_sent() -> None:
+    packed = gzip.compress(b"hi")
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(body=await request.read())
+
+    async with running(web.post("/", handler)) as (reader, writer):
+        length = str(len(packed)).encode()
+        writer.write(HEAD + b"Content-Encoding: gzip\r\nContent-Length: " + length + b"\r\n\r\n")
+        writer.write(packed)
+        await reader.readuntil(b"\r\n\r\n")
+        assert await reader.readexactly(len(packed)) == packed
