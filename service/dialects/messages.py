@@ -40,7 +40,7 @@ class Messages:
 
         Raises UpstreamError where it holds a call that the format cannot tell.
         """
-        said = {block.start.kind for block in fold.blocks.values() if block.parts}
+        said = {block.start.kind for block in fold.blocks.values() if _is_whole(block)}
         return {
             "id": message_id(named.stream),
             "type": "message",
@@ -54,6 +54,11 @@ class Messages:
     def failure(self, error: Error) -> dict[str, Any]:
         """An error before there was a stream to name."""
         return messages_words.error_body(error, None)
+
+
+def _is_whole(block: FoldedBlock) -> bool:
+    """Whether a block is told, and came to its end; a call may well have no arguments."""
+    return block.complete and (bool(block.parts) or block.start.kind is BlockKind.TOOL_CALL)
 
 
 def _thoughts(body: Mapping[str, Any]) -> Thoughts:

@@ -144,7 +144,7 @@ class MessagesProjection:
         """What waits can be forgotten; what was written cannot be taken back."""
         if not failover.drop:
             return b""
-        if self._written.kinds:
+        if self._written.count:
             return self._break(failover.error)
         self._open = None
         self._waiting.clear()
@@ -156,7 +156,7 @@ class MessagesProjection:
         begun = self._begin(end.usage)
         self._over = True
         counts = words.usage_of(end.usage, estimate.input_tokens(self._chat))
-        delta = words.stop(end, self._written.kinds)
+        delta = words.stop(end, self._written.whole)
         return begun + _event("message_delta", delta=delta, usage=counts) + _event("message_stop")
 
     def _break(self, error: Error | None) -> bytes:
@@ -229,23 +229,22 @@ class MessagesProjection:
 
 
 class _Written:
-    """What the message consists of so far: how many blocks, and of which kinds."""
+    """What the message consists of so far: how many blocks, and of which kinds those are whole."""
 
     def __init__(self) -> None:
-        self.kinds: set[BlockKind] = set()
-        self._count = 0
+        self.count = 0
+        self.whole: set[BlockKind] = set()
 
-    def open(self, kind: BlockKind, content: object) -> tuple[int, bytes]:
+    def open(self, content: object) -> tuple[int, bytes]:
         """The index of a block that starts now, and what starts it."""
-        index = self._count
-        self._count += 1
-        self.kinds.add(kind)
+        index = self.count
+        self.count += 1
         return index, _event("content_block_start", index=index, content_block=content)
 
     def aside(self, data: str) -> bytes:
         """A whole block that a client only keeps."""
         content = {"type": "redacted_thinking", "data": data}
-        index, started = self.open(BlockKind.REASONING, content)
+        index, started = self.open(content)
         return started + _stop(index)
 
 
@@ -273,8 +272,7 @@ class _Block:
                 self._signature = told
                 return b""
             case BlockEnd():
-                self.over = True
-                return self._ENDS[self.start.kind](self, told)
+                return self._end(told)
             case _:
                 assert_never(told)
 
@@ -289,7 +287,7 @@ class _Block:
     def _begin(self) -> bytes:
         kind = self.start.kind
         before = self._aside() if kind is BlockKind.TOOL_CALL else b""
-        self._index, started = self._written.open(kind, self._content())
+        self._index, started = self._written.open(self._content())
         self._delta = _DELTA % (self._index, _PLACED[kind])
         return before + started
 
@@ -319,6 +317,13 @@ class _Block:
         return self._written.aside(words.signature_data(signature, self.start.call_id))
 
     # --- Its end ---
+
+    def _end(self, end: BlockEnd) -> bytes:
+        self.over = True
+        out = self._ENDS[self.start.kind](self, end)
+        if self._delta and end.status == "complete":
+            self._written.whole.add(self.start.kind)
+        return out
 
     def _end_text(self, _: BlockEnd) -> bytes:
         stopped = _stop(self._index) if self._delta else b""

@@ -81,16 +81,22 @@ STOP_REASONS: Final[Mapping[Finish, str]] = {
 
 
 def stop(end: StreamEnd, kinds: AbstractSet[BlockKind]) -> dict[str, Any]:
-    """The fields that say why an answer stopped; `kinds`: what it is made of.
+    """The fields that say why an answer stopped; `kinds`: those of its whole blocks.
 
     A refusal is one here whatever finish its provider gave: chat completions end theirs with
-    `stop`.
+    `stop`. So does a provider that was made to call a tool, and some end every call like that; but
+    the SDKs' tool runners run a call after `tool_use` only, and wait for one after it.
     """
+    called = BlockKind.TOOL_CALL in kinds
     reason = STOP_REASONS.get(end.finish, "end_turn")
+    if reason == "tool_use" and not called:
+        reason = "end_turn"
     if reason == "end_turn" and BlockKind.REFUSAL in kinds:
         reason = "refusal"
     if reason == "end_turn" and end.stop_sequence is not None:
         reason = "stop_sequence"
+    if reason == "end_turn" and called:
+        reason = "tool_use"
     told: dict[str, Any] = {"stop_reason": reason, "stop_sequence": end.stop_sequence}
     if reason == "refusal":
         told["stop_details"] = {"type": "refusal", "category": None, "explanation": None}

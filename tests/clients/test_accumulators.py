@@ -243,7 +243,11 @@ def message_holds(told: Told, meant: Meant) -> None:
         {"id": call["id"], "name": call["name"], "input": orjson.loads(call["arguments"])}
         for call in meant.fold.tool_calls()
     ]
-    kinds = {block.start.kind for block in meant.fold.blocks.values() if block.parts}
+    kinds = {
+        block.start.kind
+        for block in meant.fold.blocks.values()
+        if block.complete and (block.parts or block.start.kind is BlockKind.TOOL_CALL)
+    }
     assert message["stop_reason"] == stop(end, kinds)["stop_reason"]
     used = message["usage"]
     cached = used["cache_read_input_tokens"] + used["cache_creation_input_tokens"]

@@ -9,7 +9,15 @@ from anthropic.types import Message
 from hypothesis import given
 
 from adapters import errors
-from adapters.events import BlockKind, Citation, CitationAdd, ErrorCode, Finish, SequencedEvent
+from adapters.events import (
+    BlockKind,
+    Citation,
+    CitationAdd,
+    ErrorCode,
+    Finish,
+    SequencedEvent,
+    ToolDelta,
+)
 from service.dialects.messages import Messages
 from service.dialects.projection import Asked, Named
 from service.streams.fold import Fold
@@ -164,6 +172,29 @@ def test_a_call_that_cannot_be_told_breaks_the_stream_before_its_block_stops() -
     assert seen[-1].event == "error"
     assert [frame.data["index"] for frame in seen if frame.event == "content_block_stop"] == [0]
     assert not {"message_delta", "message_stop"} & {frame.event for frame in seen}
+
+
+@pytest.mark.parametrize(
+    ("events", "reason"),
+    [
+        (stream(*call("b1"), end=ended(Finish.STOP)), "tool_use"),
+        (stream(*call("b1", "{}"), end=ended(Finish.STOP)), "tool_use"),
+        (stream(*block("b1", BlockKind.TEXT, "Hi"), end=ended(Finish.TOOL_CALLS)), "end_turn"),
+        (
+            stream(
+                opening("b1", BlockKind.TOOL_CALL),
+                ToolDelta("b1", '{"a'),
+                closing("b1", '{"a', complete=False),
+                end=ended(Finish.TOOL_CALLS),
+            ),
+            "end_turn",
+        ),
+    ],
+)
+def test_a_message_stops_for_a_tool_where_it_holds_a_whole_call_and_nowhere_else(
+    events: list[SequencedEvent], reason: str
+) -> None:
+    assert streamed(events).stop_reason == whole(events).stop_reason == reason
 
 
 def test_a_call_without_arguments_is_one_with_none() -> None:
