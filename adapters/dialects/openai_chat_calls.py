@@ -5,7 +5,8 @@ out (Mistral, Kimi), repeat the id, send an empty one later (Qwen), repeat the n
 (GLM at Mistral), give every call the same index, or send calls whole. So a fragment is placed by
 the best it has, in this order:
 
-1. an id that is known;
+1. an id that is known, unless the fragment's index is another call's, or a new one that comes with
+   a name: two calls that were given the same id stay two, and the second is without its id;
 2. an index that is known, unless the fragment brings a new id and a name: then the index is used
    again for another call;
 3. any id, index or name of its own: it opens a call;
@@ -36,11 +37,12 @@ class TooManyCallsError(ValueError):
 class ToolCall:
     """One call of the answer."""
 
-    __slots__ = ("call_id", "held", "number", "open")
+    __slots__ = ("call_id", "held", "index", "number", "open")
 
-    def __init__(self, number: int) -> None:
-        """The `number`-th call of the answer, from 0."""
+    def __init__(self, number: int, index: int | None) -> None:
+        """The `number`-th call of the answer, from 0, with the provider's own index."""
         self.number = number
+        self.index = index
         self.call_id = ""
         """The provider's id; empty while it gave none."""
         self.held = ""
@@ -92,7 +94,9 @@ class ToolCalls:
     def _named(self, index: int | None, call_id: str, name: str) -> ToolCall:
         known = self._by_id.get(call_id)
         if known is not None:
-            return known
+            if not self._is_another(known, index, name):
+                return known
+            call_id = ""
         call = None if index is None else self._by_index.get(index)
         if call is None or (call_id and call.call_id and name):
             return self._new(index, call_id)
@@ -100,11 +104,17 @@ class ToolCalls:
             self._identify(call, call_id)
         return call
 
+    def _is_another(self, known: ToolCall, index: int | None, name: str) -> bool:
+        """Whether a fragment with a call's id belongs to another one all the same."""
+        if index is None or known.index is None or index == known.index:
+            return False
+        return bool(name) or index in self._by_index
+
     def _new(self, index: int | None, call_id: str) -> ToolCall:
         if len(self._calls) == MAX_CALLS:
             message = f"the answer has more than {MAX_CALLS} tool calls"
             raise TooManyCallsError(message)
-        call = ToolCall(len(self._calls))
+        call = ToolCall(len(self._calls), index)
         self._calls.append(call)
         self._identify(call, call_id)
         if index is not None:

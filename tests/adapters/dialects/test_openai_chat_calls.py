@@ -111,6 +111,25 @@ def test_an_id_that_came_late_names_its_call() -> None:
     assert _placed(opened, late, [_delta("f", "}", id="a")])[2:] == [(0, "", "{"), (0, "f", "}")]
 
 
+def test_two_calls_with_one_id_are_told_apart_by_their_indexes() -> None:
+    opened = [_delta("f", "{", id="a", index=0), _delta("g", "[", id="a", index=1)]
+    late = [_delta(None, "]", id="a", index=1), _delta(None, "}", id="a", index=0)]
+    assert _placed(opened, late) == [(0, "f", "{"), (1, "g", "["), (1, "", "]"), (0, "", "}")]
+
+
+def test_the_second_of_two_calls_with_one_id_is_without_it() -> None:
+    calls = ToolCalls()
+    placed = calls.place([_delta("f", "{}", id="a", index=0), _delta("f", "{}", id="a", index=1)])
+    assert [call.call_id for call, *_ in placed] == ["a", ""]
+
+
+def test_a_call_whose_index_moves_on_without_a_name_is_still_named_by_its_id() -> None:
+    assert _placed([_delta("f", "{", id="a", index=0)], [_delta(None, "}", id="a", index=1)]) == [
+        (0, "f", "{"),
+        (0, "", "}"),
+    ]
+
+
 def test_an_answer_has_at_most_so_many_calls() -> None:
     calls = ToolCalls()
     for number in range(MAX_CALLS):
