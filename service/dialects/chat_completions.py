@@ -93,20 +93,16 @@ class ChatCompletions:
         """See `projection.Dialect.projection`."""
         options = asked.body.get("stream_options")
         counted = isinstance(options, dict) and options.get("include_usage") is True
-        return ChatProjection(named, counted=counted)
+        return ChatProjection(named, counted=counted, forced=_forced(asked))
 
     def document(self, asked: Asked, named: Named, fold: Fold, end: StreamEnd) -> dict[str, Any]:
         """See `projection.Dialect.document`."""
-        del asked  # nothing of it is repeated
+        message = _message(fold)
+        finish = finish_reason(end.finish, called="tool_calls" in message, forced=_forced(asked))
         return {
             **_head(named, "chat.completion"),
             "choices": [
-                {
-                    "index": 0,
-                    "message": _message(fold),
-                    "logprobs": None,
-                    "finish_reason": FINISH[end.finish],
-                }
+                {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
             ],
             "usage": _usage(end.usage),
         }
@@ -127,6 +123,25 @@ FINISH: Final[Mapping[Finish, str]] = {
     Finish.OTHER: "stop",
 }
 """Of answers that came to an end; the others end as an error."""
+
+
+def _forced(asked: Asked) -> bool:
+    """Whether the model had no choice but to call a tool."""
+    return asked.chat.tool_choice not in (None, "none", "auto")
+
+
+def finish_reason(finish: Finish, *, called: bool, forced: bool) -> str:
+    """The word for a finish; `called`: whether the answer holds a whole call.
+
+    Loops that people write by hand run the calls of an answer that says `tool_calls`, but some
+    providers end those with `stop`. Where a tool was forced that stays: it is OpenAI's own word
+    then, and a loop that forces a tool each time ends by it. The SDKs' own loops look at the calls.
+    """
+    told = FINISH[finish]
+    if told == "tool_calls" and not called:
+        return "stop"
+    return "tool_calls" if told == "stop" and called and not forced else told
+
 
 _TYPES: Final[Mapping[int, str]] = {
     401: "authentication_error",
@@ -377,10 +392,12 @@ class ChatProjection:
     __slots__ = (
         "_begun",
         "_broken",
+        "_called",
         "_calls",
         "_cited",
         "_counted",
         "_details",
+        "_forced",
         "_length",
         "_opening",
         "_places",
@@ -389,15 +406,18 @@ class ChatProjection:
         "_thoughts",
     )
 
-    def __init__(self, named: Named, *, counted: bool) -> None:
-        """`counted`: whether a chunk with the usage is wanted."""
+    def __init__(self, named: Named, *, counted: bool, forced: bool = False) -> None:
+        """`counted`: whether a chunk with the usage is wanted; `forced`: whether a tool was."""
         self._counted = counted
+        self._forced = forced
         head = orjson.dumps(_head(named, "chat.completion.chunk"))[:-1]
         self._opening = b"data: " + head + b',"choices":['
         self._tail = b'],"usage":null}\n\n' if counted else b"]}\n\n"
         self._begun = False
         """Whether anything was said: the first delta names the role."""
         self._broken = False
+        self._called = False
+        """Whether a call came to its end."""
         self._calls: dict[str, _Call] = {}
         self._places: dict[str, int] = {}
         self._length = 0
@@ -498,6 +518,7 @@ class ChatProjection:
             told += self._call(call, {"function": {"arguments": ""}} | _extra(signature))
         turn = call is self._speaking()
         call.over = True
+        self._called |= event.status == "complete"
         return told + b"".join(self._next()) if turn else told
 
     def _next(self) -> Iterator[bytes]:
@@ -524,6 +545,7 @@ class ChatProjection:
         if not self._begun:
             for held in (self._cited, self._calls, self._signatures, self._details):
                 held.clear()
+            self._called = False
             return b""
         message = "the answer was started again, which this reader cannot be told"
         return self._break(
@@ -542,7 +564,8 @@ class ChatProjection:
             "annotations": _annotations(self._cited, self._places),
         }
         told = {name: value for name, value in last.items() if value}
-        ended = self._say(told, FINISH[event.finish])
+        finish = finish_reason(event.finish, called=self._called, forced=self._forced)
+        ended = self._say(told, finish)
         usage = _usage(event.usage) if self._counted else None
         if usage is not None:
             ended += b'%b],"usage":%b}\n\n' % (self._opening, orjson.dumps(usage))

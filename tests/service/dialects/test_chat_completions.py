@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 import httpx2
 import openai
@@ -105,12 +105,12 @@ def deltas(events: Iterable[SequencedEvent]) -> list[dict[str, Any]]:
     return [chunk["choices"][0]["delta"] for chunk in chunks(events)]
 
 
-def whole(events: Sequence[SequencedEvent]) -> dict[str, Any]:
+def whole(events: Sequence[SequencedEvent], **fields: object) -> dict[str, Any]:
     fold = Fold()
     for event in events:
         fold.add(event)
     assert fold.end is not None
-    return DIALECT.document(asked(), NAMED, fold, fold.end)
+    return DIALECT.document(asked(**fields), NAMED, fold, fold.end)
 
 
 def by_sdk(body: bytes) -> ChatCompletion:
@@ -525,6 +525,39 @@ def test_a_conversation_that_is_too_long_is_openai_s_code_and_says_it_in_words()
 def test_each_finish_of_a_whole_answer_has_its_word() -> None:
     without = {finish for finish, status in STATUS_OF_FINISH.items() if finish not in FINISH}
     assert without == {Finish.ERROR, Finish.INTERRUPTED, Finish.CANCELLED}
+
+
+def one_call(status: Literal["complete", "incomplete"] = "complete") -> list[SequencedEvent]:
+    return [
+        COMMIT,
+        block("a", BlockKind.TOOL_CALL, call_id="c1", name="f"),
+        ToolDelta("a", "{}"),
+        BlockEnd(block="a", status=status, args="{}"),
+    ]
+
+
+FUNCTION = {"type": "function", "function": {"name": "f"}}
+
+
+@pytest.mark.parametrize(
+    ("events", "choice", "finish"),
+    [
+        ([*one_call(), ended(Finish.STOP)], None, "tool_calls"),
+        ([*one_call(), ended(Finish.OTHER)], "auto", "tool_calls"),
+        ([*one_call(), ended(Finish.STOP)], "required", "stop"),
+        ([*one_call(), ended(Finish.STOP)], FUNCTION, "stop"),
+        ([*one_call(), ended(Finish.TOOL_CALLS)], FUNCTION, "tool_calls"),
+        ([*one_call(), ended(Finish.LENGTH)], None, "length"),
+        ([*one_call("incomplete"), ended(Finish.TOOL_CALLS)], None, "stop"),
+        ([COMMIT, *text("b", "Hi"), ended(Finish.TOOL_CALLS)], None, "stop"),
+    ],
+)
+def test_the_finish_is_tool_calls_where_there_is_a_whole_call_that_nobody_forced(
+    events: list[SequencedEvent], choice: object, finish: str
+) -> None:
+    fields = {"tools": [FUNCTION], "tool_choice": choice}
+    assert whole(events, **fields)["choices"][0]["finish_reason"] == finish
+    assert chunks(events, **fields)[-1]["choices"][0]["finish_reason"] == finish
 
 
 # --- Any answer -----------------------------------------------------------------------------
