@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from adapters import surrogates
 from adapters.events import Citation, Usage, UsageSource
 
 # --- Frames ---------------------------------------------------------------------------------
@@ -141,6 +142,16 @@ def read(data: bytes) -> AnyFrame | dict[str, Any]:
 
     Raises UnreadableError.
     """
+    try:
+        return _read(data)
+    except UnreadableError:
+        whole = surrogates.mended(data)
+        if whole is None:
+            raise
+        return _read(whole)
+
+
+def _read(data: bytes) -> AnyFrame | dict[str, Any]:
     try:
         return _FRAME.decode(data)
     except (msgspec.MsgspecError, RecursionError):

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from adapters import surrogates
 from adapters.events import Usage, UsageSource
 
 # --- Chunks ---------------------------------------------------------------------------------
@@ -119,6 +120,16 @@ def read(data: bytes) -> list[Chunk]:
 
     Raises UnreadableError.
     """
+    try:
+        return _read(data)
+    except UnreadableError:
+        whole = surrogates.mended(data)
+        if whole is None:
+            raise
+        return _read(whole)
+
+
+def _read(data: bytes) -> list[Chunk]:
     try:
         chunks = _CHUNKS.decode(data)
     except (msgspec.MsgspecError, RecursionError) as error:

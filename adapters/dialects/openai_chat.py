@@ -27,7 +27,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 import orjson
 
-from adapters import errors, tokens
+from adapters import errors, surrogates, tokens
 from adapters.classify import classify
 from adapters.contract import Call, Decoder, Encoded, Failure
 from adapters.dialects import openai_chat_messages, openai_chat_request, openai_chat_usage
@@ -245,10 +245,7 @@ class ChatDecoder:
         if payload.strip() == b"[DONE]":
             self._conclude(out)
             return
-        try:
-            chunk = orjson.loads(payload)
-        except orjson.JSONDecodeError:
-            chunk = payload.decode("utf-8", "replace")
+        chunk = _parsed(payload)
         if event == "error":
             self._fail(out, chunk)
         elif isinstance(chunk, dict):
@@ -405,6 +402,15 @@ class ChatDecoder:
         self.ending = Ending(
             finish=finish, finish_raw=self._finish_raw, usage=self._usage, error=error
         )
+
+
+def _parsed(payload: bytes) -> object:
+    """The payload's JSON; its text where it has none."""
+    try:
+        return orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        whole = surrogates.mended(payload)
+        return payload.decode("utf-8", "replace") if whole is None else _parsed(whole)
 
 
 def _object(value: object) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from adapters import errors
+from adapters import errors, surrogates
 from adapters.classify import classify
 from adapters.contract import Call, Decoder, Encoded, Failure
 from adapters.dialects import openai_responses_request, openai_responses_usage
@@ -29,6 +29,8 @@ from adapters.dialects.openai_responses_items import Field, Items
 from adapters.dialects.openai_responses_quirks import ResponsesQuirks
 from adapters.events import AttemptEvent, BlockKind, Ending, Error, ErrorCode, Finish, Usage
 from adapters.sse import Message, SseParser, TooLongError
+
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,13 +148,27 @@ class ResponsesDecoder:
     def _read(self, out: list[AttemptEvent], message: Message) -> None:
         """Decode any message."""
         try:
-            head = wire.HEAD.decode(message.data)
-            kind = message.event if head.type is None else head.type
-            if kind == "error" or (head.type is None and head.error is not None):
-                self._failed(out, msgspec.json.decode(message.data))
-            elif self._knows(kind):
-                self._on_event(out, kind, wire.EVENT.decode(message.data))
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            self._decode(out, message)
+        except _UNREADABLE:
+            self._read_mended(out, message)
+
+    def _decode(self, out: list[AttemptEvent], message: Message) -> None:
+        head = wire.HEAD.decode(message.data)
+        kind = message.event if head.type is None else head.type
+        if kind == "error" or (head.type is None and head.error is not None):
+            self._failed(out, msgspec.json.decode(message.data))
+        elif self._knows(kind):
+            self._on_event(out, kind, wire.EVENT.decode(message.data))
+
+    def _read_mended(self, out: list[AttemptEvent], message: Message) -> None:
+        """Decode what could not be, where half a character was all that was wrong."""
+        whole = surrogates.mended(message.data)
+        if whole is None:
+            self._unreadable(out, message)
+            return
+        try:
+            self._decode(out, message._replace(data=whole))
+        except _UNREADABLE:
             self._unreadable(out, message)
 
     def _knows(self, kind: str) -> bool:

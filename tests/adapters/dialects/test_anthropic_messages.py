@@ -410,6 +410,13 @@ def test_what_is_unknown_is_skipped() -> None:
     assert (told.ending.finish, told.ending.finish_raw) == (Finish.OTHER, "enlightenment")
 
 
+def test_an_answer_cut_inside_of_a_character_goes_on() -> None:
+    halves = [delta(0, "text_delta", text=text) for text in ("a<", ">b")]
+    body = answer(block(0, TEXT), *halves, stop(0))
+    told = decoded(body.replace(b"<", b"\\ud83d").replace(b">", b"\\ude00"))
+    assert (told.text, told.ending.error) == ("a\ufffd\ufffdb", None)
+
+
 def test_a_server_without_event_names_is_read_all_the_same() -> None:
     assert decoded(hand_written("claude/unnamed_events")).text == "Unnamed."
 

@@ -487,6 +487,12 @@ def test_a_tail_that_is_no_error_is_an_interruption(tail: bytes) -> None:
     assert told.ending.error.code is ErrorCode.STREAM_INTERRUPTED
 
 
+def test_an_answer_cut_inside_of_a_character_goes_on() -> None:
+    body = sse(chunk(text("a<")), chunk(text(">b"), finish="STOP"))
+    told = decoded(body.replace(b"<", b"\\ud83d").replace(b">", b"\\ude00"))
+    assert (told.text, told.ending.error) == ("a\ufffd\ufffdb", None)
+
+
 @pytest.mark.parametrize("payload", [b"{", b'"text"', b"3", b"[3]", b"\xff", b'{"candidates":{}}'])
 def test_a_payload_that_cannot_be_read_ends_the_answer(payload: bytes) -> None:
     told = decoded(sse(chunk(text("Hi"))) + b"data: " + payload + b"\n\n")

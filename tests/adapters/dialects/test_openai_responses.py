@@ -708,6 +708,19 @@ def test_what_cannot_be_read_ends_the_stream_as_malformed(raw: bytes) -> None:
     assert decoded.text == "hello"
 
 
+def test_an_answer_cut_inside_of_a_character_goes_on() -> None:
+    whole = {"type": "response.output_text.done", "output_index": 0, "text": "a\U0001f600b"}
+    body = stream(text("a<"), text(">b")).replace(b"<", b"\\ud83d").replace(b">", b"\\ude00")
+    told = cuts.decode(decoder, [body + stream(whole, done(0, **message("a\U0001f600b")), over())])
+    assert (told.text, told.ending.error) == ("a\ufffd\ufffdb", None)
+
+
+def test_half_a_character_makes_nothing_else_readable() -> None:
+    raw = b'data: {"type":"response.output_item.done","item":{"content":["\\ud83d"]}}\n\n'
+    told = cuts.decode(decoder, [raw])
+    assert failed(told) == (Finish.ERROR, ErrorCode.UPSTREAM_MALFORMED)
+
+
 def test_a_line_without_an_end_ends_the_stream_as_malformed() -> None:
     pieces = [b"data: ", b"x" * MAX_LINE]
     assert failed(cuts.decode(decoder, pieces)) == (Finish.ERROR, ErrorCode.UPSTREAM_MALFORMED)
