@@ -164,12 +164,18 @@ def failure(error: Error) -> dict[str, Any]:
     code = _CODES.get(error.code)
     return {
         "error": {
-            "message": error.message if code is None else f"{error.message} ({code})",
+            "message": worded(error),
             "type": _TYPES.get(error.http, broken),
             "param": error.param,
             "code": code or str(error.code),
         }
     }
+
+
+def worded(error: Error) -> str:
+    """An error's message, with the code that clients look for in it."""
+    code = _CODES.get(error.code)
+    return error.message if code is None else f"{error.message} ({code})"
 
 
 # --- The request ----------------------------------------------------------------------------

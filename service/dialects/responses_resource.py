@@ -112,11 +112,11 @@ _CODES: Final[Mapping[ErrorCode, str]] = {
 
 
 def error(failure: Error | None) -> dict[str, Any]:
-    """Why a response failed."""
+    """Why a response failed. What no code of the list says is in the message, as before headers."""
     if failure is None:
         return {"code": "server_error", "message": "the answer broke off"}
     code = _CODES.get(failure.code, "server_error")
-    return {"code": code, "message": failure.message}
+    return {"code": code, "message": chat_completions.worded(failure)}
 
 
 _REASONS: Final[Mapping[Finish, str]] = {Finish.CONTENT_FILTER: "content_filter"}

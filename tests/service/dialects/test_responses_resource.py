@@ -105,6 +105,13 @@ def test_a_failure_without_a_reason_is_the_server_s() -> None:
     assert error(None)["code"] == "server_error"
 
 
+def test_a_response_that_outgrew_its_model_says_so_in_the_words_of_an_error_before_it() -> None:
+    refusal = make(ErrorCode.CONTEXT_LENGTH, "Too long.")
+    told = error(refusal)
+    assert told == {"code": "invalid_prompt", "message": "Too long. (context_length_exceeded)"}
+    assert told["message"] == failure(refusal)["error"]["message"]
+
+
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
