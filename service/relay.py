@@ -9,6 +9,8 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from adapters.contract import Client
 from adapters.errors import RequestError, make
 from adapters.events import Caps, ErrorCode, Phase, RoutePlan, StreamStart
@@ -102,7 +104,7 @@ class Relay:
         key, processes = ask.idempotency_key, self.processes
         if key is None or processes is None:
             return self.open(ask)
-        fingerprint = _fingerprint(ask.request)
+        fingerprint = _fingerprint(ask)
         stream_id = ids.new("st", clock.now_ms())
         running = self.store.find(key, fingerprint)
         if running is None:
@@ -150,7 +152,7 @@ class Relay:
         """
         fingerprint = b""
         if ask.idempotency_key is not None:
-            fingerprint = _fingerprint(ask.request)
+            fingerprint = _fingerprint(ask)
             running = self.store.find(ask.idempotency_key, fingerprint)
             if running is not None:
                 return running, None
@@ -222,8 +224,16 @@ class Relay:
         ]
 
 
-def _fingerprint(request: ChatRequest) -> bytes:
-    return hashlib.sha256(request.model_dump_json().encode()).digest()
+def _fingerprint(ask: Ask) -> bytes:
+    """A digest of what was asked: the request, and what its answer repeats or is kept by.
+
+    A response that is not to be stored is not the one that is, though both are asked alike.
+    """
+    digest = hashlib.sha256(ask.request.model_dump_json().encode())
+    digest.update(ask.dialect.encode())
+    if ask.question is not None:
+        digest.update(msgspec.json.encode(ask.question.body, order="sorted"))
+    return digest.digest()
 
 
 _RETRACTING = frozenset({"native", "ui"})

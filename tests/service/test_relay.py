@@ -1,6 +1,7 @@
 """One request's whole story, against scripted providers: what lands in the log, and when."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ from adapters.request import ChatRequest
 from service import clock, tasks
 from service.relay import Ask, Relay
 from service.streams.log import decode
+from service.streams.question import Question
 from service.streams.store import Store
 from service.streams.stream import Stream
 from tests.double.steps import Gate
@@ -296,6 +298,27 @@ async def test_the_same_idempotency_key_and_request_attach_and_another_request_c
     assert refusal.value.error.code is ErrorCode.CONFLICT
     await first.over()
     assert len(provider.sent) == 1
+
+
+def repeating(**body: object) -> Question:
+    return Question(dialect="openai-responses", model="openai/auto", body=body)
+
+
+async def test_a_key_is_of_one_dialect_and_of_what_the_answer_repeats() -> None:
+    relay = relay_of(Scripted(*chat("hi")))
+    first = replace(ask(key="k"), question=repeating(store=False, metadata={"a": "b", "c": "d"}))
+    stream, _ = relay.open(first)
+    same = repeating(metadata={"c": "d", "a": "b"}, store=False)
+    assert relay.open(replace(first, question=same))[0] is stream
+    for other in (
+        replace(first, question=repeating(metadata={"a": "b", "c": "d"})),
+        replace(first, question=None),
+        replace(first, dialect="openai-chat"),
+    ):
+        with pytest.raises(RequestError) as refusal:
+            relay.open(other)
+        assert refusal.value.error.code is ErrorCode.CONFLICT
+    await stream.over()
 
 
 async def test_a_draining_relay_takes_nothing_new_but_still_attaches() -> None:

@@ -1,7 +1,7 @@
 """The Responses API's routes, asked by OpenAI's own client."""
 
 import pytest
-from openai import APIStatusError, BadRequestError, NotFoundError
+from openai import APIStatusError, BadRequestError, ConflictError, NotFoundError
 from openai.types.responses import Response
 
 from adapters.errors import UpstreamError, make
@@ -190,6 +190,17 @@ async def test_a_response_that_was_not_stored_is_not_there_later() -> None:
         with pytest.raises(BadRequestError, match="not found") as caught:
             await answered(bench, previous_response_id=response.id)
     assert caught.value.code == "previous_response_not_found"
+
+
+async def test_a_key_does_not_give_a_response_that_is_stored_for_one_that_is_not() -> None:
+    named = {"extra_headers": {"Idempotency-Key": "k"}}
+    async with responding(Scripted(*chat("a"))) as bench:
+        first = await answered(bench, store=False, **named)
+        assert (await answered(bench, store=False, **named)).id == first.id
+        with pytest.raises(ConflictError):
+            await bench.client.with_options(max_retries=0).responses.create(
+                model=MODEL, input="hi", extra_headers={"Idempotency-Key": "k"}
+            )
 
 
 @pytest.mark.parametrize(
