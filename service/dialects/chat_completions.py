@@ -53,6 +53,7 @@ from adapters.events import (
     ToolDelta,
     Usage,
 )
+from service.dialects import pages
 from service.dialects.projection import Asked, Named
 from service.dialects.reading import chat_request, flag, refused
 from service.dialects.seal import sealed, unsealed
@@ -336,14 +337,14 @@ def _annotations(
         {
             "type": "url_citation",
             "url_citation": {
-                "url": cited.url,
-                "title": cited.title or cited.url,
+                "url": url,
+                "title": cited.title or url,
                 "start_index": places.get(block or "", 0) + (cited.start or 0),
                 "end_index": places.get(block or "", 0) + (cited.end or 0),
             },
         }
         for block, cited in citations
-        if cited.url is not None
+        if (url := pages.address(cited)) is not None
     ]
 
 

@@ -25,6 +25,7 @@ from adapters.events import (
     StreamEnd,
     Usage,
 )
+from service.dialects import pages
 from service.dialects.seal import sealed
 
 # --- Signatures -----------------------------------------------------------------------------
@@ -227,13 +228,14 @@ _LOCATIONS = frozenset(
 def citation(cited: Citation) -> dict[str, Any] | None:
     """A source in the API's form: as Claude gave it, or a found page; None for any other."""
     raw = cited.raw
-    if raw is not None and raw.get("type") in _LOCATIONS:
+    url = pages.address(cited)
+    if raw is not None and raw.get("type") in _LOCATIONS and (url is not None or "url" not in raw):
         return raw
-    if cited.url is None:
+    if url is None:
         return None
     return {
         "type": "web_search_result_location",
-        "url": cited.url,
+        "url": url,
         "title": cited.title,
         "cited_text": cited.quote or "",
         "encrypted_index": "",

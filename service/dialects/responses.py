@@ -48,7 +48,7 @@ from adapters.events import (
     TextDelta,
     ToolDelta,
 )
-from service.dialects import responses_request, responses_resource
+from service.dialects import pages, responses_request, responses_resource
 from service.dialects.projection import Asked, Named
 from service.dialects.responses_request import OF_CALL, Earlier
 from service.dialects.responses_resource import IN_PROGRESS, resource
@@ -411,7 +411,7 @@ class ResponsesProjection:
 
     def cited(self, told: list[Told], event: CitationAdd) -> None:
         """A source: of its text, or of the latest where it names none."""
-        if event.citation.url is None:
+        if pages.address(event.citation) is None:
             return
         item = self._last if event.block is None else self._items.get(event.block)
         if item is not None and item.form is _TEXT:

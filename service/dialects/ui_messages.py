@@ -47,6 +47,7 @@ from adapters.events import (
     ToolDelta,
     Usage,
 )
+from service.dialects import pages
 from service.dialects.projection import Asked, Named
 from service.dialects.seal import sealed
 from service.dialects.ui_messages_request import NAMESPACE, chat_request
@@ -248,8 +249,9 @@ class UiProjection:
         """A source."""
         cited = event.citation
         title = {} if cited.title is None else {"title": cited.title}
-        if cited.url is not None:
-            yield {"type": "source-url", "sourceId": cited.id, "url": cited.url, **title}
+        url = pages.address(cited)
+        if url is not None:
+            yield {"type": "source-url", "sourceId": cited.id, "url": url, **title}
         else:
             named = {"title": cited.title or cited.quote or cited.id, "mediaType": "text/plain"}
             yield {"type": "source-document", "sourceId": cited.id, **named}

@@ -372,6 +372,7 @@ def test_sources_are_annotations_of_the_whole_message() -> None:
     source = Citation(id="1", kind="url", url="https://a.test", title="A", start=1, end=2)
     nowhere = Citation(id="2", kind="url", url="https://b.test")
     page = Citation(id="3", kind="page", title="no address")
+    script = Citation(id="4", kind="url", url="javascript:alert(1)", title="no page")
     events = [
         COMMIT,
         *text("a", "One. "),
@@ -380,6 +381,7 @@ def test_sources_are_annotations_of_the_whole_message() -> None:
             CitationAdd(block="b", citation=source),
             CitationAdd(citation=nowhere),
             CitationAdd(citation=page),
+            CitationAdd(citation=script),
         ),
         ended(),
     ]

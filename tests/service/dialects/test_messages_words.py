@@ -139,6 +139,13 @@ def test_a_source_without_an_address_has_no_place() -> None:
     assert words.citation(Citation(id="c", kind="document", title="T")) is None
 
 
+@pytest.mark.parametrize("kind", ["url_citation", "web_search_result_location"])
+def test_a_script_is_no_page_whoever_says_so(kind: str) -> None:
+    script = "javascript:alert(1)"
+    cited = Citation(id="c", kind="url", url=script, raw={"type": kind, "url": script})
+    assert words.citation(cited) is None
+
+
 @pytest.mark.parametrize("call", [None, "toolu_1", "functions.see:0"])
 def test_a_signature_says_which_call_it_is_of(call: str | None) -> None:
     signature = ReasoningSignature(block="b", provider="gemini", format="f", value="v")

@@ -316,6 +316,7 @@ def test_sources_without_an_address_or_of_something_else_are_passed_over() -> No
     thought = block(BlockKind.REASONING, "t", name="b2")
     empty = block(BlockKind.TEXT)
     assert annotations(whole(text, [cite("b1", None)])) == (0, [[]])
+    assert annotations(whole(text, [cite("b1", "javascript:alert(1)")])) == (0, [[]])
     assert annotations(whole(thought, text, [cite("b2"), cite("gone")])) == (0, [[]])
     assert annotations(whole(empty, [cite("b1")])) == (0, [[]])
 

@@ -281,13 +281,20 @@ def test_a_source_is_an_address_or_a_document() -> None:
     page = Citation(id="c1", kind="url", url="https://a.example", title="A")
     bare = Citation(id="c2", kind="url", url="https://b.example")
     quote = Citation(id="c3", kind="char", quote="so it says")
-    assert inner(*(CitationAdd(citation=cited) for cited in (page, bare, quote))) == [
+    script = Citation(id="c4", kind="url", url="javascript:alert(1)", title="A script")
+    assert inner(*(CitationAdd(citation=cited) for cited in (page, bare, quote, script))) == [
         {"type": "source-url", "sourceId": "c1", "url": "https://a.example", "title": "A"},
         {"type": "source-url", "sourceId": "c2", "url": "https://b.example"},
         {
             "type": "source-document",
             "sourceId": "c3",
             "title": "so it says",
+            "mediaType": "text/plain",
+        },
+        {
+            "type": "source-document",
+            "sourceId": "c4",
+            "title": "A script",
             "mediaType": "text/plain",
         },
     ]
