@@ -45,7 +45,7 @@ def _said(place: Place, problems: Sequence[ErrorDetails]) -> str:
         case "missing" | "union_tag_not_found":
             return "missing"
         case "json_invalid":
-            return f"not JSON: {first['ctx']['error']}"
+            return f"not JSON: {_unreadable(first['ctx']['error'])}"
         case "union_tag_invalid":
             value = first["ctx"]["tag"]
         case _:
@@ -53,6 +53,20 @@ def _said(place: Place, problems: Sequence[ErrorDetails]) -> str:
     hidden = place[:1] in _HIDDEN
     forms = ", or ".join(dict.fromkeys(map(complaints.allowed, problems)))
     return f"{complaints.shown(value, hidden=hidden)} is not allowed; must be {forms}"
+
+
+def _unreadable(fault: str) -> str:
+    """Why it is no JSON. pydantic's words for half a surrogate pair tell nobody what to mend.
+
+    It is refused and not replaced: whose text it is decides what becomes of it.
+    """
+    if "hex escape" not in fault:
+        return fault
+    place = fault[fault.rfind(" at line") :]
+    return (
+        r"one of the escapes \ud800 to \udfff stands without its other half"
+        f"{place}, as in a text that was cut inside an emoji (JavaScript: text.toWellFormed())"
+    )
 
 
 _LOOKED_AT = 100

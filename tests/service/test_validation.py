@@ -145,6 +145,17 @@ def test_a_body_that_is_no_object_is_not_repeated_either(body: bytes, message: s
     assert (error.message, error.param) == (message, None)
 
 
+@pytest.mark.parametrize(
+    ("body", "column"), [(rb'{"model":"a\ud83d"}', 18), (rb'{"model":"\ude00"}', 16)]
+)
+def test_half_a_character_is_told_as_what_it_is(body: bytes, column: int) -> None:
+    assert refusal(body).message == (
+        r"the body: not JSON: one of the escapes \ud800 to \udfff stands without its other half"
+        f" at line 1 column {column}, as in a text that was cut inside an emoji"
+        " (JavaScript: text.toWellFormed())"
+    )
+
+
 def test_further_problems_are_counted_and_named() -> None:
     with pytest.raises(ValidationError) as failure:
         ChatRequest.model_validate_json(b'{"messages":[],"a":1,"b":2}')
