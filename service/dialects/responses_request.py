@@ -30,8 +30,8 @@ from adapters.events import ErrorCode, Phase
 from adapters.request import AssistantMessage, ChatRequest, Message, Signature
 from service import complaints
 from service.dialects.projection import Asked
-from service.dialects.reading import chat_request, flag, refused
-from service.dialects.seal import unpacked, unsealed
+from service.dialects.reading import chat_request, flag, picture, refused
+from service.dialects.seal import DamagedError, unpacked, unsealed
 from service.validation import of_validation
 
 PREVIOUS: Final = "previous_response_id"
@@ -112,7 +112,7 @@ def read(body: Mapping[str, Any], routing: Mapping[str, Any], earlier: Earlier) 
     if flag(body, "background"):
         fields["on_disconnect"] = "continue"
     kept = {name: body[name] for name in ECHOED if body.get(name) is not None}
-    return Asked(chat=_chat(fields, routing), streams=flag(body, "stream"), body=kept)
+    return Asked(chat=_chat(fields, routing, body), streams=flag(body, "stream"), body=kept)
 
 
 def _refuse(body: Mapping[str, Any]) -> None:
@@ -136,14 +136,20 @@ _LOGPROBS: Final = "message.output_text.logprobs"
 _THEIRS: Final = {
     "max_tokens": "max_output_tokens",
     "messages": "input",
+    "response_format.json_schema": "text.format",
     "response_format": "text.format",
+    "tools[].function": "tools[]",
+    "tool_choice.function": "tool_choice",
 }
 """Our name -> theirs, where they differ."""
 
 
-def _chat(fields: Mapping[str, Any], routing: Mapping[str, Any]) -> ChatRequest:
+def _chat(
+    fields: Mapping[str, Any], routing: Mapping[str, Any], body: Mapping[str, Any]
+) -> ChatRequest:
+    user = {} if body.get(_USER) is None else {"user": _USER}
     try:
-        return chat_request(fields, routing, _THEIRS)
+        return chat_request(fields, routing, _THEIRS | user)
     except RequestError as refusal:
         error = refusal.error
         if error.param is None or not error.param.startswith("input["):
@@ -176,8 +182,8 @@ def conversation(asked: Asked) -> Sequence[Message]:
 def _messages(body: Mapping[str, Any], earlier: Earlier) -> list[Any]:
     gathered = _Gathered(earlier)
     instructions, previous = body.get("instructions"), body.get(PREVIOUS)
-    if instructions:
-        words = _string(instructions, "instructions")
+    words = "" if instructions is None else _string(instructions, "instructions")
+    if words:
         gathered.say("instructions", {"role": "developer", "content": words})
     if previous is not None:
         turn = earlier(_string(previous, PREVIOUS))
@@ -189,7 +195,7 @@ def _messages(body: Mapping[str, Any], earlier: Earlier) -> list[Any]:
         for place, item in _objects(given, "input"):
             gathered.add(place, item)
     gathered.close()
-    if len(gathered.messages) == (1 if instructions else 0):
+    if len(gathered.messages) == (1 if words else 0):
         raise refused("input", "missing: a string, or an array of items that say something")
     return gathered.messages
 
@@ -291,7 +297,7 @@ class _Gathered:
 
     def function_call(self, place: str, item: Mapping[str, Any]) -> None:
         """A call the assistant made."""
-        call = _string(item.get("call_id"), f"{place}.call_id")
+        call = _call_id(item, place)
         self._called.add(call)
         function = {
             name: _string(item.get(name), f"{place}.{name}") for name in ("name", "arguments")
@@ -300,7 +306,7 @@ class _Gathered:
 
     def function_call_output(self, place: str, item: Mapping[str, Any]) -> None:
         """A call's result. One that was never made is refused: a provider would, and say less."""
-        call = _string(item.get("call_id"), f"{place}.call_id")
+        call = _call_id(item, place)
         if call not in self._called:
             shown = complaints.shown(call)
             raise refused("input", f"no tool call found for function call output {shown}")
@@ -346,9 +352,15 @@ class _Gathered:
 
     def compaction(self, place: str, item: Mapping[str, Any]) -> None:
         """What was said before, summed up here: the user's words, as it is no instruction."""
-        summary = unpacked(item.get("encrypted_content"))
+        param = f"{place}.encrypted_content"
+        try:
+            summary = unpacked(item.get("encrypted_content"))
+        except DamagedError:
+            raise refused(
+                param, "it was compacted here, but characters of it were lost, added or changed"
+            ) from None
         if summary is None:
-            raise refused(f"{place}.encrypted_content", "only what was compacted here can be read")
+            raise refused(param, "only what was compacted here can be read")
         self.say(place, {"role": "user", "content": SUMMED_UP + summary})
 
 
@@ -386,25 +398,41 @@ def _string(value: object, place: str) -> str:
     return value
 
 
+_LONGEST_ID: Final = 256
+
+
+def _call_id(item: Mapping[str, Any], place: str) -> str:
+    place += ".call_id"
+    call = _string(item.get("call_id"), place)
+    if not 0 < len(call) <= _LONGEST_ID:
+        hidden = complaints.shown(call, hidden=True)
+        must = f"must be a string of 1 to {_LONGEST_ID} characters"
+        raise refused(place, f"{hidden} is not allowed; {must}")
+    return call
+
+
 # Tuples, because what is looked for in them may be anything, an object as well.
 _TEXTS: Final = ("input_text", "output_text", "text", "summary_text", "reasoning_text")
 
 
-def _text(part: Mapping[str, Any], place: str) -> str:
+def _text(part: Mapping[str, Any], place: str, *, also: str = "") -> str:
+    """A part's text; `also`: what else could stand there."""
     if part.get("type") not in _TEXTS:
         shown = complaints.shown(part.get("type"))
-        raise refused(f"{place}.type", f"{shown} is not served here; must be text")
+        allowed = f"must be one of {', '.join(_TEXTS)}{also}"
+        raise refused(f"{place}.type", f"{shown} is not served here; {allowed}")
     return _string(part.get("text"), f"{place}.text")
 
 
 def _parts(content: object, place: str, role: str) -> list[dict[str, Any]]:
     """Content in parts; images are the user's alone."""
     parts: list[dict[str, Any]] = []
+    also = ", input_image" if role == "user" else ""
     for at, part in _objects(content, place):
-        if role == "user" and part.get("type") == "input_image":
+        if also and part.get("type") == "input_image":
             parts.append(_image(part, at))
         else:
-            parts.append({"type": "text", "text": _text(part, at)})
+            parts.append({"type": "text", "text": _text(part, at, also=also)})
     return parts
 
 
@@ -412,7 +440,8 @@ _DETAILS: Final = ("auto", "low", "high")
 
 
 def _image(part: Mapping[str, Any], place: str) -> dict[str, Any]:
-    image = {"url": _string(part.get("image_url"), f"{place}.image_url")}
+    place += ".image_url"
+    image = {"url": picture(_string(part.get("image_url"), place), place)}
     if part.get("detail") in _DETAILS:
         image["detail"] = part["detail"]
     return {"type": "image_url", "image_url": image}
@@ -430,6 +459,8 @@ def response_of(item: str) -> str | None:
 
 # --- Parameters -----------------------------------------------------------------------------
 
+_USER: Final = "safety_identifier"
+
 _FIELDS: Final = {
     "model": "model",
     "temperature": "temperature",
@@ -438,7 +469,7 @@ _FIELDS: Final = {
     "parallel_tool_calls": "parallel_tool_calls",
     "metadata": "metadata",
     "user": "user",
-    "safety_identifier": "user",  # its successor, and so the later word
+    _USER: "user",  # its successor, and so the later word
 }
 """Their name -> ours."""
 

@@ -115,6 +115,12 @@ def test_what_others_compacted_is_refused_by_name() -> None:
         read({"input": [{"type": "compaction", "encrypted_content": "gAAAA"}]}, {}, no_turn)
 
 
+def test_what_was_cut_on_its_way_is_refused_by_name() -> None:
+    cut = {"type": "compaction", "encrypted_content": packed("They added 2 and 2.")[:-4]}
+    with pytest.raises(RequestError, match=r"input\[0\].encrypted_content: .* were lost, added"):
+        read({"input": [cut]}, {}, no_turn)
+
+
 @pytest.mark.parametrize(
     ("texts", "status"), [([], Status.COMPLETED), (["Half of"], Status.INCOMPLETE)]
 )
