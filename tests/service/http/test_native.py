@@ -319,6 +319,18 @@ async def test_a_bad_request_is_a_4xx_that_names_the_field(
         assert provider.sent == []
 
 
+@pytest.mark.parametrize("length", [0, 257])
+async def test_an_idempotency_key_of_the_wrong_length_is_refused_by_name(length: int) -> None:
+    async with native(Scripted()) as bench:
+        headers = {"Idempotency-Key": "k" * length}
+        asked = bench.session.post(bench.url + "/v1/streams", json=body(), headers=headers)
+        async with asked as response:
+            assert response.status == 400
+            problem = (await response.json())["error"]
+        assert problem["param"] == "Idempotency-Key"
+        assert problem["message"].endswith(f"must have 1 to 256 characters, has {length}")
+
+
 @pytest.mark.parametrize(
     ("raw", "status"),
     [
