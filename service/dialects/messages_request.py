@@ -39,7 +39,7 @@ from adapters.request import (
     Signature,
 )
 from service.dialects.messages_words import THREAD, UNSIGNED, call_signed
-from service.dialects.reading import ROUTING, chat_request, refused
+from service.dialects.reading import ROUTING, chat_request, picture, refused
 from service.dialects.seal import unsealed
 from service.validation import of_validation
 
@@ -430,9 +430,10 @@ def _text(text: str) -> _Fields:
 def _address(source: _Source, place: str) -> str:
     match source:
         case _Source(type="base64", media_type=str(), data=str()):
-            return f"data:{source.media_type};base64,{source.data}"
+            written = f"data:{source.media_type};base64,{source.data}"
+            return picture(written, f"{place}.source.data")
         case _Source(type="url", url=str() as url):
-            return url
+            return picture(url, f"{place}.source.url")
         case _:
             raise refused(
                 f"{place}.source", "must be base64 with media_type and data, or url with url"

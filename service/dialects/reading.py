@@ -8,7 +8,8 @@ A dialect hands its fields over in their native form; `ChatRequest` checks them,
 told with the name that the client knows.
 """
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -17,8 +18,8 @@ from pydantic import ValidationError
 
 from adapters.errors import RequestError, make
 from adapters.events import Error, ErrorCode, Phase
-from adapters.request import ChatRequest
-from service import validation
+from adapters.request import ChatRequest, ImageUrl
+from service import complaints, validation
 
 ROUTING: Final = ("use_case", "budget_tier", "latency")
 """Fields that the borrowed dialects have no place for."""
@@ -35,20 +36,27 @@ def chat_request(
 ) -> ChatRequest:
     """The request that `fields` make; None in them is as good as left out.
 
-    `routing`: as `Dialect.read` gets it. `names`: native names -> the client's, where they differ.
-    Raises RequestError naming the field.
+    `routing`: as `Dialect.read` gets it. `names`: native names -> the client's, where they differ,
+    inner ones first; `[]` in both is any item's number. Raises RequestError naming the field.
     """
     metadata = fields.get("metadata")
+    names = dict(names or {})
     given = {name: value for name, value in fields.items() if value is not None}
     if isinstance(metadata, dict):
         own = {name: value for name, value in metadata.items() if name not in _ROUTED}
         given["metadata"] = own
-        given |= _routed(metadata)
-    given |= {name: _parsed(name, value) for name, value in routing.items()}
+        for name in ROUTING:
+            key = _PREFIX + name
+            if metadata.get(key) is not None:
+                names[name] = f"metadata.{key}"
+                given[name] = _parsed(name, metadata[key], names[name])
+    for name, value in routing.items():
+        names[name] = _HEADERS[name].title()
+        given[name] = _parsed(name, value, names[name])
     try:
         return ChatRequest.model_validate(given, extra="ignore")
     except ValidationError as failure:
-        raise RequestError(_renamed(validation.of_validation(failure), names or {})) from None
+        raise RequestError(_renamed(validation.of_validation(failure), names)) from None
 
 
 def routing_in(headers: Mapping[str, str]) -> dict[str, str]:
@@ -76,33 +84,39 @@ def flag(body: Mapping[str, Any], name: str) -> bool:
     value = body.get(name)
     if value is None or isinstance(value, bool):
         return value is True
-    raise refused(name, "must be true or false")
+    raise refused(name, f"{complaints.shown(value)} is not allowed; must be true or false")
 
 
-_ROUTED: Final = {_PREFIX + name: name for name in ROUTING}
+def picture(url: str, place: str) -> str:
+    """The address of an image, or its data URL. Raises RequestError naming `place`."""
+    try:
+        return ImageUrl(url=url).url
+    except ValidationError as failure:
+        allowed = failure.errors()[0]["ctx"]["error"]
+        raise refused(place, f"that string is not allowed; must be {allowed}") from None
 
 
-def _routed(metadata: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for key, name in _ROUTED.items():
-        if metadata.get(key) is not None:
-            yield name, _parsed(name, metadata[key])
+_ROUTED: Final = frozenset(_PREFIX + name for name in ROUTING)
 
 
-def _parsed(name: str, value: object) -> object:
+def _parsed(name: str, value: object, place: str) -> object:
     """A routing value as the native field has it."""
     if name != "latency" or not isinstance(value, str) or not value.lstrip().startswith("{"):
         return value
     try:
         return orjson.loads(value)
     except orjson.JSONDecodeError:
-        raise refused(name, "the object form must be JSON") from None
+        raise refused(place, "the object form must be JSON") from None
 
 
 def _renamed(error: Error, names: Mapping[str, str]) -> Error:
     param = error.param or ""
     for native, own in names.items():
-        if param == native or param.startswith((f"{native}.", f"{native}[")):
-            renamed = own + param.removeprefix(native)
+        item = re.escape(native).replace(r"\[\]", r"(\[\d+\])")
+        found = re.match(rf"{item}(?![^.\[])", param)
+        if found is not None:
+            number = found[1] if found.groups() else ""
+            renamed = own.replace("[]", number) + param[found.end() :]
             message = renamed + error.message.removeprefix(param)
             return msgspec.structs.replace(error, param=renamed, message=message)
     return error

@@ -23,9 +23,9 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from adapters.errors import RequestError
-from adapters.request import MAX_MESSAGES, MAX_PARTS, ChatRequest, ImageUrl
+from adapters.request import MAX_MESSAGES, MAX_PARTS, ChatRequest
 from service.dialects import reading
-from service.dialects.reading import refused
+from service.dialects.reading import picture, refused
 from service.dialects.seal import unsealed
 from service.validation import of_validation
 
@@ -164,11 +164,12 @@ def chat_request(body: Mapping[str, Any], routing: Mapping[str, Any]) -> ChatReq
         raise RequestError(of_validation(failure)) from None
     asked = {name: body.get(name) for name in _FIELDS}
     asked["metadata"] = _routing(body.get("metadata"))
+    names = _names(asked["tools"])
     asked["tools"] = _tools(asked["tools"])
     asked["messages"] = list(_messages(read))
     if not asked["messages"]:
         raise refused("messages", "no message says anything that a model can be told")
-    return reading.chat_request(asked, routing)
+    return reading.chat_request(asked, routing, names)
 
 
 # --- Fields beside the conversation ---------------------------------------------------------
@@ -185,6 +186,19 @@ def _tools(tools: object) -> object:
     if not isinstance(tools, Mapping):
         return tools
     return [{"type": "function", "function": _function(*named)} for named in tools.items()]
+
+
+def _names(tools: object) -> dict[str, str]:
+    """Where the fields of a map of tools are, by where they are in the list."""
+    if not isinstance(tools, Mapping):
+        return {}
+    names: dict[str, str] = {}
+    for number, (name, tool) in enumerate(tools.items()):
+        ours, theirs = f"tools[{number}].function", f"tools.{name[:64]}"
+        given = isinstance(tool, Mapping) and tool.get("inputSchema")
+        schema = "inputSchema" if given else "parameters"
+        names |= {f"{ours}.parameters": f"{theirs}.{schema}", f"{ours}.name": theirs, ours: theirs}
+    return names
 
 
 def _function(name: str, tool: object) -> Native:
@@ -227,12 +241,7 @@ def _image(part: FilePart, place: str) -> Native:
     if not part.mediaType.startswith("image"):
         kind = part.mediaType[:64]
         raise refused(f"{place}.mediaType", f"{kind!r} cannot be sent; must be an image's")
-    try:
-        ImageUrl(url=part.url)
-    except ValidationError as failure:
-        allowed = str(failure.errors()[0]["ctx"]["error"])
-        raise refused(f"{place}.url", f"must be {allowed}") from None
-    return {"type": "image_url", "image_url": {"url": part.url}}
+    return {"type": "image_url", "image_url": {"url": picture(part.url, f"{place}.url")}}
 
 
 def _assistant(parts: Iterable[Part], place: str) -> Iterator[Native]:

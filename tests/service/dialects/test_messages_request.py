@@ -421,6 +421,10 @@ def test_tokens_can_be_counted_without_a_limit_to_them() -> None:
 # --- What is refused ------------------------------------------------------------------------
 
 
+PICTURE = {"type": "image", "source": {"type": "url", "url": "ftp://a.test"}}
+SPOILT = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "!"}}
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -475,9 +479,14 @@ def test_tokens_can_be_counted_without_a_limit_to_them() -> None:
         (body("Hi", thread={"type": "create"}), "thread: no conversation is kept here"),
         (
             body("Hi", metadata={"tailrace_use_case": "poetry"}),
-            "use_case: 'poetry' is not allowed; must be 'classification'",
+            "metadata.tailrace_use_case: 'poetry' is not allowed; must be 'classification'",
         ),
-        (body("Hi", metadata={"tailrace_latency": "{"}), "latency: "),
+        (body("Hi", metadata={"tailrace_latency": "{"}), "metadata.tailrace_latency: "),
+        (body([PICTURE]), "messages[0].content[0].source.url: that string is not allowed; must be"),
+        (
+            body([{"type": "tool_result", "tool_use_id": "t", "content": [SPOILT]}]),
+            "messages[0].content[0].content[0].source.data: that string is not allowed; must be",
+        ),
     ],
 )
 def test_what_is_wrong_is_named_as_the_client_wrote_it(given: dict[str, Any], message: str) -> None:

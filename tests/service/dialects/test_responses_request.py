@@ -271,7 +271,7 @@ def test_an_answer_repeats_what_tunes_it_and_not_what_was_said() -> None:
                     {"role": "user", "content": [{"type": "input_image", "image_url": "ftp:"}]}
                 ]
             },
-            "input | input: that string is not allowed; must be an http(s) address",
+            "input[0].content[0].image_url | input[0].content[0].image_url: that string is not",
         ),
         ({"input": [{**CALL, "name": 1}]}, "input[0].name | input[0].name: that number"),
         ({"input": [RESULT]}, "input | input: no tool call found for function call output 'c1'"),
@@ -279,9 +279,23 @@ def test_an_answer_repeats_what_tunes_it_and_not_what_was_said() -> None:
         ({"max_output_tokens": 0}, "max_output_tokens | max_output_tokens: 0 is not allowed"),
         ({"tools": [{"type": "web_search"}]}, "tools[0].type | tools[0].type: 'web_search'"),
         ({"text": {"format": {"type": "xml"}}}, "text.format.type | text.format.type: 'xml'"),
+        (
+            {"input": [{**CALL, "call_id": "c" * 257}]},
+            "input[0].call_id | input[0].call_id: that string is not allowed; must be a string of",
+        ),
+        ({"tools": [{"type": "function", "name": "a b"}]}, "tools[0].name | tools[0].name: 'a b'"),
+        (
+            {"text": {"format": {"type": "json_schema", "name": "a b", "schema": {}}}},
+            "text.format.name | text.format.name: 'a b'",
+        ),
+        ({"tool_choice": {"type": "function"}}, "tool_choice.name | tool_choice.name: null"),
+        ({"safety_identifier": "u" * 513}, "safety_identifier | safety_identifier: 'uuu"),
+        ({"user": "u" * 513}, "user | user: 'uuu"),
+        ({"instructions": 0}, "instructions | instructions: that number is not allowed"),
+        ({"instructions": []}, "instructions | instructions: [] is not allowed"),
         ({"text": "json"}, "text | text: 'json' is not allowed; must be an object"),
         ({"text": {"format": "x"}}, "text.format | text.format: 'x' is not allowed"),
-        ({"stream": "yes"}, "stream | stream: must be true or false"),
+        ({"stream": "yes"}, "stream | stream: 'yes' is not allowed; must be true or false"),
         ({"conversation": "conv_1"}, "conversation | conversation: is not served here"),
         (
             {"instructions": ["be brief"]},
@@ -299,3 +313,11 @@ def test_a_refusal_names_the_field_as_the_caller_wrote_it(
     body: dict[str, object], told: str
 ) -> None:
     assert refusal(**body).startswith(told)
+
+
+def test_a_user_s_part_that_is_none_is_told_what_the_user_may_send() -> None:
+    said = refusal(input=[{"role": "user", "content": [{"type": "zz"}]}])
+    assert "'zz' is not served here; must be one of input_text, " in said
+    assert said.endswith(", input_image")
+    system = refusal(input=[{"role": "system", "content": [{"type": "zz"}]}])
+    assert not system.endswith(", input_image")

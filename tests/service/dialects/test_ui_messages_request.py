@@ -229,6 +229,11 @@ def test_what_is_wrong_is_named_as_the_page_wrote_it() -> None:
     assert refusal(user(), temperature="hot").startswith("temperature: 'hot'")
     assert refusal().startswith("messages: ")
     assert refusal(user(), tools={"see": 5}) == "tools.see: must be an object"
+    assert refusal(user(), tools={"a b": {}}).startswith("tools.a b: 'a b' is not allowed")
+    bad = {"see": {}, "hear": {"inputSchema": 5}, "feel": {}}
+    assert refusal(user(), tools=bad).startswith("tools.hear.inputSchema: 5 is not allowed")
+    bad = {"see": {"parameters": 5}}
+    assert refusal(user(), tools=bad).startswith("tools.see.parameters: 5 is not allowed")
 
 
 def test_a_conversation_without_a_word_for_a_model_is_refused() -> None:
@@ -239,6 +244,7 @@ def test_a_file_that_is_no_image_is_refused_by_its_kind_and_an_address_by_its_fo
     paper = {"type": "file", "mediaType": "application/pdf", "url": "https://a.example"}
     assert refusal(user(words("x"), paper)).startswith("messages[0].parts[1].mediaType: ")
     bad = {"type": "file", "mediaType": "image/png", "url": "ftp://a.example"}
-    assert refusal(user(bad)).startswith("messages[0].parts[0].url: must be an http(s) address")
+    said = "messages[0].parts[0].url: that string is not allowed; must be an http(s) address"
+    assert refusal(user(bad)).startswith(said)
     steered = {"type": "steering-message", "id": "x", "parts": [bad]}
     assert refusal(user(), assistant(steered)).startswith("messages[1].parts[0].parts[0].url: ")
