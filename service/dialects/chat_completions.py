@@ -53,6 +53,7 @@ from adapters.events import (
     ToolDelta,
     Usage,
 )
+from service import complaints
 from service.dialects import pages
 from service.dialects.projection import Asked, Named
 from service.dialects.reading import chat_request, flag, refused
@@ -70,11 +71,7 @@ class ChatCompletions:
         for gone, instead in _REPLACED.items():
             if body.get(gone) is not None:
                 raise refused(gone, f"no longer taken: send {instead}")
-        if body.get("n") not in (None, 1):  # it may be anything, a list as well
-            raise refused("n", "must be 1: an answer has one choice here")
-        for name in ("logprobs", "top_logprobs"):
-            if body.get(name):
-                raise refused(name, "is not served here: no answer tells log probabilities")
+        _refuse_unserved(body)
         fields = {name: body[name] for name in TAKEN if name in body}
         fields["messages"] = _messages(body.get("messages"))
         names = {}
@@ -180,6 +177,21 @@ def worded(error: Error) -> str:
 
 
 # --- The request ----------------------------------------------------------------------------
+
+
+def _refuse_unserved(body: Mapping[str, Any]) -> None:
+    """Raise RequestError for what would be missing from the answer without a word."""
+    wanted = body.get("n", 1)
+    if wanted is not None and (type(wanted) is not int or wanted != 1):  # nor true, which equals 1
+        shown = complaints.shown(wanted)
+        raise refused("n", f"{shown} is not allowed; must be 1: an answer has one choice here")
+    if flag(body, "logprobs"):
+        raise refused("logprobs", _UNTOLD)
+    if body.get("top_logprobs"):
+        raise refused("top_logprobs", _UNTOLD)
+
+
+_UNTOLD: Final = "is not served here: no answer tells log probabilities"
 
 TAKEN: Final = (
     "model",

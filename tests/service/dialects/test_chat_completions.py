@@ -174,6 +174,9 @@ def test_a_request_goes_over_field_by_field() -> None:
     ("fields", "param"),
     [
         ({"n": 2}, "n"),
+        ({"n": True}, "n"),
+        ({"n": [1]}, "n"),
+        ({"logprobs": ""}, "logprobs"),
         ({"logprobs": True}, "logprobs"),
         ({"top_logprobs": 3}, "top_logprobs"),
         ({"functions": [{"name": "f"}]}, "functions"),
