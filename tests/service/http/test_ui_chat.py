@@ -186,7 +186,7 @@ async def test_headers_say_what_an_answer_is_for() -> None:
         ) as response,
     ):
         assert response.status == 400
-        assert (await response.text()).startswith("use_case: 'poetry'")
+        assert (await response.text()).startswith("Tailrace-Use-Case: 'poetry'")
 
 
 async def test_a_turn_without_a_chat_cannot_be_come_back_to() -> None:
