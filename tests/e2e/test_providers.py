@@ -267,6 +267,19 @@ async def test_when_to_come_back_is_passed_on_where_the_provider_says_it(
     assert told.headers.get("Retry-After") == (wait and str(wait))
 
 
+@pytest.mark.parametrize("name", ["openai"])
+async def test_while_the_only_provider_wants_to_be_left_alone_it_is_told_when_to_come_back(
+    name: str, alone: Stack
+) -> None:
+    answered = await alone.ask(f"{name}/auto", reply("Hi"))
+    model = f"{name}/{answered.end['model']}"
+    limited = await alone.ask(model, http_error(Kind.RATE_LIMIT))
+    assert limited.status == 429
+    told = await alone.ask(model)
+    assert (told.status, told.error["code"]) == (503, "no_candidates")
+    assert 0 < int(told.headers["Retry-After"]) <= RETRY_AFTER
+
+
 @every_provider
 async def test_a_failure_after_the_answer_was_opened_early_is_its_last_event(
     name: str, alone: Stack
