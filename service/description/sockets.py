@@ -27,6 +27,7 @@ from service.description.components import (
     ref,
 )
 from service.description.operations import Parameter
+from service.http.responses_ws import LONGEST_LANE
 from service.http.ws_messages import SUBPROTOCOL, ClientMessage, ServerMessage
 from service.http.ws_protocol import Code
 
@@ -244,7 +245,7 @@ _CHAT: Final = Channel(
         1000: "either side is done",
         1003: "a binary frame",
         1012: "the service restarts: connect again, and resume",
-        4400: "a frame that is not JSON with a type and a requestId",
+        4400: "a frame that is not JSON with a type and a requestId, or whose requestId is in use",
         4429: "too many sockets",
     },
 )
@@ -285,7 +286,11 @@ def _native() -> dict[str, Schema]:
 
 def _of_responses() -> dict[str, Schema]:
     """A request and an event as a socket has them: with their lane."""
-    lane = {"type": "string", "description": "The lane; none is a lane of its own."}
+    lane = {
+        "type": "string",
+        "maxLength": LONGEST_LANE,
+        "description": "The lane; none is a lane of its own.",
+    }
     create = {
         "type": {"const": "response.create"},
         "stream_id": lane,

@@ -76,14 +76,14 @@ def refused(param: str, message: str) -> RequestError:
     )
 
 
-def flag(body: Mapping[str, Any], name: str) -> bool:
-    """A field that is true, false, null or missing.
+def flag(body: Mapping[str, Any], name: str, *, unset: bool = False) -> bool:
+    """A field that is true, false, null or missing; `unset`: what it is in the last two cases.
 
     Raises RequestError where it is anything else.
     """
     value = body.get(name)
     if value is None or isinstance(value, bool):
-        return value is True
+        return unset if value is None else value
     raise refused(name, f"{complaints.shown(value)} is not allowed; must be true or false")
 
 

@@ -151,9 +151,10 @@ def _streams(request: web.Request) -> bool:
 def _after(request: web.Request) -> int:
     """`starting_after`; -1 where it is not given."""
     given = request.query.get("starting_after", "-1")
-    if given != "-1" and not (given.isascii() and given.isdigit() and len(given) < _DIGITS):
-        raise refused("starting_after", f"{given[:64]!r} is not allowed; must be a number")
+    if given != "-1" and not (given.isascii() and given.isdigit() and len(given) <= _DIGITS):
+        must = f"must be a whole number from -1 to {10**_DIGITS - 1}"
+        raise refused("starting_after", f"{given[:64]!r} is not allowed; {must}")
     return int(given)
 
 
-_DIGITS: Final = 16
+_DIGITS: Final = 15

@@ -28,9 +28,9 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from adapters.errors import RequestError, TailraceError, make
 from adapters.events import Error, ErrorCode
-from service import clock, ids
+from service import clock, complaints, ids
 from service.dialects.projection import Asked, Named
-from service.dialects.reading import refused, routing_in
+from service.dialects.reading import flag, refused, routing_in
 from service.dialects.responses import Responses
 from service.dialects.responses_request import PREVIOUS, Turn, conversation
 from service.dialects.responses_resource import failure, response_id
@@ -68,6 +68,9 @@ TOO_OLD: Final = {
 
 WAITING: Final = 64
 """Requests that may wait in each lane of a socket."""
+
+LONGEST_LANE: Final = 256
+"""Characters of a lane's name, which every event repeats."""
 
 WARM: Final = 8
 """Responses without an answer that a socket remembers, the newest ones: each is a conversation, and
@@ -190,7 +193,8 @@ class Conversation:
             sent = body.parse(message.data.encode(), Document).root
             lane = _lane(sent)
             if sent.get("type") != CREATE:
-                raise refused("type", f"must be '{CREATE}'")
+                shown = complaints.shown(sent.get("type"))
+                raise refused("type", f"{shown} is not allowed; must be '{CREATE}'")
             self._queue(lane).put_nowait(sent)
             self._pending += 1
         except asyncio.QueueFull:
@@ -245,7 +249,7 @@ class Conversation:
     async def _respond(self, sent: dict[str, Any], lane: str | None) -> bool:
         earlier = await self._shared.earlier.named_in(sent, self._own, self._warmed)
         asked = Responses(earlier).read(sent, self._routed)
-        if sent.get("generate") is False:
+        if not flag(sent, "generate", unset=True):
             await self._warm(asked, lane)
             return True
         ask = Ask(
@@ -316,6 +320,7 @@ class Conversation:
 
 def _lane(sent: Mapping[str, Any]) -> str | None:
     lane = sent.get("stream_id")
-    if lane is None or isinstance(lane, str):
+    if lane is None or (isinstance(lane, str) and len(lane) <= LONGEST_LANE):
         return lane
-    raise refused("stream_id", "must be a string")
+    must = f"must be a string of at most {LONGEST_LANE} characters"
+    raise refused("stream_id", f"{complaints.shown(lane)} is not allowed; {must}")

@@ -119,6 +119,11 @@ def test_a_flag_may_be_null_or_missing() -> None:
     }
 
 
+def test_a_flag_may_be_true_unless_it_is_given() -> None:
+    assert flag({}, "generate", unset=True)
+    assert not flag({"generate": False}, "generate", unset=True)
+
+
 def test_a_flag_that_is_none_is_refused() -> None:
     with pytest.raises(RequestError, match="stream: 'yes' is not allowed; must be true or false"):
         flag({"stream": "yes"}, "stream")

@@ -208,6 +208,7 @@ async def test_a_key_does_not_give_a_response_that_is_stored_for_one_that_is_not
     [
         ("stream=true&starting_after=x", "starting_after"),
         ("starting_after=false", "starting_after"),
+        ("starting_after=99999999999999999999", "starting_after"),
         ("stream=yes", "stream"),
     ],
 )
@@ -217,6 +218,15 @@ async def test_a_parameter_that_is_none_is_refused(query: str, param: str) -> No
         async with bench.session.get(f"{bench.url}/{response.id}?{query}") as refusal:
             assert refusal.status == 400
             assert (await refusal.json())["error"]["param"] == param
+
+
+async def test_a_number_that_no_event_has_is_told_the_range() -> None:
+    async with responding(Scripted(*chat("a"))) as bench:
+        response = await answered(bench)
+        url = f"{bench.url}/{response.id}?starting_after={10**19}"
+        async with bench.session.get(url) as refusal:
+            message = (await refusal.json())["error"]["message"]
+    assert message.endswith("must be a whole number from -1 to 999999999999999")
 
 
 async def test_what_another_dialect_was_asked_is_no_response() -> None:

@@ -143,6 +143,8 @@ async def test_lanes_run_side_by_side_and_each_in_its_order() -> None:
         ("{", None),
         ("[]", None),
         ('{"type": "response.create", "stream_id": 7}', "stream_id"),
+        (f'{{"type": "response.create", "stream_id": "{"n" * 257}"}}', "stream_id"),
+        ('{"type": "response.create", "input": "x", "generate": "x"}', "generate"),
         ('{"type": "response.create", "model": "m"}', "input"),
     ],
 )
