@@ -14,7 +14,15 @@ import orjson
 import pytest
 
 from adapters.errors import UpstreamError, make
-from adapters.events import BlockKind, BlockStart, ErrorCode, SequencedEvent, StreamEnd, TextDelta
+from adapters.events import (
+    BlockKind,
+    BlockStart,
+    ErrorCode,
+    SequencedEvent,
+    StreamEnd,
+    TextDelta,
+    UsageSource,
+)
 from service.dialects.chat_completions import ChatCompletions, ChatProjection
 from service.dialects.projection import Asked, Named
 from service.http.borrowed import Borrowed, Telling
@@ -27,7 +35,7 @@ from service.streams.store import Store
 from tests.double.steps import Gate
 from tests.service.http.serving import Bench, becomes, served, until
 from tests.service.http.test_sse import WORD, dechunked, raw_post, read_to_end
-from tests.service.scripted import Scripted, chat, delta, deployment
+from tests.service.scripted import DONE, Scripted, chat, delta, deployment
 
 PATH = "/v1/chat/completions"
 CUT = UpstreamError(make(ErrorCode.STREAM_INTERRUPTED, "the connection was reset"))
@@ -216,6 +224,19 @@ async def test_an_answer_that_the_dialect_cannot_tell_is_an_error_of_its_shape()
         assert response.status == 502
         assert document["error"]["code"] == "upstream_malformed"
         assert bench.relay.store.get(response.headers["Tailrace-Stream-Id"]).ended
+
+
+async def test_what_a_provider_did_not_count_is_told_as_an_estimate() -> None:
+    uncounted = Scripted(delta("Hello there"), *chat()[:1], DONE)
+    async with borrowed(uncounted) as bench:
+        asked = bench.session.post(bench.url + PATH, json=body(stream=False))
+        async with asked as response:
+            usage = (await response.json())["usage"]
+        end = bench.relay.store.get(response.headers["Tailrace-Stream-Id"]).log.end
+    assert usage["completion_tokens"] == 3  # eleven bytes, four to a token
+    assert usage["prompt_tokens"] > 0
+    assert end is not None
+    assert end.usage.source is UsageSource.ESTIMATED
 
 
 async def test_half_an_answer_is_no_document() -> None:
