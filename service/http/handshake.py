@@ -57,12 +57,17 @@ def offered(request: web.Request) -> list[str]:
 
 
 async def shaken(
-    request: web.Request, limits: Websocket, streams: Streams, *protocols: str
+    request: web.Request,
+    limits: Websocket,
+    streams: Streams,
+    *protocols: str,
+    own_pings: bool = False,
 ) -> tuple[web.WebSocketResponse, AbstractStreamWriter]:
     """Shake hands; from here on the connection speaks WebSocket.
 
-    `protocols`: what is spoken here, where that has a name; one that is offered is echoed. Raises
-    RequestError for a handshake that is none.
+    `protocols`: what is spoken here, where that has a name; one that is offered is echoed.
+    `own_pings`: the peer's pings and pongs are messages, for the caller to answer and to read.
+    Raises RequestError for a handshake that is none.
     """
     ws = web.WebSocketResponse(
         protocols=protocols,
@@ -70,6 +75,7 @@ async def shaken(
         max_msg_size=limits.max_frame_bytes,
         compress=False,
         writer_limit=WRITER_LIMIT,
+        autoping=not own_pings,
         timeout=min(CLOSE_WAIT, streams.stalled_socket_s),
     )
     offers = offered(request)

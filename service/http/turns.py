@@ -1,7 +1,8 @@
 """The turns of chats, for whichever transport a page has.
 
-A turn is one answer of a chat. It is begun here, come back to, and over for good when a page was
-told its end or its user stopped it: a page that shows a finished answer is told nothing twice.
+A turn is one answer of a chat. It is begun here, come back to, and over for good when its end is
+known to have arrived at a page, or its user stopped it: a page that shows a finished answer is told
+nothing twice. What proves that it arrived is the transports' business.
 
 Which stream a chat is at is known in every process that serves it (`service.streams.chats`), and so
 is the little that an answer repeats of its request (`service.streams.question`): the message that
@@ -84,7 +85,7 @@ class Turns:
         return Turn(chat, Asked(chat=request, streams=True, body=question.body)), stream
 
     def told(self, turn: Turn, stream: Stream) -> None:
-        """Somebody was told the turn's end."""
+        """The turn's end has arrived at a page."""
         if turn.chat is not None:
             self._chats.put(turn.chat, At(stream.id, told=True))
 

@@ -2,9 +2,11 @@
 
 `POST /api/chat` answers a chat's next turn. `GET /api/chat/{id}/stream` is for a page that lost the
 connection, or was opened anew: the whole turn again, from its `start`, or 204. A turn that has
-ended is told again only if nobody was told its end; a page that shows a finished answer already
-gets 204. `POST /api/chat/{id}/stop` ends the turn: the transport's `stop()` only hangs up, and a
-connection that is gone may be a train in a tunnel.
+ended is told again unless its end is known to have arrived (`service.http.receipt`), so a page that
+shows a finished answer already gets 204. In doubt it is told: the client puts a replay in the place
+of the message that it has, and a page that is told nothing has lost its answer. `POST
+/api/chat/{id}/stop` ends the turn: the transport's `stop()` only hangs up, and a connection that is
+gone may be a train in a tunnel.
 
 An error before the stream is its message as plain text with its status, because the client's error
 shows the body as it came.
@@ -16,7 +18,7 @@ from aiohttp import web
 from adapters.events import Error
 from service.dialects.reading import routing_in
 from service.dialects.ui_messages import HEADERS
-from service.http import body, problems, sse
+from service.http import body, problems, receipt, sse
 from service.http.borrowed import Document, Telling
 from service.http.native import idempotency_key, opened
 from service.http.problems import Shape
@@ -79,33 +81,38 @@ class UiChat:
     async def _respond(
         self, request: web.Request, turn: Turn, stream: Stream, *, again: bool
     ) -> web.StreamResponse:
-        """Follow a turn for as long as this connection lives."""
+        """Follow a turn for as long as this connection lives, and see that its end arrives."""
         holder = object()
         stream.attach(holder)
         try:
-            early = 0 if again else turn.asked.chat.open_early_ms / 1000
-            await opened(stream, early)
-            error = stream.failed_before_content
-            if error is not None and early > 0:
-                self._turns.told(turn, stream)
-                return _refused(error, stream)
-            response = await sse.deliver(
-                request,
-                stream,
-                pulse=self._pulse,
-                patience=self._settings.slow_reader_s,
-                wording=Telling(self._turns.projection(turn, stream, again=again)),
-                headers=HEADERS,
-            )
-            if stream.ended and _is_there(request):
-                self._turns.told(turn, stream)
-            return response
+            response = await self._tell(request, turn, stream, again=again)
         finally:
             stream.detach(holder)
+        # Within the request, because a connection that is not kept alive closes after it.
+        if stream.ended and await receipt.arrived(request.transport, self._settings.slow_reader_s):
+            self._turns.told(turn, stream)
+        return response
 
-
-def _is_there(request: web.Request) -> bool:
-    return request.transport is not None and not request.transport.is_closing()
+    async def _tell(
+        self, request: web.Request, turn: Turn, stream: Stream, *, again: bool
+    ) -> web.StreamResponse:
+        """Write the turn to its end, or its failure in place of a stream."""
+        early = 0 if again else turn.asked.chat.open_early_ms / 1000
+        await opened(stream, early)
+        error = stream.failed_before_content
+        if error is not None and early > 0:
+            refused = _refused(error, stream)
+            await refused.prepare(request)
+            await refused.write_eof()
+            return refused
+        return await sse.deliver(
+            request,
+            stream,
+            pulse=self._pulse,
+            patience=self._settings.slow_reader_s,
+            wording=Telling(self._turns.projection(turn, stream, again=again)),
+            headers=HEADERS,
+        )
 
 
 def _refused(error: Error, stream: Stream | None = None) -> web.Response:

@@ -9,8 +9,12 @@ One socket carries any number of requests, each under the client's `requestId`::
 
 The client is strict: a `sequence` starts at 0 and has no gap, and a frame of a type it does not
 know ends the socket with every request on it. So nothing is sent that is not in this list, and
-silence is filled by pings of the protocol, which a page never sees. The native socket's close codes
-are used.
+silence is filled by pings of the protocol, which a page never sees. For the same reason a request
+under a name that is in use has no answer of its own, as it would be the other's, and ends the
+socket. The native socket's close codes are used.
+
+A turn's end has arrived when a ping that was sent after it comes back: the frames before it are
+there then, and no proxy answers in the page's stead.
 
 An `abort` ends the turn. One of a `resume` waits for a moment first: a page that resumes twice at
 once aborts its first request before it sends the second.
@@ -23,6 +27,7 @@ Source: `ai` 7.0.173, websocket-chat-transport.ts.
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -78,7 +83,7 @@ class UiSockets:
         """GET /api/chat/ws: the handshake, and the conversation until either side closes it."""
         if not handshake.is_asked_for(request):
             raise handshake.wanted("this is a WebSocket; without one, POST to /api/chat")
-        ws, _ = await handshake.shaken(request, self._limits, self._streams)
+        ws, _ = await handshake.shaken(request, self._limits, self._streams, own_pings=True)
         if REFUSED in request:
             await ws.close(code=handshake.FORBIDDEN, message=handshake.FOREIGN)
             return ws
@@ -115,6 +120,9 @@ class UiSocket:
         self._limits = limits
         self._patience = streams.stalled_socket_s
         self._requests: dict[str, _Request] = {}
+        self._pings = 0
+        self._unproven = deque[tuple[int, Turn, Stream]](maxlen=limits.max_streams)
+        """Ends that were sent, each before the ping of that number."""
         self._group = asyncio.TaskGroup()
         self._draining = False
 
@@ -136,28 +144,44 @@ class UiSocket:
 
     async def _listen(self) -> None:
         async for message in self._ws:
-            if message.type is WSMsgType.ERROR:
-                return  # aiohttp has closed it, for what is no WebSocket
-            if message.type is not WSMsgType.TEXT:
-                await self._ws.close(code=Code.BINARY, message=b"text frames only")
-                return
-            frame = _frame(message.data)
-            if frame is None:
-                await self._ws.close(code=Code.VIOLATION, message=f"a frame {_NOT_ONE}".encode())
-                return
+            match message.type:
+                case WSMsgType.TEXT:
+                    await self._read(message.data)
+                case WSMsgType.PING:
+                    await self._ws.pong(message.data)
+                case WSMsgType.PONG:
+                    self._prove(message.data)
+                case WSMsgType.ERROR:
+                    return  # aiohttp has closed it, for what is no WebSocket
+                case _:
+                    await self._ws.close(code=Code.BINARY, message=b"text frames only")
+
+    async def _read(self, text: str) -> None:
+        frame = _frame(text)
+        if frame is None:
+            await self._ws.close(code=Code.VIOLATION, message=f"a frame {_NOT_ONE}".encode())
+        else:
             await self._take(frame)
+
+    def _prove(self, pong: bytes) -> None:
+        """What was sent before a ping has arrived; its answer may stand for earlier ones, too."""
+        while pong.isdigit() and self._unproven and self._unproven[0][0] <= int(pong):
+            _, turn, stream = self._unproven.popleft()
+            self._turns.told(turn, stream)
+        self._close_if_idle()
 
     async def _take(self, frame: Mapping[str, Any]) -> None:
         name, kind = frame["requestId"], frame["type"]
         if kind == "abort":
             self._abort(name)
+        elif name in self._requests:
+            await self._ws.close(code=Code.VIOLATION, message=b"the requestId is in use")
         elif kind not in {"send", "resume"}:
             await self.fail(
                 name, f"a frame's type must be send, resume or abort, not {kind[:64]!r}"
             )
-        elif name in self._requests or len(self._requests) >= self._limits.max_streams:
-            most = self._limits.max_streams
-            await self.fail(name, f"a new requestId, and at most {most} at a time")
+        elif len(self._requests) >= self._limits.max_streams:
+            await self.fail(name, f"at most {self._limits.max_streams} requests at a time")
         else:
             self._requests[name] = _Request(self, frame, self._group)
 
@@ -173,7 +197,8 @@ class UiSocket:
         self._close_if_idle()
 
     def _close_if_idle(self) -> None:
-        if self._draining and not self._requests and not self._ws.closed:
+        busy = self._requests or self._unproven
+        if self._draining and not busy and not self._ws.closed:
             closing = self._ws.close(code=Code.RESTART, message=b"draining")
             self._group.create_task(closing)
 
@@ -190,14 +215,17 @@ class UiSocket:
         """What a request's reader is told."""
         return self._turns.projection(turn, stream, again=again)
 
-    def told(self, turn: Turn, stream: Stream) -> None:
-        """A request's reader has had the end."""
-        self._turns.told(turn, stream)
-
     async def say(self, name: str, kind: bytes, rest: bytes = b"") -> None:
         """A frame; `rest` is more of its JSON. Raises ConnectionError where the peer has gone."""
         frame = b'{"type":"%b","requestId":%b%b}' % (kind, orjson.dumps(name), rest)
         await paced.send(self._ws, self._transport, frame.decode(), self._patience)
+
+    async def end(self, name: str, turn: Turn, stream: Stream) -> None:
+        """A request's end that is its turn's, and the ping that proves it."""
+        await self.say(name, b"end")
+        self._pings += 1
+        self._unproven.append((self._pings, turn, stream))
+        await self._ws.ping(b"%d" % self._pings)
 
     async def fail(self, name: str, text: str) -> None:
         """A request's end that is none of its turn's."""
@@ -258,8 +286,7 @@ class _Request:
             await self._socket.say(self._name, b"start")
             projection = self._socket.projection(turn, self._stream, again=self._again)
             if await self._follow(self._stream, projection, bell):
-                await self._socket.say(self._name, b"end")
-                self._socket.told(turn, self._stream)
+                await self._socket.end(self._name, turn, self._stream)
         finally:
             self._stream.leave(bell)
 

@@ -21,7 +21,7 @@ class At:
     stream: str
     """Its newest stream's id."""
     told: bool = False
-    """Whether somebody was told its end."""
+    """Whether its end has arrived at somebody."""
 
 
 def newest(known: Iterable[At | None]) -> At | None:

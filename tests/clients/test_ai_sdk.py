@@ -201,6 +201,29 @@ async def test_a_page_opened_anew_sees_the_answer_that_is_under_way(page: Openin
     ]
 
 
+async def test_an_answer_that_is_told_again_takes_the_place_of_the_one_that_is_there(
+    page: Opening,
+) -> None:
+    gate = Gate()
+    async with page("claude") as (running, line, chat):
+        running.double.script(reply("Hello ", Wait(gate), "you."))
+        await chat.do("send", text="Hi")
+        before = (await chat.do("shows", text="Hello"))["messages"]
+        line.cut()
+        await chat.do("settled")
+        gate.open()
+        await becomes(lambda: not running.service.relay.store.live)
+        before[-1]["parts"] = [{"type": "text", "text": "Hello you.", "state": "done"}]
+        later = {"id": "later", "role": "user", "parts": [{"type": "text", "text": "Thanks"}]}
+        await chat.do("open", id="chat-1", messages=[*before, later])
+        await chat.do("resume")
+        seen = (await chat.do("settled"))["messages"]
+    assert [message["id"] for message in seen] == [*(m["id"] for m in before), "later"]
+    texts = [part["text"] for part in seen[1]["parts"] if part["type"] == "text"]
+    assert texts == ["Hello you."]
+    assert seen[1]["metadata"]["usage"], "nothing was told again"
+
+
 async def test_a_chat_with_nothing_under_way_has_nothing_to_resume(page: Opening) -> None:
     async with page("claude") as (_, _, chat):
         await chat.do("resume")

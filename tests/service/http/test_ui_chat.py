@@ -1,6 +1,10 @@
 """The chat routes over real sockets: a turn, its errors, coming back to it, stopping it."""
 
 import asyncio
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
@@ -40,6 +44,28 @@ async def followed(bench: Chats, by: int) -> None:
     """Wait until so many follow the one stream there is."""
     (stream,) = bench.relay.store.live
     await becomes(lambda: len(stream._attached) == by)
+
+
+def address(url: str) -> tuple[str, int]:
+    host, _, port = url.removeprefix("http://").partition(":")
+    return host, int(port)
+
+
+def posted(url: str, sent: dict[str, Any], *headers: str) -> bytes:
+    """A request as it is on the wire."""
+    content = orjson.dumps(sent)
+    lines = [f"Host: {url[7:]}", f"Content-Length: {len(content)}", *headers]
+    return b"POST /api/chat HTTP/1.1\r\n%b\r\n\r\n%b" % ("\r\n".join(lines).encode(), content)
+
+
+@contextmanager
+def silent(url: str) -> Iterator[socket.socket]:
+    """A connection of a page that takes next to nothing, and is reset in the end."""
+    with socket.socket() as page:
+        page.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        page.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        page.connect(address(url))
+        yield page
 
 
 async def half(bench: Chats, **fields: object) -> str:
@@ -127,6 +153,34 @@ async def test_an_end_that_nobody_saw_is_told_once_to_who_comes_back() -> None:
         gate.open()
         await bench.relay.store.get(stream).over()
         assert text_of(await resumed(bench) or []) == "Hello"
+        assert await resumed(bench) is None
+
+
+async def test_an_end_that_arrived_is_told_once() -> None:
+    async with chats(Scripted(*chat("Hello"))) as bench:
+        await ask(bench)
+        assert await resumed(bench) is None
+
+
+async def test_an_end_that_was_written_and_never_arrived_is_told_to_who_comes_back() -> None:
+    text = "w" * 128 * 1024
+    async with chats(Scripted(*chat(text))) as bench:
+        with silent(bench.url) as page:
+            page.sendall(posted(bench.url, said()))
+            await becomes(lambda: bench.relay.store._kept)
+            (kept,) = bench.relay.store._kept.values()
+            await kept.stream.over()
+            await becomes(lambda: not kept.stream.attached)  # all of it is the kernel's now
+        assert text_of(await resumed(bench) or []) == text
+        assert await resumed(bench) is None
+
+
+async def test_an_answer_to_a_connection_that_is_not_kept_arrives_too() -> None:
+    async with chats(Scripted(*chat("Hello"))) as bench:
+        reader, writer = await asyncio.open_connection(*address(bench.url))
+        writer.write(posted(bench.url, said(), "Connection: close"))
+        assert b"[DONE]" in await reader.read()
+        writer.close()
         assert await resumed(bench) is None
 
 

@@ -1,5 +1,6 @@
 """The chat's WebSocket over real sockets: frames, several requests, stops, and who is too slow."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -55,6 +56,18 @@ class Client:
         """Wait for a chunk with that in it."""
         while text not in (await self.hear()).get("chunk", {}).get("delta", ""):
             pass
+
+    async def pinged(self) -> bytes:
+        """What the next ping says."""
+        message = await self.ws.receive(timeout=20)
+        assert message.type is WSMsgType.PING, message
+        return bytes(message.data)
+
+    def transport(self) -> asyncio.Transport:
+        """What is below the socket."""
+        assert self.ws._conn is not None
+        assert self.ws._conn.transport is not None
+        return self.ws._conn.transport
 
     async def closed(self) -> int | None:
         """The code that the server closes with."""
@@ -181,6 +194,67 @@ async def test_routing_is_read_from_a_frames_headers_and_metadata() -> None:
     assert (request.use_case, request.budget_tier) == ("analysis", "premium")
 
 
+# --- What has arrived -----------------------------------------------------------------------
+
+
+async def test_a_turn_is_told_again_until_the_ping_behind_its_end_comes_back() -> None:
+    async with (
+        chats(Scripted(*chat("Hello"))) as bench,
+        connected(bench, autoping=False) as page,
+    ):
+        await page.send()
+        first = chunks(await page.until("end"))
+        await page.ws.pong(b"of nothing")
+        await page.say("resume", "r2", id="c1")
+        pings = [await page.pinged()]
+        again = chunks(await page.until("end", "r2"))
+        pings.append(await page.pinged())
+        await page.ws.pong(pings[-1])  # the last one answers for those before
+        await page.say("resume", "r3", id="c1")
+        assert await page.hear() == {"type": "no-active", "requestId": "r3"}
+    assert again == first
+    assert len(set(pings)) == 2
+
+
+async def test_a_turn_whose_end_never_arrived_is_told_on_another_socket() -> None:
+    text = "w" * 256 * KIB
+    limits = Websocket(heartbeat_s=600)
+    async with chats(Scripted(*chat(text)), limits) as bench:
+        async with connected(bench, max_msg_size=0) as page:
+            transport = page.transport()
+            transport.pause_reading()
+            await page.send()
+            await becomes(lambda: bench.relay.store._kept)
+            await only(bench).over()
+            await becomes(lambda: [s for s in bench.sockets._sockets if s._unproven])
+            transport.abort()
+        async with connected(bench, max_msg_size=0) as page:
+            await page.say("resume", id="c1")
+            assert text_of(chunks(await page.until("end"))) == text
+
+
+async def test_a_page_that_pings_is_answered() -> None:
+    async with chats(Scripted()) as bench, connected(bench, autoping=False) as page:
+        await page.ws.ping(b"there?")
+        message = await page.ws.receive(timeout=20)
+        assert (message.type, message.data) == (WSMsgType.PONG, b"there?")
+
+
+async def test_a_service_that_ends_waits_for_what_it_said_to_arrive() -> None:
+    async with (
+        chats(Scripted(*chat("Hello"))) as bench,
+        connected(bench, autoping=False) as page,
+    ):
+        await page.send()
+        await page.until("end")
+        bench.sockets.drain()
+        await page.ws.pong(await page.pinged())
+        assert await page.closed() == Code.RESTART
+        at = await bench.relay.store.chats.find("c1")
+    assert at is not None
+    assert at.told
+
+
 # --- Stopping -------------------------------------------------------------------------------
 
 
@@ -267,18 +341,31 @@ async def test_a_frame_of_another_type_is_an_error_of_its_request() -> None:
         assert "shout" in (await page.hear())["errorText"]
 
 
-async def test_so_many_turns_at_a_time_and_each_under_a_name_of_its_own() -> None:
+async def test_so_many_turns_at_a_time_and_no_more() -> None:
     gate, limits = Gate(), Websocket(max_streams=2)
     async with chats(Scripted(*chat("Hel", gate)), limits) as bench, connected(bench) as page:
         await page.send("a")
         await page.until("start", "a")
-        await page.send("a")
-        assert "new requestId" in (await page.until("error", "a"))[-1]["errorText"]
         await page.send("b", chat="c2")
         await page.until("start", "b")
         await page.send("c")
         assert "at most 2" in (await page.until("error", "c"))[-1]["errorText"]
         gate.open()
+
+
+@pytest.mark.parametrize("kind", ["send", "resume", "shout"])
+async def test_a_name_in_use_ends_the_socket_and_no_turn_is_taken_for_failed(kind: str) -> None:
+    gate = Gate()
+    async with chats(Scripted(*chat("Hel", gate, "lo"))) as bench:
+        async with connected(bench) as page:
+            await page.send()
+            await page.until_text("Hel")
+            await page.say(kind, id="c1")
+            assert await page.closed() == Code.VIOLATION
+        async with connected(bench) as page:
+            await page.say("resume", id="c1")
+            gate.open()
+            assert text_of(chunks(await page.until("end"))) == "Hello"
 
 
 async def test_no_more_sockets_than_there_may_be() -> None:
@@ -325,9 +412,7 @@ async def test_a_page_that_takes_nothing_is_cut_off_and_its_turn_goes_on() -> No
         chats(provider, limits, stalled_socket_s=0.2, max_bytes=64 * KIB * KIB) as bench,
         connected(bench, max_msg_size=0, autoping=False) as page,
     ):
-        transport = page.ws._conn.transport if page.ws._conn is not None else None
-        assert transport is not None
-        transport.pause_reading()
+        page.transport().pause_reading()
         await page.send()
         await becomes(lambda: bool(bench.relay.store._kept))
         await only(bench).over()
@@ -348,12 +433,10 @@ async def test_a_page_too_slow_for_what_is_kept_is_told_to_resume() -> None:
     ):
         await page.send()
         await page.until_text("first")
-        transport = page.ws._conn.transport if page.ws._conn is not None else None
-        assert transport is not None
-        transport.pause_reading()
+        page.transport().pause_reading()
         gate.open()
         await only(bench).over()
-        transport.resume_reading()
+        page.transport().resume_reading()
         frames = await page.until("error")
         assert frames[-1]["errorText"] == "too slow: resume the chat"
         await page.say("resume", "r2", id="c1")
