@@ -27,7 +27,7 @@ from service.description.components import (
     ref,
 )
 from service.description.operations import Parameter
-from service.http.responses_ws import LONGEST_LANE
+from service.dialects.responses_request import LONGEST_LANE
 from service.http.ws_messages import SUBPROTOCOL, ClientMessage, ServerMessage
 from service.http.ws_protocol import Code
 

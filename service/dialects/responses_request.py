@@ -36,6 +36,9 @@ from service.validation import of_validation
 
 PREVIOUS: Final = "previous_response_id"
 
+LONGEST_LANE: Final = 256
+"""Characters of a lane's name on a WebSocket, which every event repeats."""
+
 SUMMED_UP: Final = "What we said so far, in short:\n\n"
 """How a conversation begins that goes on from a compacted one."""
 

@@ -32,7 +32,7 @@ from service import clock, complaints, ids
 from service.dialects.projection import Asked, Named
 from service.dialects.reading import flag, refused, routing_in
 from service.dialects.responses import Responses
-from service.dialects.responses_request import PREVIOUS, Turn, conversation
+from service.dialects.responses_request import LONGEST_LANE, PREVIOUS, Turn, conversation
 from service.dialects.responses_resource import failure, response_id
 from service.http import body, handshake, paced, problems
 from service.http.borrowed import OPEN_EARLY, Document, named_of
@@ -68,9 +68,6 @@ TOO_OLD: Final = {
 
 WAITING: Final = 64
 """Requests that may wait in each lane of a socket."""
-
-LONGEST_LANE: Final = 256
-"""Characters of a lane's name, which every event repeats."""
 
 WARM: Final = 8
 """Responses without an answer that a socket remembers, the newest ones: each is a conversation, and
