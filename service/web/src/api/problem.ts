@@ -1,0 +1,40 @@
+/** A request that was refused, or that did not arrive. */
+
+import type { Problem } from '../stream/events.ts';
+
+/** What the service refused, as it said it. */
+export class Refused extends Error {
+  readonly status: number;
+  readonly problem: Problem;
+
+  constructor(status: number, problem: Problem) {
+    super(problem.message);
+    this.name = 'Refused';
+    this.status = status;
+    this.problem = problem;
+  }
+}
+
+/** The error of a response that is not one of success; whatever its body is. */
+export async function refused(response: Response): Promise<Refused> {
+  const text = await response.text();
+  return new Refused(response.status, told(text) ?? unreadable(response));
+}
+
+function told(text: string): Problem | undefined {
+  try {
+    const body: unknown = JSON.parse(text);
+    if (typeof body !== 'object' || body === null || !('error' in body)) return undefined;
+    const error = body.error;
+    // The coordination API says it in words.
+    if (typeof error === 'string') return { code: 'refused', message: error, retryable: false };
+    return error as Problem;
+  } catch {
+    return undefined;
+  }
+}
+
+function unreadable(response: Response): Problem {
+  const message = `HTTP ${response.status} ${response.statusText}`.trim();
+  return { code: 'http', message, retryable: response.status >= 500 };
+}

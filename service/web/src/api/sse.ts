@@ -1,0 +1,60 @@
+/** Server-sent events out of a response, by WHATWG's rules as far as this service uses them. */
+
+/** One event. `id` is what `Last-Event-ID` would be; empty data are no event. */
+export interface Sent {
+  id: string | undefined;
+  event: string;
+  data: string;
+}
+
+/** The events of a body as they come; ends where the body does, throws where the line breaks. */
+export async function* events(body: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGenerator<Sent, void> {
+  const reading = new Reading();
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  try {
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      yield* reading.feed(value);
+    }
+  } finally {
+    await reader.cancel().catch(() => undefined);
+  }
+}
+
+/** Text that arrives in pieces of any size, as events. */
+export class Reading {
+  #rest = '';
+  #id: string | undefined;
+  #event = '';
+  #data: string[] = [];
+
+  /** Take more of the text; what is complete by then. A last line without its end is kept. */
+  *feed(text: string): Generator<Sent, void> {
+    const lines = (this.#rest + text).split('\n');
+    this.#rest = lines.pop() ?? '';
+    for (const line of lines) {
+      const sent = this.#line(line.endsWith('\r') ? line.slice(0, -1) : line);
+      if (sent !== undefined) yield sent;
+    }
+  }
+
+  #line(line: string): Sent | undefined {
+    if (line === '') return this.#dispatch();
+    const colon = line.indexOf(':');
+    const name = colon < 0 ? line : line.slice(0, colon);
+    const value = colon < 0 ? '' : line.slice(colon + 1).replace(/^ /, '');
+    if (name === 'data') this.#data.push(value);
+    else if (name === 'event') this.#event = value;
+    else if (name === 'id') this.#id = value;
+    return undefined;
+  }
+
+  #dispatch(): Sent | undefined {
+    const data = this.#data.join('\n');
+    const event = this.#event === '' ? 'message' : this.#event;
+    this.#data = [];
+    this.#event = '';
+    return data === '' ? undefined : { id: this.#id, event, data };
+  }
+}

@@ -1,0 +1,31 @@
+/** Light or dark: as the system has it, unless somebody chose. */
+
+export const THEMES = ['system', 'light', 'dark'] as const;
+
+export type Theme = (typeof THEMES)[number];
+
+const KEPT = 'tailrace.theme';
+
+class Choice {
+  current = $state<Theme>(kept());
+
+  choose(theme: Theme): void {
+    this.current = theme;
+    localStorage.setItem(KEPT, theme);
+    this.apply();
+  }
+
+  /** app.css looks at the attribute, and at the system where there is none. */
+  apply(): void {
+    const root = document.documentElement;
+    if (this.current === 'system') delete root.dataset['theme'];
+    else root.dataset['theme'] = this.current;
+  }
+}
+
+export const theme = new Choice();
+
+function kept(): Theme {
+  const value = localStorage.getItem(KEPT);
+  return THEMES.find((known) => known === value) ?? 'system';
+}

@@ -1,0 +1,39 @@
+/** Figures as a language writes them. Null and undefined are unknown, which is never 0. */
+
+const cached = new Map<string, Intl.NumberFormat>();
+
+function format(language: string, options: Intl.NumberFormatOptions): Intl.NumberFormat {
+  const key = language + JSON.stringify(options);
+  let found = cached.get(key);
+  if (found === undefined) cached.set(key, (found = new Intl.NumberFormat(language, options)));
+  return found;
+}
+
+/** US dollars; a fraction of a cent keeps two significant digits. */
+export function money(usd: string | number | null | undefined, language: string): string {
+  if (usd === null || usd === undefined) return '–';
+  const value = Number(usd);
+  const small = value !== 0 && Math.abs(value) < 0.01;
+  const digits = small
+    ? { maximumSignificantDigits: 2 }
+    : { minimumFractionDigits: 2, maximumFractionDigits: 4 };
+  return format(language, { style: 'currency', currency: 'USD', ...digits }).format(value);
+}
+
+/** A time; from a second on in seconds. */
+export function duration(milliseconds: number | null | undefined, language: string): string {
+  if (milliseconds === null || milliseconds === undefined) return '–';
+  if (milliseconds < 1000) return `${format(language, { maximumFractionDigits: 0 }).format(milliseconds)} ms`;
+  return `${format(language, { maximumFractionDigits: 2 }).format(milliseconds / 1000)} s`;
+}
+
+export function number(value: number | null | undefined, language: string, digits = 0): string {
+  if (value === null || value === undefined) return '–';
+  return format(language, { maximumFractionDigits: digits }).format(value);
+}
+
+/** A share, 0 to 1. */
+export function percent(share: number | null | undefined, language: string): string {
+  if (share === null || share === undefined) return '–';
+  return format(language, { style: 'percent', maximumFractionDigits: 1 }).format(share);
+}

@@ -1,0 +1,138 @@
+/**
+ * A stream's events folded into what it has said: blocks in their order, sources, the end.
+ *
+ * Pure: the same events give the same transcript, however they were cut and resumed. An event that
+ * was seen before (its number is not higher than the last) is passed over, so a reader that comes
+ * back with an older cursor shows nothing twice.
+ */
+
+import type { Citation, EventOf, Kind, Problem, SnapshotBlock, StreamEvent } from './events.ts';
+
+/** A piece of the answer. */
+export interface Block {
+  block: string;
+  kind: Kind;
+  /** What it says; a tool call's arguments. */
+  text: string;
+  name: string | undefined;
+  call: string | undefined;
+  over: boolean;
+  /** Whether it was said to the end; undefined until it is over. */
+  complete: boolean | undefined;
+  result: unknown;
+}
+
+export class Transcript {
+  /** The number of the last event that was folded; -1 before the first. */
+  seq = -1;
+  stream: string | undefined;
+  readonly blocks = new Map<string, Block>();
+  citations: Citation[] = [];
+  warnings: EventOf<'warning'>[] = [];
+  end: EventOf<'stream.end'> | undefined;
+
+  /** Fold an event; whether it was new. */
+  add(event: StreamEvent): boolean {
+    if (event.type === 'stream.snapshot') return this.#restore(event);
+    if (event.seq === undefined || event.seq <= this.seq) return false;
+    this.seq = event.seq;
+    this.stream ??= event.stream;
+    this.#fold(event);
+    return true;
+  }
+
+  /** Everything that was said in blocks of a kind. */
+  said(kind: Kind): string {
+    return [...this.blocks.values()]
+      .filter((block) => block.kind === kind)
+      .map((block) => block.text)
+      .join('');
+  }
+
+  get problem(): Problem | undefined {
+    return this.end?.error;
+  }
+
+  #fold(event: StreamEvent): void {
+    switch (event.type) {
+      case 'block.start':
+        this.blocks.set(event.block, begun(event));
+        return;
+      case 'text.delta':
+      case 'reasoning.delta':
+      case 'refusal.delta':
+      case 'tool.delta': {
+        const block = this.blocks.get(event.block);
+        if (block !== undefined) block.text += event.delta;
+        return;
+      }
+      case 'block.end': {
+        const block = this.blocks.get(event.block);
+        if (block === undefined) return;
+        block.over = true;
+        block.complete = event.status === 'complete';
+        if (event.args !== undefined) block.text = event.args;
+        return;
+      }
+      case 'server_tool.update': {
+        const block = this.blocks.get(event.block);
+        if (block === undefined) return;
+        block.name = event.name;
+        if (event.input !== undefined) block.text = JSON.stringify(event.input);
+        if (event.result !== undefined) block.result = event.result;
+        return;
+      }
+      case 'failover':
+        for (const name of event.drop ?? []) this.blocks.delete(name);
+        if (event.mode === 'restart') this.citations = [];
+        return;
+      case 'citation.add':
+        this.citations.push(event.citation);
+        return;
+      case 'warning':
+        this.warnings.push(event);
+        return;
+      case 'stream.end':
+        this.end = event;
+        return;
+      default:
+        return;
+    }
+  }
+
+  /** The blocks so far, in place of events that are no longer kept. */
+  #restore(event: EventOf<'stream.snapshot'>): boolean {
+    if (event.as_of <= this.seq) return false;
+    this.seq = event.as_of;
+    this.stream ??= event.stream;
+    this.blocks.clear();
+    for (const block of event.blocks) this.blocks.set(block.block, restored(block));
+    return true;
+  }
+}
+
+function begun(event: EventOf<'block.start'>): Block {
+  return {
+    block: event.block,
+    kind: event.kind,
+    text: '',
+    name: event.name,
+    call: event.call_id,
+    over: false,
+    complete: undefined,
+    result: undefined,
+  };
+}
+
+function restored(block: SnapshotBlock): Block {
+  return {
+    block: block.block,
+    kind: block.kind,
+    text: block.text ?? block.args ?? '',
+    name: block.name,
+    call: block.call_id,
+    over: block.done ?? false,
+    complete: block.done ? true : undefined,
+    result: undefined,
+  };
+}

@@ -1,0 +1,2 @@
+// Components in runes mode only: one way to hold state.
+export default { compilerOptions: { runes: true } };
