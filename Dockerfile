@@ -7,7 +7,7 @@ ARG PYTHON=3.13
 
 FROM python:${PYTHON}-slim AS build
 WORKDIR /src
-COPY install.sh requirements.lock pyproject.toml README.md LICENSE ./
+COPY install.sh requirements.lock pyproject.toml hatch_build.py README.md LICENSE ./
 COPY adapters adapters
 COPY service service
 RUN ./install.sh /opt/tailrace requirements.lock

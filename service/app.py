@@ -53,6 +53,7 @@ from service.http.turns import Turns
 from service.http.ui_chat import UiChat
 from service.http.ui_socket import UiSockets
 from service.http.usage import Usage
+from service.http.web import WebApp
 from service.http.websocket import WebSockets
 from service.overrides import Overrides
 from service.relay import Deployment, Relay
@@ -223,6 +224,7 @@ class Service:
             Usage(self.pipeline.reading, self._usage_events, streams),
             Operations(self.relay, lambda: self.pipeline.engine),
             Described({"/openapi.json": openapi.document, "/asyncapi.json": asyncapi.document}),
+            WebApp(),
         ):
             app.add_routes(room.routes())
         return app

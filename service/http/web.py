@@ -21,18 +21,13 @@ from adapters.events import ErrorCode, Phase
 
 BUILT: Final = Path(__file__).parent.parent / "web" / "dist"
 
-POLICY: Final = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self'",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+
+_NAME: Final = r"\w[\w.-]*"
+"""Of a file directly in its folder."""
 
 _HEADERS: Final = {
     "Content-Security-Policy": POLICY,
@@ -48,7 +43,7 @@ _NOT_BUILT: Final = """<!doctype html>
 <meta name="viewport" content="width=device-width">
 <title>Tailrace</title>
 <h1>Tailrace</h1>
-<p>This service streams LLM answers. Its web app was not built: <code>make setup</code> does that.</p>
+<p>This service streams LLM answers. Its web app was not built: <code>make setup</code> does it.</p>
 <p>Ask it something:</p>
 <pre>curl -N %s/v1/streams -d '{"messages":[{"role":"user","content":"Hello"}]}'</pre>
 """
@@ -66,7 +61,7 @@ class WebApp:
         return [
             web.get("/", self.page),
             web.get("/icon.svg", self.icon),
-            web.get("/assets/{name}", self.asset),
+            web.get(f"/assets/{{name:{_NAME}}}", self.asset),
         ]
 
     async def page(self, request: web.Request) -> web.StreamResponse:
@@ -85,10 +80,9 @@ class WebApp:
         """GET /assets/{name}: a script or a style."""
         return self._file(self._folder / "assets" / request.match_info["name"], _KEPT)
 
-    def _file(self, path: Path, headers: dict[str, str]) -> web.StreamResponse:
-        """Raises RequestError where there is no such file directly in its folder."""
-        inside = path.parent.resolve() == path.resolve().parent
-        if not inside or not path.is_file():
-            message = f"/{path.name[:128]}: no such file"
-            raise RequestError(make(ErrorCode.NOT_FOUND, message, phase=Phase.BEFORE_STREAM))
-        return web.FileResponse(path, headers=headers)
+    def _file(self, path: Path, headers: dict[str, str]) -> web.FileResponse:
+        """Raises RequestError where there is no such file."""
+        if path.is_file():
+            return web.FileResponse(path, headers=headers)
+        message = f"{path.name[:128]}: no such file"
+        raise RequestError(make(ErrorCode.NOT_FOUND, message, phase=Phase.BEFORE_STREAM))

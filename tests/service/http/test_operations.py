@@ -1,11 +1,10 @@
-"""Health, readiness, the event schema and the page, over a real socket."""
+"""Health, readiness and the event schema, over a real socket."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiohttp
 import orjson
-import pytest
 from jsonschema import Draft202012Validator
 
 from service.http.native import Native
@@ -88,16 +87,3 @@ async def test_everything_a_stream_sends_is_valid_under_the_served_schema() -> N
     for block in blocks:
         validator.validate(block.data)
         assert not validator.is_valid(block.data | {"seq": "1"})
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1:8180", "<script>"])
-async def test_the_page_names_the_first_command_and_runs_nothing(host: str) -> None:
-    async with (
-        service() as (_, url, session),
-        session.get(url, headers={"Host": host}) as response,
-    ):
-        page = await response.text()
-        assert response.content_type == "text/html"
-        assert "default-src 'none'" in response.headers["Content-Security-Policy"]
-        assert "curl -N http://" in page
-        assert "<script" not in page
