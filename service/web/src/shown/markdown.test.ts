@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { marked } from 'marked';
+
+import { Growing } from './markdown.ts';
+
+const TEXT = `# Title
+
+A paragraph with *stress* and \`code\`.
+
+- one
+- two
+
+  still two
+- three
+
+\`\`\`js
+const a = 1;
+
+const b = 2;
+\`\`\`
+
+| a | b |
+|---|---|
+| 1 | 2 |
+
+The end.
+`;
+
+test('a text that grows by single characters renders as the whole text does', () => {
+  const growing = new Growing();
+  for (let end = 0; end < TEXT.length; end++) growing.render(TEXT.slice(0, end), false);
+  const { done, open } = growing.render(TEXT, true);
+  assert.equal(done.join('') + open, marked.parse(TEXT));
+});
+
+test('what is final stays the same object while the text grows', () => {
+  const growing = new Growing();
+  const first = growing.render('One.\n\nTwo.\n\nThree.\n\nFour', false).done.slice();
+  const second = growing.render('One.\n\nTwo.\n\nThree.\n\nFour and five', false).done;
+  assert.ok(first.length > 0);
+  assert.deepEqual(second.slice(0, first.length), first);
+});
+
+test('a text that was taken back begins anew', () => {
+  const growing = new Growing();
+  growing.render('One.\n\nTwo.\n\nThree.\n\nFour', false);
+  const { done, open } = growing.render('Anew', true);
+  assert.equal(done.join('') + open, '<p>Anew</p>\n');
+});
