@@ -25,16 +25,43 @@ export interface Attempt {
   usage: Usage | undefined;
 }
 
-export class Route {
-  plan: EventOf<'route.plan'> | undefined;
-  readonly attempts = new Map<number, Attempt>();
-  failovers: EventOf<'failover'>[] = [];
-  end: EventOf<'stream.end'> | undefined;
+/** A route by some moment; it does not change any more. */
+export interface Taken {
+  readonly plan: EventOf<'route.plan'> | undefined;
+  readonly attempts: readonly Readonly<Attempt>[];
+  readonly failovers: readonly EventOf<'failover'>[];
+  readonly end: EventOf<'stream.end'> | undefined;
   /** Unix milliseconds of the first event. */
-  began: number | undefined;
+  readonly began: number | undefined;
   /** The latest time that an event told. */
-  latest = 0;
+  readonly latest: number;
+}
+
+/** Who answers, or answered last. */
+export function answering(taken: Taken): Readonly<Attempt> | undefined {
+  return taken.attempts.findLast((attempt) => attempt.committed);
+}
+
+export class Route {
+  #plan: EventOf<'route.plan'> | undefined;
+  readonly #attempts = new Map<number, Attempt>();
+  #failovers: EventOf<'failover'>[] = [];
+  #end: EventOf<'stream.end'> | undefined;
+  #began: number | undefined;
+  #latest = 0;
   #seq = -1;
+
+  /** A copy of the route by now. */
+  view(): Taken {
+    return {
+      plan: this.#plan,
+      attempts: Array.from(this.#attempts.values(), (attempt) => ({ ...attempt })),
+      failovers: [...this.#failovers],
+      end: this.#end,
+      began: this.#began,
+      latest: this.#latest,
+    };
+  }
 
   /** Fold an event; those that were seen before are passed over. */
   add(event: StreamEvent): void {
@@ -43,20 +70,20 @@ export class Route {
     const at = this.#at(event);
     switch (event.type) {
       case 'route.plan':
-        this.plan = event;
+        this.#plan = event;
         return;
       case 'attempt.start':
-        this.attempts.set(event.attempt, sent(event, at));
+        this.#attempts.set(event.attempt, sent(event, at));
         return;
       case 'attempt.commit': {
-        const attempt = this.attempts.get(event.attempt);
+        const attempt = this.#attempts.get(event.attempt);
         if (attempt === undefined) return;
         attempt.committed = true;
         attempt.first = attempt.start + event.ttft_ms;
         return;
       }
       case 'attempt.end': {
-        const attempt = this.attempts.get(event.attempt);
+        const attempt = this.#attempts.get(event.attempt);
         if (attempt === undefined) return;
         attempt.end = at;
         attempt.outcome = event.outcome;
@@ -65,7 +92,7 @@ export class Route {
         return;
       }
       case 'failover':
-        this.failovers.push(event);
+        this.#failovers.push(event);
         return;
       case 'stream.end':
         this.#close(event, at);
@@ -75,16 +102,11 @@ export class Route {
     }
   }
 
-  /** Who answers, or answered last. */
-  get answering(): Attempt | undefined {
-    return [...this.attempts.values()].findLast((attempt) => attempt.committed);
-  }
-
   /** Losers that were still being cut off are told of in the end only. */
   #close(event: EventOf<'stream.end'>, at: number): void {
-    this.end = event;
+    this.#end = event;
     for (const summary of event.attempts) {
-      const attempt = this.attempts.get(summary.attempt);
+      const attempt = this.#attempts.get(summary.attempt);
       if (attempt === undefined) continue;
       attempt.end ??= at;
       attempt.outcome ??= summary.outcome;
@@ -95,9 +117,9 @@ export class Route {
 
   #at(event: StreamEvent): number {
     const ts = event.ts ?? 0;
-    this.began ??= ts;
-    const at = Math.max(0, ts - this.began);
-    this.latest = Math.max(this.latest, at);
+    this.#began ??= ts;
+    const at = Math.max(0, ts - this.#began);
+    this.#latest = Math.max(this.#latest, at);
     return at;
   }
 }

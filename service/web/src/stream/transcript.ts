@@ -6,7 +6,7 @@
  * back with an older cursor shows nothing twice.
  */
 
-import type { Citation, EventOf, Kind, Problem, SnapshotBlock, StreamEvent } from './events.ts';
+import type { Citation, EventOf, Kind, SnapshotBlock, StreamEvent } from './events.ts';
 
 /** A piece of the answer. */
 export interface Block {
@@ -22,52 +22,64 @@ export interface Block {
   result: unknown;
 }
 
+/** What was said by some moment; it does not change any more. */
+export interface Said {
+  readonly blocks: readonly Readonly<Block>[];
+  readonly citations: readonly Citation[];
+  readonly warnings: readonly EventOf<'warning'>[];
+  readonly end: EventOf<'stream.end'> | undefined;
+}
+
+/** Everything that was said in blocks of a kind. */
+export function spoken(said: Said, kind: Kind): string {
+  return said.blocks
+    .filter((block) => block.kind === kind)
+    .map((block) => block.text)
+    .join('');
+}
+
 export class Transcript {
   /** The number of the last event that was folded; -1 before the first. */
-  seq = -1;
-  stream: string | undefined;
-  readonly blocks = new Map<string, Block>();
-  citations: Citation[] = [];
-  warnings: EventOf<'warning'>[] = [];
-  end: EventOf<'stream.end'> | undefined;
+  #seq = -1;
+  readonly #blocks = new Map<string, Block>();
+  #citations: Citation[] = [];
+  #warnings: EventOf<'warning'>[] = [];
+  #end: EventOf<'stream.end'> | undefined;
+
+  /** A copy of what was said by now. */
+  view(): Said {
+    return {
+      blocks: Array.from(this.#blocks.values(), (block) => ({ ...block })),
+      citations: [...this.#citations],
+      warnings: [...this.#warnings],
+      end: this.#end,
+    };
+  }
 
   /** Fold an event; whether it was new. */
   add(event: StreamEvent): boolean {
     if (event.type === 'stream.snapshot') return this.#restore(event);
-    if (event.seq === undefined || event.seq <= this.seq) return false;
-    this.seq = event.seq;
-    this.stream ??= event.stream;
+    if (event.seq === undefined || event.seq <= this.#seq) return false;
+    this.#seq = event.seq;
     this.#fold(event);
     return true;
-  }
-
-  /** Everything that was said in blocks of a kind. */
-  said(kind: Kind): string {
-    return [...this.blocks.values()]
-      .filter((block) => block.kind === kind)
-      .map((block) => block.text)
-      .join('');
-  }
-
-  get problem(): Problem | undefined {
-    return this.end?.error;
   }
 
   #fold(event: StreamEvent): void {
     switch (event.type) {
       case 'block.start':
-        this.blocks.set(event.block, begun(event));
+        this.#blocks.set(event.block, begun(event));
         return;
       case 'text.delta':
       case 'reasoning.delta':
       case 'refusal.delta':
       case 'tool.delta': {
-        const block = this.blocks.get(event.block);
+        const block = this.#blocks.get(event.block);
         if (block !== undefined) block.text += event.delta;
         return;
       }
       case 'block.end': {
-        const block = this.blocks.get(event.block);
+        const block = this.#blocks.get(event.block);
         if (block === undefined) return;
         block.over = true;
         block.complete = event.status === 'complete';
@@ -75,7 +87,7 @@ export class Transcript {
         return;
       }
       case 'server_tool.update': {
-        const block = this.blocks.get(event.block);
+        const block = this.#blocks.get(event.block);
         if (block === undefined) return;
         block.name = event.name;
         if (event.input !== undefined) block.text = JSON.stringify(event.input);
@@ -83,17 +95,17 @@ export class Transcript {
         return;
       }
       case 'failover':
-        for (const name of event.drop ?? []) this.blocks.delete(name);
-        if (event.mode === 'restart') this.citations = [];
+        for (const name of event.drop ?? []) this.#blocks.delete(name);
+        if (event.mode === 'restart') this.#citations = [];
         return;
       case 'citation.add':
-        this.citations.push(event.citation);
+        this.#citations.push(event.citation);
         return;
       case 'warning':
-        this.warnings.push(event);
+        this.#warnings.push(event);
         return;
       case 'stream.end':
-        this.end = event;
+        this.#end = event;
         return;
       default:
         return;
@@ -102,11 +114,10 @@ export class Transcript {
 
   /** The blocks so far, in place of events that are no longer kept. */
   #restore(event: EventOf<'stream.snapshot'>): boolean {
-    if (event.as_of <= this.seq) return false;
-    this.seq = event.as_of;
-    this.stream ??= event.stream;
-    this.blocks.clear();
-    for (const block of event.blocks) this.blocks.set(block.block, restored(block));
+    if (event.as_of <= this.#seq) return false;
+    this.#seq = event.as_of;
+    this.#blocks.clear();
+    for (const block of event.blocks) this.#blocks.set(block.block, restored(block));
     return true;
   }
 }

@@ -1,0 +1,86 @@
+/**
+ * An answer as a component sees it: what it has said and its route, fresh once a frame.
+ *
+ * Tokens may come faster than a screen shows them; the events are folded as they come, and the page
+ * is told of it at most once for each frame it draws (and at once where nobody draws, as in a tab
+ * that is hidden).
+ */
+
+import { Refused } from '../api/problem.ts';
+import type { Problem, StreamEvent } from './events.ts';
+import { Following, type Carrier, type Place, type State } from './follow.ts';
+import { Route, type Taken } from './route.ts';
+import { Transcript, type Said } from './transcript.ts';
+
+export class Answer {
+  readonly place: Place;
+  readonly carrier: Carrier;
+  state = $state<State>('connecting');
+  problem = $state<Problem>();
+
+  readonly #transcript = new Transcript();
+  readonly #route = new Route();
+  /** What was said, as it is drawn. */
+  said = $state.raw<Said>(this.#transcript.view());
+  /** Who was asked, as it is drawn. */
+  route = $state.raw<Taken>(this.#route.view());
+  #due = false;
+  #following: Following | undefined;
+
+  constructor(place: Place, carrier: Carrier) {
+    this.place = place;
+    this.carrier = carrier;
+  }
+
+  /** Ask, or take up what was asked; `opened` hears that there is a stream. Ends with it. */
+  async follow(opened: () => void): Promise<void> {
+    let known = false;
+    this.#following = new Following(this.place, this.carrier, {
+      event: (event) => {
+        this.#fold(event);
+        this.place.stream = event.stream;
+        if (!known) opened();
+        known = true;
+      },
+      state: (state, problem) => {
+        this.state = state;
+        this.problem = problem ?? this.problem;
+      },
+    });
+    await this.#following.run();
+    this.#show();
+  }
+
+  get running(): boolean {
+    return this.state !== 'over' && this.state !== 'refused';
+  }
+
+  /** End the generation; what was said stays. */
+  async stop(): Promise<void> {
+    try {
+      await this.#following?.cancel();
+    } catch (failure) {
+      if (failure instanceof Refused) this.problem = failure.problem;
+    }
+  }
+
+  /** Listen no more; the generation goes on. */
+  leave(): void {
+    this.#following?.leave();
+  }
+
+  #fold(event: StreamEvent): void {
+    this.#transcript.add(event);
+    this.#route.add(event);
+    if (this.#due) return;
+    this.#due = true;
+    if (document.hidden) queueMicrotask(() => this.#show());
+    else requestAnimationFrame(() => this.#show());
+  }
+
+  #show(): void {
+    this.#due = false;
+    this.said = this.#transcript.view();
+    this.route = this.#route.view();
+  }
+}
