@@ -98,6 +98,22 @@ export const en = {
     answering: 'answering',
     timeline: 'Time line, 0 to {time}',
   },
+  compare: {
+    title: 'Compare',
+    lead: 'The same question to two to four models at once: your own benchmark.',
+    model: 'Model {number}',
+    choose: 'choose a model',
+    add: 'Add a model',
+    remove: 'Remove model {number}',
+    question: 'The question to all of them',
+    start: 'Start',
+    stop: 'Stop all',
+    summary: 'What it took',
+    quickest: 'first',
+    fastest: 'fastest',
+    cheapest: 'cheapest',
+    tokens: 'tokens out',
+  },
 };
 
 export type Words = typeof en;
