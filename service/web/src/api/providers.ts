@@ -1,0 +1,105 @@
+/** Providers as GET /v1/providers tells them: docs/providers-admin.md. */
+
+import { get, send } from './http.ts';
+
+export type State = 'active' | 'degraded' | 'inactive' | 'disabled' | 'retired';
+
+export interface Breaker {
+  state: 'closed' | 'slow' | 'open' | 'cooling' | 'disabled';
+  cause: string | null;
+  over_in_ms: number | null;
+}
+
+export interface Model {
+  id: string;
+  alias: string | null;
+  context: number | null;
+  max_output: number | null;
+  capabilities: { images: boolean; tools: boolean; reasoning: 'none' | 'optional' | 'always' };
+  price: {
+    /** US dollars for a million tokens, as decimals. */
+    usd_per_million: { input: string | null; output: string | null; cached: string | null };
+    source: string;
+  } | null;
+  breaker: Breaker;
+}
+
+export interface Limit {
+  limit: number | null;
+  used: number;
+  left: number | null;
+  full_in_ms: number | null;
+}
+
+/** The limits that can be set, as PATCH names them. */
+export const LIMITS = ['requests_per_minute', 'tokens_per_minute', 'concurrent_streams'] as const;
+
+export type LimitName = (typeof LIMITS)[number];
+
+export type Limits = Record<LimitName, Limit> & {
+  shared: boolean;
+  provider_says: Record<string, Record<string, { limit?: number; remaining?: number; reset_ms?: number }>>;
+};
+
+export interface Provider {
+  name: string;
+  title: string;
+  state: State;
+  reason: string | null;
+  models: Model[];
+  limits: Limits;
+}
+
+export interface Percentiles {
+  p50: number | null;
+  p90: number | null;
+  p99: number | null;
+  count: number;
+}
+
+export interface Figures {
+  attempts: number;
+  outcomes: Record<string, number>;
+  error_rate: number | null;
+  errors: Record<string, number>;
+  first_token_ms: Percentiles;
+  inter_token_ms: Percentiles;
+  hedges: { won: number; lost: number };
+  cost_usd: string;
+}
+
+export interface Stats {
+  window_ms: number;
+  total: Figures;
+  models: (Figures & { id: string; breaker: Breaker })[];
+}
+
+/** What a test said of a provider. */
+export interface Tested {
+  success: boolean;
+  provider: string;
+  model: string;
+  latency_ms: number;
+  ttft_ms: number | null;
+  error?: string;
+}
+
+export type Change = Partial<Record<LimitName, number | null> & { enabled: boolean }>;
+
+export async function providers(signal?: AbortSignal): Promise<Provider[]> {
+  return (await get<{ providers: Provider[] }>('/v1/providers', signal)).providers;
+}
+
+export function stats(name: string, signal?: AbortSignal): Promise<Stats> {
+  return get(`/v1/providers/${encodeURIComponent(name)}/stats`, signal);
+}
+
+/** Change a provider; what it is then. Throws Refused naming the field. */
+export function change(name: string, changed: Change): Promise<Provider> {
+  return send('PATCH', `/v1/providers/${encodeURIComponent(name)}`, changed);
+}
+
+/** A short real request to one provider. */
+export function test(name: string): Promise<Tested> {
+  return send('POST', '/api/coordination/llm/test', { provider: name });
+}

@@ -1,0 +1,47 @@
+/** All providers and their figures, asked for again every few seconds while they are looked at. */
+
+import { providers, stats, type Provider, type Stats } from '../../api/providers.ts';
+
+const EVERY = 5_000; // milliseconds
+
+export class Roster {
+  providers = $state.raw<Provider[]>([]);
+  stats = $state.raw<Record<string, Stats>>({});
+  failure = $state('');
+  loaded = $state(false);
+
+  readonly #leaving = new AbortController();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** Begin to look; until `leave`. */
+  async watch(): Promise<void> {
+    await this.refresh();
+    if (!this.#leaving.signal.aborted) this.#timer = setTimeout(() => void this.watch(), EVERY);
+  }
+
+  async refresh(): Promise<void> {
+    const { signal } = this.#leaving;
+    try {
+      const known = await providers(signal);
+      // Who is not asked has no figures.
+      const asked = known.filter(({ state }) => state === 'active' || state === 'degraded');
+      const figures = await Promise.all(asked.map(({ name }) => stats(name, signal)));
+      this.stats = Object.fromEntries(asked.map(({ name }, i) => [name, figures[i]!]));
+      this.providers = known;
+      this.loaded = true;
+      this.failure = '';
+    } catch (failure) {
+      if (!signal.aborted) this.failure = failure instanceof Error ? failure.message : String(failure);
+    }
+  }
+
+  /** Put a provider that was changed in its place. */
+  put(changed: Provider): void {
+    this.providers = this.providers.map((one) => (one.name === changed.name ? changed : one));
+  }
+
+  leave(): void {
+    this.#leaving.abort();
+    clearTimeout(this.#timer);
+  }
+}
