@@ -21,7 +21,8 @@ export interface Model {
     usd_per_million: { input: string | null; output: string | null; cached: string | null };
     source: string;
   } | null;
-  breaker: Breaker;
+  /** Null where the provider is not asked. */
+  breaker: Breaker | null;
 }
 
 export interface Limit {
