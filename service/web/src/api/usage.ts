@@ -1,0 +1,70 @@
+/** Usage as sums and as it happens: docs/usage.md. */
+
+import { get } from './http.ts';
+
+export const GROUPS = ['provider', 'model', 'use_case', 'tier', 'client', 'outcome'] as const;
+
+export type Group = (typeof GROUPS)[number];
+
+/** What a sum holds; money as decimals in US dollars, null where nothing of it is known. */
+export interface Sum {
+  attempts: number;
+  input_tokens: number | null;
+  output_tokens: number | null;
+  cost_usd: string | null;
+  unknown_cost_attempts: number;
+  estimated_attempts: number;
+  hedge_attempts: number;
+  hedge_cost_usd: string | null;
+  saved_ms: number | null;
+}
+
+export type Row = Sum & Partial<Record<Group | 'hour' | 'day', string | null>>;
+
+export interface Report {
+  from: string | null;
+  to: string | null;
+  rows: Row[];
+  total: Sum;
+}
+
+/** An address of sums from a moment on. */
+export function address(from: Date | undefined, by: readonly string[], format?: 'csv'): string {
+  const query = new URLSearchParams();
+  if (from !== undefined) query.set('from', from.toISOString());
+  if (by.length > 0) query.set('group_by', by.join(','));
+  if (format !== undefined) query.set('format', format);
+  return `/v1/usage?${query}`;
+}
+
+export function sums(from: Date | undefined, by: readonly string[], signal: AbortSignal): Promise<Report> {
+  return get(address(from, by), signal);
+}
+
+/** What everything would have cost on the dearest Claude, and what that saved; US dollars. */
+export interface Baseline {
+  total_cost: number;
+  requests: number;
+  savings: number;
+  baseline: number;
+}
+
+export function baseline(signal: AbortSignal): Promise<Baseline> {
+  return get('/api/coordination/llm/cost-summary', signal);
+}
+
+/** One attempt, as the stream of usage tells it. */
+export interface UsageEvent {
+  id: string;
+  time: string;
+  data: {
+    provider: string;
+    model: string;
+    role: string;
+    outcome: string;
+    use_case: string | null;
+    usage: { input_tokens: number | null; output_tokens: number | null };
+    cost_nano_usd: number | null;
+    estimated: boolean;
+  };
+}

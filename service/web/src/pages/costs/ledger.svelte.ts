@@ -1,0 +1,96 @@
+/**
+ * The costs that are shown, and the events that make them grow.
+ *
+ * Every attempt that ends is heard of live; the sums are then asked for again, at most once a
+ * second, so that what is shown is the service's own arithmetic and never this page's.
+ */
+
+import { baseline, sums, type Baseline, type Group, type Report, type UsageEvent } from '../../api/usage.ts';
+import { beginning, PERIODS, step, type Period } from './period.ts';
+
+const SOONEST = 1_000; // milliseconds between two askings
+const SHOWN = 50;
+
+export class Ledger {
+  period = $state<Period>('week');
+  group = $state<Group>('provider');
+  /** Rows of the group over time, of the period. */
+  over = $state.raw<Report>();
+  /** Rows of the group. */
+  by = $state.raw<Report>();
+  totals = $state.raw<Partial<Record<Period, Report>>>({});
+  baseline = $state.raw<Baseline>();
+  /** The newest first. */
+  events = $state.raw<UsageEvent[]>([]);
+  live = $state(false);
+  failure = $state('');
+
+  readonly #leaving = new AbortController();
+  #source: EventSource | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #last = 0;
+
+  watch(): void {
+    void this.refresh();
+    // EventSource comes back by itself, after the last event it saw.
+    this.#source = new EventSource('/v1/usage/events');
+    this.#source.onopen = () => (this.live = true);
+    this.#source.onerror = () => (this.live = false);
+    this.#source.addEventListener('usage', ({ data }: MessageEvent<string>) => {
+      this.#heard(JSON.parse(data) as UsageEvent);
+    });
+  }
+
+  leave(): void {
+    this.#leaving.abort();
+    this.#source?.close();
+    clearTimeout(this.#timer);
+  }
+
+  get from(): Date {
+    return beginning(this.period, new Date());
+  }
+
+  async refresh(): Promise<void> {
+    this.#last = Date.now();
+    const { signal } = this.#leaving;
+    const { period, group, from } = this;
+    const now = new Date();
+    try {
+      const [over, by, dear, ...totals] = await Promise.all([
+        sums(from, [group, step(period)], signal),
+        sums(from, [group], signal),
+        baseline(signal),
+        ...PERIODS.map((one) => sums(beginning(one, now), [], signal)),
+      ]);
+      if (period !== this.period || group !== this.group) return; // asked for something else since
+      this.over = over;
+      this.by = by;
+      this.baseline = dear;
+      this.totals = Object.fromEntries(PERIODS.map((one, i) => [one, totals[i]]));
+      this.failure = '';
+    } catch (failure) {
+      if (!signal.aborted) this.failure = failure instanceof Error ? failure.message : String(failure);
+    }
+  }
+
+  #heard(event: UsageEvent): void {
+    if (this.events.some(({ id }) => id === event.id)) return;
+    this.events = [event, ...this.events].slice(0, SHOWN);
+    if (this.#timer !== undefined) return;
+    const pause = Math.max(0, this.#last + SOONEST - Date.now());
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      void this.refresh().then(() => this.#again());
+    }, pause);
+  }
+
+  /** Once more after a while: what has just ended may be counted a moment later than it is told. */
+  #again(): void {
+    if (this.#timer !== undefined || this.#leaving.signal.aborted) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      void this.refresh();
+    }, 2 * SOONEST);
+  }
+}
