@@ -31,8 +31,6 @@ export interface Taken {
   readonly attempts: readonly Readonly<Attempt>[];
   readonly failovers: readonly EventOf<'failover'>[];
   readonly end: EventOf<'stream.end'> | undefined;
-  /** Unix milliseconds of the first event. */
-  readonly began: number | undefined;
   /** The latest time that an event told. */
   readonly latest: number;
 }
@@ -58,7 +56,6 @@ export class Route {
       attempts: Array.from(this.#attempts.values(), (attempt) => ({ ...attempt })),
       failovers: [...this.#failovers],
       end: this.#end,
-      began: this.#began,
       latest: this.#latest,
     };
   }
