@@ -7,14 +7,21 @@ export interface Sent {
   data: string;
 }
 
-/** The events of a body as they come; ends where the body does, throws where the line breaks. */
-export async function* events(body: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGenerator<Sent, void> {
+/**
+ * The events of a body as they come; ends where the body does, throws where the line breaks.
+ * `alive` hears of whatever comes, comments too.
+ */
+export async function* events(
+  body: ReadableStream<Uint8Array<ArrayBuffer>>,
+  alive: () => void,
+): AsyncGenerator<Sent, void> {
   const reading = new Reading();
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   try {
     for (;;) {
       const { value, done } = await reader.read();
       if (done) return;
+      alive();
       yield* reading.feed(value);
     }
   } finally {

@@ -5,6 +5,10 @@
  * whether it arrived: it never runs twice. A broken line is taken up again after the last event that
  * came, at once when the browser says it is online, else after a pause that grows. Leaving ends
  * nothing; `cancel` does.
+ *
+ * A line may be dead without anybody saying so: a network that was left behind breaks nothing. The
+ * service is never silent for long, so one on which nothing came for half a minute is given up, and
+ * at once when the browser says that it is offline.
  */
 
 import { send } from '../api/http.ts';
@@ -27,12 +31,15 @@ export interface Place {
   after: number;
 }
 
+/** Who listens to a line. */
+export interface Listener {
+  /** Something came, an event or not: the line is alive. */
+  alive(): void;
+  event(event: StreamEvent): void;
+}
+
 /** Deliver events from a place on until the line ends; throws Refused, or anything for a break. */
-export type Line = (
-  place: Place,
-  heard: (event: StreamEvent) => void,
-  signal: AbortSignal,
-) => Promise<void>;
+export type Line = (place: Place, listener: Listener, signal: AbortSignal) => Promise<void>;
 
 export type State = 'connecting' | 'live' | 'waiting' | 'over' | 'refused';
 
@@ -45,6 +52,9 @@ const LINES: Record<Carrier, Line> = { sse: overServerSent, websocket: overWebSo
 
 const SHORTEST = 250; // milliseconds
 const LONGEST = 5_000;
+
+/** Silence after which a line is dead: SSE says something every 10 s, a WebSocket every 20 s. */
+const DEAD = 30_000;
 
 export class Following {
   readonly #place: Place;
@@ -62,11 +72,11 @@ export class Following {
   /** Follow until the end, or until it is left. Never throws. */
   async run(): Promise<void> {
     let pause = SHORTEST;
+    this.#told.state('connecting');
     while (!this.#left) {
-      this.#told.state('connecting');
       const before = this.#place.after;
       try {
-        await this.#line(this.#place, (event) => this.#heard(event), this.#leaving.signal);
+        await this.#listen();
       } catch (failure) {
         if (failure instanceof Refused && !passing(failure)) {
           if (!this.#left) this.#told.state('refused', failure.problem);
@@ -95,6 +105,26 @@ export class Following {
     return this.#place.stream;
   }
 
+  /** Over one line, until it ends, breaks or is given up. */
+  async #listen(): Promise<void> {
+    const dead = new AbortController();
+    const give = (): void => dead.abort();
+    let silence = setTimeout(give, DEAD);
+    globalThis.addEventListener?.('offline', give);
+    const alive = (): void => {
+      clearTimeout(silence);
+      silence = setTimeout(give, DEAD);
+      if (!this.#left && !this.#over) this.#told.state('live');
+    };
+    const listener = { alive, event: (event: StreamEvent) => this.#heard(event) };
+    try {
+      await this.#line(this.#place, listener, AbortSignal.any([this.#leaving.signal, dead.signal]));
+    } finally {
+      clearTimeout(silence);
+      globalThis.removeEventListener?.('offline', give);
+    }
+  }
+
   get #left(): boolean {
     return this.#leaving.signal.aborted;
   }
@@ -105,7 +135,6 @@ export class Following {
     const seq = event.type === 'stream.snapshot' ? event.as_of : event.seq;
     if (seq !== undefined && seq <= this.#place.after) return;
     if (seq !== undefined) this.#place.after = seq;
-    this.#told.state('live');
     this.#told.event(event);
     if (event.type === 'stream.end') {
       this.#over = true;

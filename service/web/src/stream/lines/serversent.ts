@@ -8,12 +8,13 @@ import type { Line, Place } from '../follow.ts';
 const ACCEPT = 'text/event-stream';
 
 /** A `Line` over fetch; EventSource can neither post nor be told where to go on. */
-export const overServerSent: Line = async (place, heard, signal) => {
+export const overServerSent: Line = async (place, listener, signal) => {
   const response = await asked(place, signal);
   if (response.status === 204) return; // nothing more than what was heard
   if (!response.ok || response.body === null) throw await refused(response);
-  for await (const sent of events(response.body)) {
-    heard(JSON.parse(sent.data) as StreamEvent);
+  listener.alive();
+  for await (const sent of events(response.body, listener.alive)) {
+    listener.event(JSON.parse(sent.data) as StreamEvent);
   }
 };
 

@@ -19,20 +19,26 @@ type Frame =
   | { t: 'err'; error: Problem };
 
 /** A `Line`; the socket is closed when the stream has ended or the reader leaves. */
-export const overWebSocket: Line = (place, heard, signal) =>
+export const overWebSocket: Line = (place, listener, signal) =>
   new Promise((resolve, reject) => {
     const socket = new WebSocket(address(), PROTOCOL);
     const say = (message: object): void => socket.send(JSON.stringify(message));
-    const leave = (): void => socket.close(1000);
+    // On a dead line the closing handshake would be waited for: nobody does.
+    const leave = (): void => {
+      socket.onmessage = null;
+      socket.close(1000);
+      resolve();
+    };
     signal.addEventListener('abort', leave);
     socket.onopen = () => {
       say({ t: 'init', accept: { coalesce: true } });
       say(first(place));
     };
     socket.onmessage = ({ data }: MessageEvent<string>) => {
+      listener.alive();
       const frame = JSON.parse(data) as Frame;
       const came = frame.t === 'ev' ? [frame.e] : frame.t === 'evs' ? frame.e : [];
-      for (const event of came) heard(event);
+      for (const event of came) listener.event(event);
       const last = came.findLast((event) => event.seq !== undefined)?.seq;
       if (last !== undefined) say({ t: 'ack', id: ID, seq: last });
       if (frame.t === 'ping') say({ t: 'pong' });
