@@ -52,9 +52,9 @@ export interface Provider {
 }
 
 export interface Percentiles {
-  p50: number | null;
-  p90: number | null;
-  p99: number | null;
+  p50: number;
+  p90: number;
+  p99: number;
   count: number;
 }
 
@@ -62,9 +62,10 @@ export interface Figures {
   attempts: number;
   outcomes: Record<string, number>;
   error_rate: number | null;
-  errors: Record<string, number>;
-  first_token_ms: Percentiles;
-  inter_token_ms: Percentiles;
+  errors: Record<string, { count: number }>;
+  /** Null before anything was measured. */
+  first_token_ms: Percentiles | null;
+  inter_token_ms: Percentiles | null;
   hedges: { won: number; lost: number };
   cost_usd: string;
 }
