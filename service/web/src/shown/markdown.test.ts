@@ -49,3 +49,26 @@ test('a text that was taken back begins anew', () => {
   const { done, open } = growing.render('Anew', true);
   assert.equal(done.join('') + open, '<p>Anew</p>\n');
 });
+
+test('html is text, in a paragraph of its own and within one, and images are their description', () => {
+  const text = '<img src=x onerror=run()>\n\nA <b onclick="run()">b</b> ![weir](https://example.org/w)';
+  const { done, open } = new Growing().render(text, true);
+  const shown = [
+    '<p>&lt;img src=x onerror=run()&gt;</p>\n',
+    '<p>A &lt;b onclick=&quot;run()&quot;&gt;b&lt;/b&gt; weir</p>\n',
+  ];
+  assert.equal(done.join('') + open, shown.join(''));
+});
+
+test('a line break may be written as html', () => {
+  const { done, open } = new Growing().render('one<br>two<br/>three', true);
+  assert.equal(done.join('') + open, '<p>one<br>two<br>three</p>\n');
+});
+
+test('carriage returns are no loss, however the text is cut', () => {
+  const text = 'One.\r\n\r\nTwo.\r\n\r\nThree.\r\n\r\nFour.\r\n';
+  const growing = new Growing();
+  for (let end = 0; end < text.length; end++) growing.render(text.slice(0, end), false);
+  const { done, open } = growing.render(text, true);
+  assert.equal(done.join('') + open, marked.parse(text));
+});

@@ -5,9 +5,25 @@
  * piece is final: it is rendered once and its elements stay as they are. So a token costs what the
  * last piece costs, however long the answer is. The price: a link's definition at the end is not
  * found by a piece before it.
+ *
+ * HTML in it is no markup but text, as it was written: nothing of what a model says reaches a parser
+ * of HTML but escaped. Only a line break is one, because tables have no other.
  */
 
-import { marked, type Token } from 'marked';
+import { Marked, type Token } from 'marked';
+
+const BREAK = /^<br\s*\/?>$/i;
+
+const marked = new Marked({
+  renderer: {
+    html: ({ text, block }) => {
+      if (BREAK.test(text.trim())) return '<br>';
+      return block ? `<p>${escaped(text.trim())}</p>\n` : escaped(text);
+    },
+    // Nothing is loaded; what it would have shown is said.
+    image: ({ text }) => escaped(text),
+  },
+});
 
 export interface Pieces {
   /** HTML of what is final, not sanitized yet. */
@@ -31,7 +47,8 @@ export class Growing {
       this.#rest = '';
       this.#length = 0;
     }
-    this.#rest += text.slice(this.#length);
+    // Marked counts no carriage returns: with them its pieces would be shorter than the text's.
+    this.#rest += text.slice(this.#length).replaceAll('\r', '');
     this.#length = text.length;
     const tokens = marked.lexer(this.#rest);
     const final = settled ? tokens.length : tokens.length - UNSETTLED;
@@ -45,4 +62,9 @@ export class Growing {
 
 function html(...tokens: Token[]): string {
   return marked.parser(tokens);
+}
+
+function escaped(text: string): string {
+  const names: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
+  return text.replace(/[&<>"]/g, (character) => names[character]!);
 }
