@@ -41,7 +41,7 @@ DECIDING := adapters/catalog/* adapters/classify.py adapters/contract.py adapter
 empty :=
 comma := ,
 
-.PHONY: help setup run test clients schemathesis autobahn chaos chaos-full check lint format types imports dead web bench-relay bench-routing bench-hedge bench-hedge-sockets bench-usage image-steps lock clean
+.PHONY: help setup run test clients browser schemathesis autobahn chaos chaos-full check lint format types imports dead web bench-relay bench-routing bench-hedge bench-hedge-sockets bench-usage bench-web screenshots image-steps lock clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/  make \1	\2/p' Makefile
@@ -61,7 +61,7 @@ $(WEB): $(STAMP) hatch_build.py $(WEB_SOURCES)
 run: setup ## serve at http://127.0.0.1:8180, keys from .env (ARGS="--port 9000" for flags)
 	@exec $(BIN)/tailrace serve $(if $(wildcard .env),--env-file .env) $(ARGS)
 
-test: setup $(NODE_STAMP) $(PYTHON_STAMP) ## the whole test suite, with coverage
+test: setup browser $(NODE_STAMP) $(PYTHON_STAMP) ## the whole test suite, with coverage
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term $(ARGS)
 	@$(BIN)/coverage report --include='$(subst $(empty) $(empty),$(comma),$(strip $(DECIDING)))' \
 	    --fail-under=99 >$(VENV)/deciding.txt || { cat $(VENV)/deciding.txt; \
@@ -89,6 +89,9 @@ schemathesis: setup ## all that Schemathesis can think of against /openapi.json:
 
 autobahn: setup ## the Autobahn test suite against the WebSockets, where there is a Python 2.7
 	@$(BIN)/python -m tests.autobahn
+
+browser: setup ## a Chromium for the tests of the web app, where the machine has none
+	@tests/web/browser.sh $(CURDIR)/build/chromium $(BIN)/python
 
 chaos: setup ## everything killed, cut, filled and frozen, on one engine (ARGS="--seed 7 --only T1,T2")
 	@$(BIN)/python -m tests.chaos $(ARGS)
@@ -132,6 +135,12 @@ bench-hedge: setup ## hedging against the best fixed policy, on a virtual clock;
 
 bench-hedge-sockets: setup ## hedging over real sockets, beside the same luck on the virtual clock: 3 minutes
 	@$(BIN)/python -m bench.hedge_sockets $(ARGS)
+
+bench-web: setup browser ## first paint, size of the first load, and frames while 10,000 tokens stream: 2 minutes
+	@$(BIN)/python -m bench.web $(ARGS)
+
+screenshots: setup browser ## the pictures of the web app in docs/, from demo data
+	@$(BIN)/python -m bench.screenshots $(ARGS)
 
 bench-usage: setup ## how fast usage is made safe, published and counted, and what it costs a request: 5 minutes
 	@$(BIN)/python -m bench.journal

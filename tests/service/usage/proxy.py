@@ -1,4 +1,4 @@
-"""A TCP proxy before a server's unix socket that drops replies, holds bytes back and cuts."""
+"""A TCP proxy before a server that drops replies, holds bytes back and cuts."""
 
 import asyncio
 import ssl
@@ -14,9 +14,11 @@ from service.usage.client import Address, Layout
 class Proxy:
     """Passes bytes on until told otherwise; counts what it did to them."""
 
-    def __init__(self, path: Path, tls: ssl.SSLContext | None = None) -> None:
-        """`path`: of the server's unix socket; `tls`: what clients must speak."""
-        self._path = path
+    def __init__(
+        self, server: Path | tuple[str, int], tls: ssl.SSLContext | None = None
+    ) -> None:
+        """`server`: its unix socket, or host and port; `tls`: what clients must speak."""
+        self._upstream = server
         self._tls = tls
         self._open: set[asyncio.StreamWriter] = set()
         self._serving: set[asyncio.Task[None]] = set()
@@ -76,7 +78,7 @@ class Proxy:
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        up_reader, up_writer = await asyncio.open_unix_connection(self._path)
+        up_reader, up_writer = await self._connect()
         both = {writer, up_writer}
         self._open |= both
         asked = asyncio.Event()
@@ -87,6 +89,11 @@ class Proxy:
         self._open -= both
         for end in both:
             end.transport.abort()
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self._upstream, Path):
+            return await asyncio.open_unix_connection(self._upstream)
+        return await asyncio.open_connection(*self._upstream)
 
     async def _requests(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: asyncio.Event

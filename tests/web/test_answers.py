@@ -1,0 +1,173 @@
+"""What answers are made of: Markdown, thoughts, tool calls, sources; and text that means harm."""
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.double.answer import Citation, reasoning, text, tool_call
+from tests.double.script import http_answer, reply
+from tests.double.steps import Gate, Wait
+from tests.e2e.stack import Stack
+from tests.web.visits import Visit, answer, ask, choose
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def pinned(visit: Visit, provider: str) -> None:
+    """Ask that provider's first model from now on."""
+    await visit.page.wait_for_function("document.querySelectorAll('option').length > 40")
+    await choose(visit.page)
+    box = visit.page.get_by_role("combobox", name="Model", exact=True)
+    names = await box.locator("option").evaluate_all("all => all.map((one) => one.value)")
+    await box.select_option(next(name for name in names if name.startswith(f"{provider}/")))
+
+
+# --- What is shown --------------------------------------------------------------------------
+
+
+async def test_markdown_is_shown_as_what_it_means_while_it_grows(
+    running: Stack, visit: Visit
+) -> None:
+    gate = Gate()
+    table = "| a | b |\n|---|---|\n| 1 | 2 |\n\n"
+    running.double.script(
+        reply(
+            "# Water\n\n", "It **fa", Wait(gate), "lls**.\n\n", "- one\n- two\n\n", table, "`end`"
+        )
+    )
+    await ask(visit.page)
+    await expect(answer(visit.page).get_by_role("heading", name="Water")).to_be_visible()
+    await expect(answer(visit.page)).to_contain_text("It **fa")
+    gate.open()
+    await expect(answer(visit.page).locator("strong")).to_have_text("falls")
+    await expect(answer(visit.page).get_by_role("listitem")).to_have_text(["one", "two"])
+    await expect(answer(visit.page).get_by_role("cell")).to_have_text(["1", "2"])
+    await expect(answer(visit.page).locator("code")).to_have_text("end")
+
+
+async def test_reasoning_stands_apart_and_is_folded_away_when_it_is_over(
+    running: Stack, visit: Visit
+) -> None:
+    gate = Gate()
+    running.double.script(reply(reasoning("Let me see.", Wait(gate)), "Water."))
+    await pinned(visit, "claude")
+    await ask(visit.page)
+    await expect(answer(visit.page).get_by_text("Let me see.")).to_be_visible()
+    gate.open()
+    await expect(answer(visit.page)).to_contain_text("Water.")
+    await expect(answer(visit.page).get_by_text("Let me see.")).to_be_hidden()
+    await answer(visit.page).get_by_text("Reasoning").click()
+    await expect(answer(visit.page).get_by_text("Let me see.")).to_be_visible()
+
+
+async def test_a_tool_call_is_shown_with_its_arguments(running: Stack, visit: Visit) -> None:
+    running.double.script(reply(tool_call("weather", '{"city":', '"Oslo"}')))
+    await pinned(visit, "claude")
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_contain_text("Tool call: weather")
+    await expect(answer(visit.page).locator("pre")).to_have_text('{\n  "city": "Oslo"\n}')
+
+
+async def test_sources_are_links_that_open_elsewhere(running: Stack, visit: Visit) -> None:
+    source = Citation("https://example.org/weir", title="On weirs", end=5)
+    running.double.script(reply(text("Weirs hold water.", citations=(source,))))
+    await pinned(visit, "perplexity")
+    await ask(visit.page)
+    link = answer(visit.page).get_by_role("link", name="On weirs")
+    await expect(link).to_have_attribute("href", "https://example.org/weir")
+    await expect(link).to_have_attribute("target", "_blank")
+    await expect(link).to_have_attribute("rel", "noopener noreferrer")
+
+
+# --- What means harm ------------------------------------------------------------------------
+
+HARM = (
+    "<script>window.harmed = 1</script>",
+    "<img src=x onerror='window.harmed = 1'>",
+    "<svg onload='window.harmed = 1'><circle /></svg>",
+    "<iframe srcdoc='<script>parent.harmed = 1</script>'></iframe>",
+    "<style>body { display: none }</style>",
+    "<p style='position: fixed; inset: 0'>over everything</p>",
+    "<a href='javascript:window.harmed = 1'>here</a>",
+    "[here](javascript:window.harmed=1)",
+    "[here](data:text/html,<script>window.harmed=1</script>)",
+    "![seen](https://example.org/seen.png)",
+    "<form action='https://example.org'><input autofocus onfocus='window.harmed = 1'></form>",
+    "<math><mtext><table><mglyph><style><img src=x onerror='window.harmed = 1'>",
+    "<details open ontoggle='window.harmed = 1'>more</details>",
+    "<base href='https://example.org/'>",
+    "<meta http-equiv='refresh' content='0; url=https://example.org/'>",
+    "{@html '<img src=x onerror=1>'}",
+)
+
+FOREIGN = "script, img, svg, iframe, style, form, input, base, meta, math, object, embed, [style]"
+
+
+async def unharmed(page: Page) -> None:
+    """Nothing ran, nothing was loaded (the visit sees to that), nothing covers anything."""
+    assert await page.evaluate("window.harmed") is None
+    strange = await page.evaluate(
+        """(foreign) => [...document.querySelectorAll('main a[href]')]
+            .map((link) => link.getAttribute('href'))
+            .filter((address) => !/^(https?:|mailto:|#)/.test(address))
+            .concat([...document.querySelectorAll('main .answer *')]
+                .flatMap((one) => one.getAttributeNames())
+                .filter((name) => name.startsWith('on')))""",
+        FOREIGN,
+    )
+    assert strange == []
+
+
+@pytest.mark.parametrize("cut", [1, 7, 1000], ids=lambda size: f"in pieces of {size}")
+async def test_markup_in_an_answer_runs_loads_and_covers_nothing(
+    cut: int, running: Stack, visit: Visit
+) -> None:
+    whole = "\n\n".join(HARM) + "\n\nThe end."
+    pieces = [whole[at : at + cut] for at in range(0, len(whole), cut)]
+    running.double.script(reply(*pieces))
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_contain_text("The end.")
+    await expect(answer(visit.page)).to_have_attribute("data-state", "over")
+    await unharmed(visit.page)
+    await expect(answer(visit.page).locator(FOREIGN)).to_have_count(0)
+    for harm in HARM:
+        if harm.startswith("<"):
+            await expect(answer(visit.page)).to_contain_text(harm)
+
+
+async def test_markup_in_thoughts_tools_and_sources_stays_text(
+    running: Stack, visit: Visit
+) -> None:
+    harm = HARM[1]
+    running.double.script(
+        reply(
+            reasoning(harm),
+            text("Here.", citations=(Citation("javascript:window.harmed=1", title=harm, end=2),)),
+            tool_call("weather", '{"city": "<img src=x onerror=1>"}'),
+        )
+    )
+    await pinned(visit, "claude")
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_have_attribute("data-state", "over")
+    await answer(visit.page).get_by_text("Reasoning").click()
+    await expect(answer(visit.page).get_by_text(harm).first).to_be_visible()
+    await expect(answer(visit.page).locator("pre")).to_contain_text("<img src=x onerror=1>")
+    await expect(answer(visit.page).locator(FOREIGN)).to_have_count(0)
+    await unharmed(visit.page)
+
+
+async def test_markup_in_a_question_stays_text(running: Stack, visit: Visit) -> None:
+    running.double.script(reply("Here."))
+    await ask(visit.page, HARM[1])
+    await expect(answer(visit.page)).to_have_text("Here.")
+    await expect(visit.page.get_by_role("article", name="You")).to_have_text(HARM[1])
+    await unharmed(visit.page)
+
+
+async def test_markup_in_a_provider_s_error_stays_text(running: Stack, visit: Visit) -> None:
+    running.double.default = http_answer(
+        400, {"error": {"message": HARM[1], "type": HARM[0], "code": HARM[2]}}
+    )
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_contain_text(HARM[1])
+    await expect(answer(visit.page).locator(FOREIGN)).to_have_count(0)
+    await unharmed(visit.page)

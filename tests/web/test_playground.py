@@ -1,0 +1,72 @@
+"""A conversation with live tokens: what is shown while an answer is being written, and after it."""
+
+import pytest
+from playwright.async_api import expect
+
+from tests.double.script import reply
+from tests.double.steps import Gate, Stall, Wait
+from tests.e2e.stack import Stack
+from tests.web.visits import Visit, answer, ask, choose
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+transports = pytest.mark.parametrize("transport", ["sse", "websocket"])
+
+
+@transports
+async def test_each_token_is_shown_before_the_next_one_is_sent(
+    transport: str, running: Stack, visit: Visit
+) -> None:
+    first, second = Gate(), Gate()
+    running.double.script(reply("A tail", Wait(first), "race carries", Wait(second), " water."))
+    await choose(visit.page, Transport=transport)
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_have_text("A tail")
+    first.open()
+    await expect(answer(visit.page)).to_have_text("A tailrace carries")
+    second.open()
+    await expect(answer(visit.page)).to_have_text("A tailrace carries water.")
+    await expect(answer(visit.page)).to_have_attribute("data-state", "over")
+
+
+@transports
+async def test_stop_closes_the_provider_s_connection_and_keeps_what_was_said(
+    transport: str, running: Stack, visit: Visit
+) -> None:
+    running.double.script(reply("As far as this", Stall()))
+    await choose(visit.page, Transport=transport)
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_contain_text("As far as this")
+    await visit.page.get_by_role("button", name="Stop").click()
+    await (await running.double.seen(1)).left()
+    await expect(answer(visit.page)).to_contain_text("stopped")
+    await expect(answer(visit.page)).to_contain_text("As far as this")
+
+
+async def test_an_answer_can_be_asked_for_again_and_takes_the_first_one_s_place(
+    running: Stack, visit: Visit
+) -> None:
+    running.double.script(reply("One."), reply("Another."))
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_have_text("One.")
+    await visit.page.get_by_role("button", name="Ask again").click()
+    await expect(answer(visit.page)).to_have_text("Another.")
+    await expect(visit.page.get_by_text("One.", exact=True)).to_have_count(0)
+    one, other = running.double.requests
+    assert one.body["messages"] == other.body["messages"]
+
+
+async def test_the_next_question_goes_with_what_was_said_before(
+    running: Stack, visit: Visit
+) -> None:
+    running.double.script(reply("Water."), reply("Downhill."))
+    await ask(visit.page, "What is it?")
+    await expect(answer(visit.page)).to_have_text("Water.")
+    await ask(visit.page, "Where does it go?")
+    await expect(answer(visit.page)).to_have_text("Downhill.")
+    said = [(m["role"], m["content"]) for m in running.double.requests[1].body["messages"]]
+    assert said == [
+        ("user", "What is it?"),
+        ("assistant", "Water."),
+        ("user", "Where does it go?"),
+    ]

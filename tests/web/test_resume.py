@@ -1,0 +1,193 @@
+"""An answer goes on where it was after a reload or a lost network, and is asked for once."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, expect
+from yarl import URL
+
+from tests.double.script import Script, reply
+from tests.double.steps import Gate, Wait
+from tests.e2e.stack import Stack
+from tests.service.usage.proxy import Proxy
+from tests.web.visits import Visit, answer, ask, choose, visiting
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+transports = pytest.mark.parametrize("transport", ["sse", "websocket"])
+
+BEGINNING, MIDDLE, WHOLE = "Begun, ", "Begun, gone on, ", "Begun, gone on, done."
+
+
+@dataclass(slots=True)
+class Held:
+    """An answer in three parts, the later ones each behind a gate."""
+
+    more: Gate
+    rest: Gate
+
+    @classmethod
+    def closed(cls) -> "Held":
+        return cls(Gate(), Gate())
+
+    @property
+    def script(self) -> Script:
+        return reply(BEGINNING, Wait(self.more), "gone on, ", Wait(self.rest), "done.")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def line(running: Stack) -> AsyncIterator[Proxy]:
+    """What lies between the browser and the service."""
+    at = URL(running.url)
+    assert at.host is not None
+    assert at.port is not None
+    async with Proxy((at.host, at.port)) as proxy:
+        yield proxy
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def far(browser: Browser, line: Proxy) -> AsyncIterator[Visit]:
+    """The playground over that line, which complains when it breaks."""
+    host, port = line.address.hosts[0][:2]
+    async with visiting(browser, f"http://{host}:{port}", "playground") as visit:
+        visit.expect(r"net::ERR_|WebSocket connection to .* failed")
+        yield visit
+
+
+# --- A page that is loaded again ------------------------------------------------------------
+
+
+@transports
+async def test_a_page_loaded_again_shows_the_answer_to_its_end_and_nothing_twice(
+    transport: str, running: Stack, visit: Visit
+) -> None:
+    held = Held.closed()
+    running.double.script(held.script)
+    await choose(visit.page, Transport=transport)
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_have_text(BEGINNING)
+    await visit.page.reload()
+    await expect(answer(visit.page)).to_have_text(BEGINNING)
+    held.more.open()
+    await expect(answer(visit.page)).to_have_text(MIDDLE)
+    await visit.page.reload()
+    await expect(answer(visit.page)).to_have_text(MIDDLE)
+    held.rest.open()
+    await expect(answer(visit.page)).to_have_text(WHOLE)
+    await visit.page.reload()
+    await expect(answer(visit.page)).to_have_text(WHOLE)
+    assert len(running.double.requests) == 1
+
+
+async def test_an_answer_that_went_on_while_nobody_looked_is_there_afterwards(
+    running: Stack, visit: Visit
+) -> None:
+    held = Held.closed()
+    running.double.script(held.script)
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_have_text(BEGINNING)
+    await visit.page.get_by_role("link", name="Providers").click()
+    held.more.open()
+    held.rest.open()
+    await (await running.double.seen(1)).over()
+    await visit.page.get_by_role("link", name="Playground").click()
+    await expect(answer(visit.page)).to_have_text(WHOLE)
+    assert len(running.double.requests) == 1
+
+
+# --- A network that goes and comes back -----------------------------------------------------
+
+
+@transports
+async def test_a_broken_line_is_taken_up_where_it_was(
+    transport: str, running: Stack, line: Proxy, far: Visit
+) -> None:
+    held = Held.closed()
+    running.double.script(held.script)
+    await choose(far.page, Transport=transport)
+    await ask(far.page)
+    await expect(answer(far.page)).to_have_text(BEGINNING)
+    line.hold()
+    line.cut()
+    await expect(answer(far.page)).to_contain_text("The connection is gone")
+    held.more.open()
+    line.release()
+    await expect(answer(far.page)).to_have_text(MIDDLE)
+    line.cut()
+    held.rest.open()
+    await expect(answer(far.page)).to_have_text(WHOLE)
+    assert len(running.double.requests) == 1
+
+
+@transports
+async def test_a_browser_that_is_offline_says_so_and_goes_on_when_it_is_back(
+    transport: str, running: Stack, visit: Visit
+) -> None:
+    visit.expect("net::ERR_INTERNET_DISCONNECTED")
+    held = Held.closed()
+    running.double.script(held.script)
+    await choose(visit.page, Transport=transport)
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_have_text(BEGINNING)
+    await visit.page.context.set_offline(offline=True)
+    await expect(answer(visit.page)).to_contain_text("The connection is gone")
+    held.more.open()
+    held.rest.open()
+    await (await running.double.seen(1)).over()
+    await visit.page.context.set_offline(offline=False)
+    await expect(answer(visit.page)).to_have_text(WHOLE)
+    assert len(running.double.requests) == 1
+
+
+@transports
+async def test_a_line_that_died_without_a_word_is_given_up_after_half_a_minute(
+    transport: str, running: Stack, line: Proxy, far: Visit
+) -> None:
+    held = Held.closed()
+    running.double.script(held.script)
+    await far.page.clock.install()
+    await choose(far.page, Transport=transport)
+    await ask(far.page)
+    await expect(answer(far.page)).to_have_text(BEGINNING)
+    line.hold()
+    held.more.open()
+    held.rest.open()
+    await (await running.double.seen(1)).over()
+    await far.page.clock.run_for(31_000)
+    await expect(answer(far.page)).to_contain_text("The connection is gone")
+    line.release()
+    await far.page.clock.run_for(1_000)
+    await expect(answer(far.page)).to_have_text(WHOLE)
+    assert len(running.double.requests) == 1
+
+
+# --- A question whose reply is lost ---------------------------------------------------------
+
+
+async def test_a_question_whose_reply_is_lost_is_never_answered_twice(
+    running: Stack, line: Proxy, far: Visit
+) -> None:
+    running.double.script(reply("Asked once."))
+    line.mark = b"POST /v1/streams"
+    line.drop_replies = 1
+    await ask(far.page)
+    await expect(answer(far.page)).to_have_text("Asked once.")
+    assert line.dropped == 1
+    assert len(running.double.requests) == 1
+
+
+@transports
+async def test_a_line_that_breaks_before_the_first_token_asks_nobody_again(
+    transport: str, running: Stack, line: Proxy, far: Visit
+) -> None:
+    gate = Gate()
+    running.double.script(reply(Wait(gate), "Asked once."))
+    await choose(far.page, Transport=transport)
+    await ask(far.page)
+    await gate.reached()
+    line.cut()
+    gate.open()
+    await expect(answer(far.page)).to_have_text("Asked once.")
+    assert len(running.double.requests) == 1
