@@ -25,11 +25,20 @@ def new(prefix: str, now_ms: int) -> str:
     return f"{prefix}_{''.join(reversed(characters))}"
 
 
+CHANCE = 74
+"""Random bits of a UUID of version 7."""
+
+
 def uuid7(now_ms: int) -> UUID:
     """48 bits of time and 74 random ones: RFC 9562, section 5.7."""
+    return uuid7_of(now_ms, secrets.randbits(CHANCE))
+
+
+def uuid7_of(now_ms: int, chance: int) -> UUID:
+    """The same of given random bits, for what is made up and must come out alike again."""
     version, variant = 7 << 76, 2 << 62
-    random = (secrets.randbits(12) << 64) | secrets.randbits(62)
-    return UUID(int=(now_ms << 80) | version | variant | random)
+    high, low = divmod(chance, 1 << 62)
+    return UUID(int=(now_ms << 80) | version | variant | (high << 64) | low)
 
 
 def made_at(name: str) -> int | None:

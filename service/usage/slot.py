@@ -116,6 +116,15 @@ class Slot:
         self.release()
 
 
+def in_use(data: Path) -> bool:
+    """Whether a process holds a slot of the data folder now."""
+    slots = {lock.parent.name for lock in (data / FOLDER).glob("*/lock")}
+    for slot in Slot.orphans(data):
+        with slot:
+            slots.discard(slot.path.name)
+    return bool(slots)
+
+
 def named(data: Path) -> str:
     """What a data folder is called among those of other services: drawn once, and kept in it."""
     file = data / FOLDER / "name"

@@ -31,7 +31,17 @@ from tests.service.threaded import answering
 TAILRACE = Path(sys.executable).with_name("tailrace")
 # No keys, no settings; COVERAGE_* so that these processes are measured too.
 BARE = {k: v for k, v in os.environ.items() if k == "PATH" or k.startswith("COVERAGE_")}
-COMMANDS = ("serve", "ask", "plan", "providers", "models", "catalog", "usage", "check-config")
+COMMANDS = (
+    "serve",
+    "ask",
+    "plan",
+    "providers",
+    "models",
+    "catalog",
+    "usage",
+    "demo-load",
+    "check-config",
+)
 
 
 def run(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.usage.slot import MOUNTS, Ballast, Slot, SlotError, check
+from service.usage.slot import MOUNTS, Ballast, Slot, SlotError, check, in_use
 
 MOUNTED = """\
 22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
@@ -35,6 +35,16 @@ def test_each_takes_the_first_slot_that_is_free(tmp_path: Path) -> None:
 def test_a_slot_is_made_with_all_the_folders_above_it(tmp_path: Path) -> None:
     with taken(tmp_path / "a" / "b") as slot:
         assert slot.path.is_dir()
+
+
+def test_a_folder_is_in_use_while_somebody_holds_any_of_its_slots(tmp_path: Path) -> None:
+    assert not in_use(tmp_path)
+    with taken(tmp_path), taken(tmp_path) as second:
+        second.release()
+        assert in_use(tmp_path)
+    assert not in_use(tmp_path)
+    with taken(tmp_path) as first:  # looking took nothing away
+        assert first.path.name == "0"
 
 
 def test_the_slots_that_nobody_holds_are_orphans_until_somebody_takes_them(tmp_path: Path) -> None:
