@@ -21,10 +21,11 @@ FETCHED = Path(__file__).parents[2] / "build" / "chromium" / "chromium"
 
 def executable() -> str:
     """The Chromium to run; where there is none, the test ends here."""
-    for found in (*(shutil.which(name) for name in NAMES), shutil.which(FETCHED)):
-        if found:
-            return found
-    missing("no Chromium, on PATH or fetched: make browser")
+    candidates = (*(shutil.which(name) for name in NAMES), shutil.which(FETCHED))
+    found = next(filter(None, candidates), None)
+    if found is None:
+        missing("no Chromium, on PATH or fetched: make browser")
+    return found
 
 
 @asynccontextmanager
