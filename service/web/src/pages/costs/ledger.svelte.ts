@@ -32,9 +32,13 @@ export class Ledger {
 
   watch(): void {
     void this.refresh();
-    // EventSource comes back by itself, after the last event it saw.
+    // EventSource comes back by itself, after the last event it saw. What ended before it was open
+    // is told by nobody, and is in the sums.
     this.#source = new EventSource('/v1/usage/events');
-    this.#source.onopen = () => (this.live = true);
+    this.#source.onopen = () => {
+      this.live = true;
+      this.#soon();
+    };
     this.#source.onerror = () => (this.live = false);
     this.#source.addEventListener('usage', ({ data }: MessageEvent<string>) => {
       this.#heard(JSON.parse(data) as UsageEvent);
@@ -77,6 +81,11 @@ export class Ledger {
   #heard(event: UsageEvent): void {
     if (this.events.some(({ id }) => id === event.id)) return;
     this.events = [event, ...this.events].slice(0, SHOWN);
+    this.#soon();
+  }
+
+  /** Ask for the sums as soon as may be, and once more. */
+  #soon(): void {
     if (this.#timer !== undefined) return;
     const pause = Math.max(0, this.#last + SOONEST - Date.now());
     this.#timer = setTimeout(() => {
