@@ -2,7 +2,15 @@
 
 import { get } from './http.ts';
 
-export const GROUPS = ['provider', 'model', 'use_case', 'tier', 'client', 'outcome'] as const;
+export const GROUPS = [
+  'provider',
+  'model',
+  'use_case',
+  'tier',
+  'client',
+  'outcome',
+  'role',
+] as const;
 
 export type Group = (typeof GROUPS)[number];
 

@@ -6,18 +6,29 @@
  */
 
 import { baseline, sums, type Baseline, type Group, type Report, type UsageEvent } from '../../api/usage.ts';
-import { beginning, PERIODS, step, type Period } from './period.ts';
+import { beginning, PERIODS, step, steps, type Period } from './period.ts';
 
 const SOONEST = 1_000; // milliseconds between two askings
 const SHOWN = 50;
 
+/** The sums of one period by one group, as they were asked for together. */
+export interface View {
+  period: Period;
+  group: Group;
+  from: Date;
+  /** Where each hour or day of the period begins, Unix seconds. */
+  times: number[];
+  /** Rows of the group over time. */
+  over: Report;
+  /** Rows of the group. */
+  by: Report;
+}
+
 export class Ledger {
+  /** What is chosen; `view` follows when the service has answered. */
   period = $state<Period>('week');
   group = $state<Group>('provider');
-  /** Rows of the group over time, of the period. */
-  over = $state.raw<Report>();
-  /** Rows of the group. */
-  by = $state.raw<Report>();
+  view = $state.raw<View>();
   totals = $state.raw<Partial<Record<Period, Report>>>({});
   baseline = $state.raw<Baseline>();
   /** The newest first. */
@@ -51,15 +62,12 @@ export class Ledger {
     clearTimeout(this.#timer);
   }
 
-  get from(): Date {
-    return beginning(this.period, new Date());
-  }
-
   async refresh(): Promise<void> {
     this.#last = Date.now();
     const { signal } = this.#leaving;
-    const { period, group, from } = this;
+    const { period, group } = this;
     const now = new Date();
+    const from = beginning(period, now);
     try {
       const [over, by, dear, ...totals] = await Promise.all([
         sums(from, [group, step(period)], signal),
@@ -68,8 +76,7 @@ export class Ledger {
         ...PERIODS.map((one) => sums(beginning(one, now), [], signal)),
       ]);
       if (period !== this.period || group !== this.group) return; // asked for something else since
-      this.over = over;
-      this.by = by;
+      this.view = { period, group, from, times: steps(period, now), over, by };
       this.baseline = dear;
       this.totals = Object.fromEntries(PERIODS.map((one, i) => [one, totals[i]]));
       this.failure = '';

@@ -20,31 +20,43 @@ function row(provider: string | null, day: string, cost: string | null): Row {
   };
 }
 
-test('every group has a line, the largest first, and every day a place', () => {
+const DAYS = [21, 22, 23].map((day) => Date.UTC(2026, 10, day) / 1000);
+
+test('every group has a line, the largest first, and every day a place, with or without a row', () => {
   const { times, names, costs } = stacks(
-    [row('groq', '2026-11-22', '1'), row('claude', '2026-11-23', '5'), row('groq', '2026-11-23', '2')],
+    [row('groq', '2026-11-21', '1'), row('claude', '2026-11-23', '5'), row('groq', '2026-11-23', '2')],
     'provider',
     'day',
+    DAYS,
   );
   assert.deepEqual(names, ['claude', 'groq']);
-  assert.deepEqual(times, [Date.UTC(2026, 10, 22) / 1000, Date.UTC(2026, 10, 23) / 1000]);
+  assert.deepEqual(times, DAYS);
   assert.deepEqual(costs, [
-    [0, 5],
-    [1, 2],
+    [0, 0, 5],
+    [1, 0, 2],
   ]);
+});
+
+test('hours are places, too, and a row of an hour that is not shown is left out', () => {
+  const hours = [14, 15].map((hour) => Date.UTC(2026, 10, 23, hour) / 1000);
+  const rows = ['14', '15', '16'].map((hour) => ({
+    ...row('groq', '', '1'),
+    hour: `2026-11-23T${hour}:00:00Z`,
+  }));
+  assert.deepEqual(stacks(rows, 'provider', 'hour', hours).costs, [[1, 1]]);
 });
 
 test('the smallest groups are one line together, and nothing of them is lost', () => {
   const rows = Array.from({ length: NAMED + 3 }, (_, i) => row(`p${i}`, '2026-11-23', `${10 - i}`));
-  const { names, costs } = stacks(rows, 'provider', 'day');
+  const { names, costs } = stacks(rows, 'provider', 'day', DAYS);
   assert.equal(names.length, NAMED + 1);
   assert.equal(names.at(-1), null);
   assert.equal(costs.flat().reduce((a, b) => a + b), 10 + 9 + 8 + 7 + 6 + 5 + 4 + 3 + 2);
 });
 
 test('a cost that nobody knows adds nothing, and a group without a name has a place', () => {
-  const { names, costs } = stacks([row(null, '2026-11-23', null)], 'provider', 'day');
-  assert.deepEqual([names, costs], [['–'], [[0]]]);
+  const { names, costs } = stacks([row(null, '2026-11-23', null)], 'provider', 'day', DAYS);
+  assert.deepEqual([names, costs], [['–'], [[0, 0, 0]]]);
 });
 
 test('lines are piled each on those before it', () => {

@@ -1,12 +1,13 @@
 /** Rows of sums as what a chart draws: a stack for each moment, the largest groups and the rest. */
 
 import type { Group, Row } from '../../api/usage.ts';
+import type { Step } from './period.ts';
 
 /** How many groups get a colour of their own. */
 export const NAMED = 6;
 
 export interface Stacks {
-  /** Unix seconds. */
+  /** Where each hour or day begins, Unix seconds. */
   times: number[];
   /** The largest first; null is every other group together. */
   names: (string | null)[];
@@ -19,7 +20,8 @@ export function named(row: Row, group: Group): string {
   return row[group] ?? '–';
 }
 
-export function stacks(rows: Row[], group: Group, step: 'hour' | 'day'): Stacks {
+/** The costs of each group at each of these times; there need not be a row for every one. */
+export function stacks(rows: Row[], group: Group, step: Step, times: number[]): Stacks {
   const totals = new Map<string, number>();
   for (const row of rows) {
     const name = named(row, group);
@@ -28,12 +30,14 @@ export function stacks(rows: Row[], group: Group, step: 'hour' | 'day'): Stacks 
   const ranked = [...totals].sort((one, other) => other[1] - one[1]).map(([name]) => name);
   const own = ranked.slice(0, NAMED);
   const names = ranked.length > NAMED ? [...own, null] : own;
-  const times = [...new Set(rows.map((row) => time(row, step)))].sort((a, b) => a - b);
   const costs = names.map(() => times.map(() => 0));
+  const columns = new Map(times.map((time, column) => [time, column]));
   for (const row of rows) {
+    const column = columns.get(time(row, step));
+    if (column === undefined) continue; // of an hour that has begun since the times were drawn up
     const place = own.indexOf(named(row, group));
     const line = costs[place < 0 ? own.length : place]!;
-    line[times.indexOf(time(row, step))]! += cost(row);
+    line[column]! += cost(row);
   }
   return { times, names, costs };
 }
@@ -49,7 +53,7 @@ function cost(row: Row): number {
 }
 
 /** Where a row's hour or day begins, which the service names in UTC. */
-function time(row: Row, step: 'hour' | 'day'): number {
+function time(row: Row, step: Step): number {
   const named = row[step] ?? '';
   const whole = /^\d{4}-\d\d-\d\d$/.test(named) ? `${named}T00:00:00Z` : named;
   return Math.floor(Date.parse(whole) / 1000);
