@@ -176,7 +176,6 @@ export const en = {
     nothing: 'Nothing was asked in this time.',
     free: 'Nothing that was asked in this time has cost anything, as far as it is known.',
     utc: 'Days and hours are UTC; a day begins at 00:00 UTC, which is {time} here.',
-    unpriced: 'cost unknown',
     total: 'total',
     attempts: '{count} attempts',
     unknown: '{count} of unknown cost',

@@ -178,7 +178,6 @@ export const fr: Words = {
     nothing: 'Rien n’a été demandé pendant cette période.',
     free: 'Rien de ce qui a été demandé pendant cette période n’a coûté quoi que ce soit, à ce qu’on en sait.',
     utc: 'Jours et heures sont en UTC ; un jour commence à 00:00 UTC, soit {time} ici.',
-    unpriced: 'coût inconnu',
     total: 'total',
     attempts: '{count} tentatives',
     unknown: '{count} au coût inconnu',
