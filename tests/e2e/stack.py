@@ -207,16 +207,18 @@ async def stack(
     environ: Mapping[str, str] | None = None,
     elsewhere: str | None = None,
     engine: Literal["auto", "in-process"] = "in-process",
+    folder: Path | None = None,
 ) -> AsyncIterator[Stack]:
     """Start the service with these providers, all fifteen if none is named, and stop it again.
 
     `environ` is added to the variables that give them their keys and addresses; `elsewhere` is the
-    scheme and host at which they live instead of the double. Before it is stopped, nothing of what
-    was asked of it may be left but connections that wait for the next request.
+    scheme and host at which they live instead of the double; `folder` is its data folder, where it
+    is not to be a new one. Before it is stopped, nothing of what was asked of it may be left but
+    connections that wait for the next request.
     """
-    with TemporaryDirectory() as folder:
-        given = settings or Settings()
-        async with _in(Path(folder), given, providers, environ, elsewhere, engine) as made:
+    with TemporaryDirectory() as new:
+        data, given = folder or Path(new), settings or Settings()
+        async with _in(data, given, providers, environ, elsewhere, engine) as made:
             yield made
 
 
@@ -229,7 +231,7 @@ async def _in(
     elsewhere: str | None,
     engine: str,
 ) -> AsyncIterator[Stack]:
-    """With that data folder, which starts empty."""
+    """With that data folder."""
     own = settings.model_copy(
         update={
             "server": settings.server.model_copy(update={"data": folder}),

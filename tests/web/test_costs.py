@@ -1,0 +1,176 @@
+"""Costs: what is shown is what the API says, while requests run; with a real engine behind it."""
+
+import csv
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Locator, Page, expect
+
+from service.hedging.overload import OverloadSettings
+from service.settings import Hedging, Settings
+from tests.double.answer import Tokens
+from tests.double.errors import Kind
+from tests.double.script import http_error, reply
+from tests.double.steps import Gate, Wait
+from tests.e2e.stack import Stack, stack
+from tests.web.visits import Visit, answer, ask, visiting
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+NONE = "\N{EN DASH}"
+"""What has no such group."""
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def running() -> AsyncIterator[Stack]:
+    """A service with an engine, as it is installed."""
+    async with stack("groq", "openai", engine="auto") as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visit(browser: Browser, running: Stack) -> AsyncIterator[Visit]:
+    """The page of costs, by a clock that stands at the service's hour."""
+    async with visiting(browser, running.url, "costs", timezone_id="UTC") as visit:
+        yield visit
+
+
+async def usage(running: Stack, **query: str) -> dict[str, Any]:
+    async with running.client.get(f"{running.url}/v1/usage", params=query) as response:
+        found: dict[str, Any] = await response.json()
+    return found
+
+
+def row(page: Page, group: str) -> Locator:
+    return page.locator(f"tr[data-group='{group}']")
+
+
+def tile(page: Page, period: str) -> Locator:
+    return page.locator(f"[data-period={period}]")
+
+
+def money(usd: str) -> str:
+    """As the page writes it in English: two figures where it is less than a cent."""
+    amount = float(usd)
+    if 0 < amount < 0.01:
+        return f"${amount:.{1 - exponent(amount)}f}".rstrip("0")
+    return (
+        f"${amount:,.4f}".rstrip("0") if round(amount, 2) != round(amount, 4) else f"${amount:,.2f}"
+    )
+
+
+def exponent(amount: float) -> int:
+    return int(f"{amount:e}".partition("e")[2])
+
+
+async def test_what_a_request_cost_is_shown_and_is_the_api_s_figure(
+    running: Stack, visit: Visit
+) -> None:
+    await expect(tile(visit.page, "today")).to_contain_text("0 attempts")
+    await visit.show("playground")
+    running.double.script(reply("Worth it.", tokens=Tokens(input=1000, output=5000)))
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_have_text("Worth it.")
+    cost = await visit.page.get_by_test_id("cost").inner_text()
+
+    await visit.show("costs")
+    await expect(row(visit.page, "groq")).to_contain_text(cost)
+    (groq,) = (await usage(running, group_by="provider"))["rows"]
+    assert money(groq["cost_usd"]) == cost
+    await expect(row(visit.page, "groq").locator("[data-usd]")).to_have_attribute(
+        "data-usd", groq["cost_usd"]
+    )
+    for figure in ("1,000", "5,000", cost):
+        await expect(row(visit.page, "groq")).to_contain_text(figure)
+    for period in ("today", "week", "month"):
+        await expect(tile(visit.page, period)).to_contain_text(cost)
+        await expect(tile(visit.page, period)).to_contain_text("1 attempts")
+
+
+async def test_each_attempt_is_told_as_it_ends_and_the_sums_follow(
+    running: Stack, visit: Visit
+) -> None:
+    await expect(visit.page.get_by_text("live", exact=True)).to_be_visible()
+    await expect(visit.page.get_by_text("Nothing has ended")).to_be_visible()
+    for count in (1, 2):
+        await running.ask("groq/auto", reply("Worth it.", tokens=Tokens(output=500)))
+        await expect(visit.page.locator("tr[data-event]")).to_have_count(count)
+        await expect(tile(visit.page, "today")).to_contain_text(f"{count} attempts")
+    await running.ask("groq/auto", http_error(Kind.SERVER), fallback=False)
+    newest = visit.page.locator("tr[data-event]").first
+    await expect(newest).to_contain_text("failed")
+    total = (await usage(running))["total"]
+    await expect(tile(visit.page, "today")).to_contain_text(f"{total['attempts']} attempts")
+    await expect(tile(visit.page, "today")).to_contain_text(money(total["cost_usd"]))
+
+
+async def test_the_sums_can_be_seen_by_every_group_and_for_each_period(
+    running: Stack, visit: Visit
+) -> None:
+    page = visit.page
+    for provider in ("groq", "openai"):
+        await running.ask(f"{provider}/auto", reply("Hello."), use_case="translation")
+    await expect(tile(page, "today")).to_contain_text("2 attempts")
+    for group in ("model", "use_case", "tier", "client", "outcome", "provider"):
+        await page.get_by_role("combobox", name="By", exact=True).select_option(group)
+        rows = (await usage(running, group_by=group))["rows"]
+        await expect(page.locator("tr[data-group]")).to_have_count(len(rows))
+        for one in rows:
+            shown = row(page, one[group] or NONE).locator("[data-usd]")
+            await expect(shown).to_have_attribute("data-usd", one["cost_usd"])
+    for period in ("today", "month", "week"):
+        await page.get_by_role("combobox", name="Period", exact=True).select_option(period)
+        await expect(page.locator("tr[data-group]")).to_have_count(2)
+        await expect(page.locator(".chart canvas")).to_be_visible()
+
+
+async def test_the_export_is_the_api_s_csv(running: Stack, visit: Visit) -> None:
+    await running.ask("groq/auto", reply("Hello."))
+    await expect(tile(visit.page, "today")).to_contain_text("1 attempts")
+    async with visit.page.expect_download() as downloading:
+        await visit.page.get_by_role("link", name="Export as CSV").click()
+    path = await (await downloading.value).path()
+    (exported,) = csv.DictReader(path.read_text(encoding="utf-8").splitlines())
+    (told,) = (await usage(running, group_by="provider,day"))["rows"]
+    assert {name: exported[name] for name in ("provider", "day", "cost_usd")} == {
+        name: told[name] for name in ("provider", "day", "cost_usd")
+    }
+    assert int(exported["attempts"]) == told["attempts"] == 1
+
+
+async def test_savings_are_the_api_s(running: Stack, visit: Visit) -> None:
+    await running.ask("groq/auto", reply("Hello.", tokens=Tokens(input=10**6, output=10**6)))
+    await expect(tile(visit.page, "today")).to_contain_text("1 attempts")
+    address = f"{running.url}/api/coordination/llm/cost-summary"
+    async with running.client.get(address) as response:
+        summary = await response.json()
+    saved = visit.page.locator("dl > div", has_text="Saved by routing")
+    await expect(saved).to_contain_text(money(str(summary["savings"])))
+    await expect(saved).to_contain_text(money(str(summary["baseline"])))
+
+
+async def test_what_hedging_cost_and_saved_is_the_api_s(browser: Browser) -> None:
+    soon = Settings(hedging=Hedging(least_delay_s=0.1, cold_delay_s=0.1))
+    async with (
+        stack("groq", "openai", engine="auto", settings=soon) as running,
+        visiting(browser, running.url, "costs", timezone_id="UTC") as visit,
+    ):
+        running.service.shared.hedger.overload.settings = OverloadSettings(lag=float("inf"))
+        gate = Gate()
+        running.double.on_provider("groq", reply(Wait(gate), "slow"))
+        running.double.on_provider("openai", reply("quick", tokens=Tokens(output=5000)))
+        assert (await running.ask("auto", latency="hedge")).text == "quick"
+        gate.open()
+        await expect(tile(visit.page, "today")).to_contain_text("2 attempts")
+        total = (await usage(running))["total"]
+        assert total["hedge_attempts"] == 1
+        hedging = visit.page.locator("dl > div", has_text="Hedging")
+        await expect(hedging).to_contain_text(money(total["hedge_cost_usd"]))
+        await expect(hedging).to_contain_text("1 attempts")
+
+
+async def test_nothing_spent_is_said_in_words(visit: Visit) -> None:
+    await expect(visit.page.get_by_text("Nothing was asked in this time.")).to_be_visible()
+    await expect(tile(visit.page, "month")).to_contain_text("0 attempts")

@@ -1,0 +1,110 @@
+"""Everything without a mouse: whatever is done is reached by Tab, and seen to have the focus."""
+
+import pytest
+from playwright.async_api import Locator, Page, expect
+
+from tests.double.script import reply
+from tests.double.steps import Stall
+from tests.e2e.stack import Stack
+from tests.web.visits import Visit, answer, setting
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+FURTHEST = 120
+"""Stops to anything on a page."""
+
+
+async def reach(page: Page, wanted: Locator) -> None:
+    """Press Tab until it has the focus, which must be visible."""
+    await expect(wanted).to_be_enabled()
+    element = await wanted.element_handle()
+    for _ in range(FURTHEST):
+        await page.keyboard.press("Tab")
+        if await page.evaluate("(one) => document.activeElement === one", element):
+            break
+    else:
+        message = f"no Tab leads to {wanted}"
+        raise AssertionError(message)
+    outline = await page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline != "none"
+
+
+async def test_a_question_is_asked_stopped_and_asked_again(running: Stack, visit: Visit) -> None:
+    page = visit.page
+    running.double.script(reply("As far as this", Stall()), reply("Once more."))
+    await reach(page, page.get_by_label("Your question"))
+    await page.keyboard.type("Say hello.")
+    await page.keyboard.press("Enter")
+    await expect(answer(page)).to_contain_text("As far as this")
+    await reach(page, page.get_by_role("button", name="Stop"))
+    await page.keyboard.press("Space")
+    await (await running.double.seen(1)).left()
+    await expect(answer(page)).to_contain_text("stopped")
+    await reach(page, page.get_by_role("button", name="Ask again"))
+    await page.keyboard.press("Enter")
+    await expect(answer(page)).to_have_text("Once more.")
+
+
+async def test_the_settings_are_opened_and_chosen(running: Stack, visit: Visit) -> None:
+    page = visit.page
+    await reach(page, page.locator("summary", has_text="How it is asked"))
+    await page.keyboard.press("Enter")
+    await reach(page, setting(page, "Budget tier"))
+    await page.keyboard.press("ArrowDown")
+    await expect(setting(page, "Budget tier")).to_have_value("premium")
+    running.double.script(reply("Here."))
+    await reach(page, page.get_by_label("Your question"))
+    await page.keyboard.type("Say hello.")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("complementary")).to_contain_text("premium")
+
+
+async def test_the_first_stop_skips_to_the_content(visit: Visit) -> None:
+    page = visit.page
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("main")).to_be_focused()
+    await expect(page.get_by_label("Your question")).to_be_visible()
+
+
+async def test_a_page_is_chosen_and_a_provider_switched_off_and_on(visit: Visit) -> None:
+    page = visit.page
+    await reach(page, page.get_by_role("link", name="Providers"))
+    await page.keyboard.press("Enter")
+    groq = page.locator("article[data-provider=groq]")
+    await reach(page, groq.get_by_role("switch"))
+    await page.keyboard.press("Space")
+    await expect(groq).to_have_attribute("data-state", "disabled")
+    await reach(page, groq.get_by_role("switch"))
+    await page.keyboard.press("Enter")
+    await expect(groq).to_have_attribute("data-state", "active")
+
+
+async def test_limits_are_opened_and_set(visit: Visit) -> None:
+    page = visit.page
+    await visit.show("providers")
+    groq = page.locator("article[data-provider=groq]")
+    await reach(page, groq.locator("summary", has_text="Limits"))
+    await page.keyboard.press("Enter")
+    await reach(page, groq.get_by_label("Streams at once"))
+    await page.keyboard.type("3")
+    await page.keyboard.press("Enter")
+    await expect(groq).to_contain_text("3 left of 3")
+
+
+async def test_models_are_chosen_and_compared(running: Stack, visit: Visit) -> None:
+    page = visit.page
+    await visit.show("compare")
+    for number in (1, 2):
+        box = page.get_by_label(f"Model {number}", exact=True)
+        await expect(box.locator("option[value='groq/auto']")).to_be_attached()
+        await reach(page, box)
+        await page.keyboard.type("groq/auto")
+        await expect(box).to_have_value("groq/auto")
+    await reach(page, page.get_by_label("The question to all of them"))
+    await page.keyboard.type("How high?")
+    running.double.script(reply("One."), reply("Two."))
+    await reach(page, page.get_by_role("button", name="Start"))
+    await page.keyboard.press("Enter")
+    await expect(page.locator("section[data-state=over]")).to_have_count(2)

@@ -1,0 +1,159 @@
+"""Providers, looked at and changed: what is shown is what the API says, and lasts."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Locator, Page, expect
+
+from adapters.registry import FIFTEEN
+from service.settings import ModelSettings, ProviderSettings, Settings
+from tests.double.errors import Kind
+from tests.double.script import http_error, reply
+from tests.e2e.stack import Stack, stack
+from tests.web.visits import Visit, answer, ask, visiting
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visit(browser: Browser, running: Stack) -> AsyncIterator[Visit]:
+    """The page of providers."""
+    async with visiting(browser, running.url, "providers") as visit:
+        yield visit
+
+
+def card(page: Page, provider: str) -> Locator:
+    return page.locator(f"article[data-provider={provider}]")
+
+
+def switch(page: Page, provider: str) -> Locator:
+    return card(page, provider).get_by_role("switch")
+
+
+async def planned(running: Stack) -> tuple[list[str], dict[str, str]]:
+    """Who would be asked, and why others would not."""
+    body = {"messages": [{"role": "user", "content": "Hello"}]}
+    async with running.client.post(f"{running.url}/v1/plan", json=body) as response:
+        plan: dict[str, Any] = await response.json()
+    skipped = {passed["provider"]: passed["reason"] for passed in plan["skipped"]}
+    return [candidate["provider"] for candidate in plan["candidates"]], skipped
+
+
+async def test_all_fifteen_are_there_with_their_state_and_why(running: Stack, visit: Visit) -> None:
+    async with running.client.get(f"{running.url}/v1/providers") as response:
+        told = {one["name"]: one for one in (await response.json())["providers"]}
+    assert set(FIFTEEN) <= set(told)
+    await expect(visit.page.locator("article")).to_have_count(len(told))
+    for name, provider in told.items():
+        await expect(card(visit.page, name)).to_have_attribute("data-state", provider["state"])
+        await expect(card(visit.page, name)).to_contain_text(provider["reason"] or "active")
+        models = card(visit.page, name).locator("tbody tr").filter(has_text=" / ")
+        assert await models.count() >= len(provider["models"])
+
+
+async def test_a_provider_switched_off_is_passed_over_from_then_on_and_after_a_restart(
+    browser: Browser, tmp_path: Path
+) -> None:
+    async with stack("groq", "openai", folder=tmp_path) as running:
+        async with visiting(browser, running.url, "providers") as visit:
+            assert (await planned(running))[0][0] == "groq"
+            await switch(visit.page, "groq").click()
+            await expect(card(visit.page, "groq")).to_have_attribute("data-state", "disabled")
+            assert (await planned(running))[0] == ["openai"]
+            await visit.show("playground")
+            running.double.script(reply("From the other."))
+            await ask(visit.page)
+            await expect(answer(visit.page)).to_have_text("From the other.")
+            await visit.page.get_by_text("Skipped:").click()
+            await expect(visit.page.locator("aside")).to_contain_text("groq disabled")
+        assert running.double.asked("groq") == []
+
+    async with stack("groq", "openai", folder=tmp_path) as running:
+        candidates, skipped = await planned(running)
+        assert (candidates, skipped["groq"]) == (["openai"], "disabled")
+        async with visiting(browser, running.url, "providers") as visit:
+            await expect(card(visit.page, "groq")).to_have_attribute("data-state", "disabled")
+            await expect(switch(visit.page, "groq")).not_to_be_checked()
+            await switch(visit.page, "groq").click()
+            await expect(card(visit.page, "groq")).to_have_attribute("data-state", "active")
+        assert (await planned(running))[0][0] == "groq"
+
+
+async def test_a_limit_that_is_set_is_shown_and_kept(running: Stack, visit: Visit) -> None:
+    groq = card(visit.page, "groq")
+    await groq.get_by_text("Limits", exact=True).click()
+    await groq.get_by_label("Requests a minute").fill("60")
+    await groq.get_by_role("button", name="Save").click()
+    await expect(groq).to_contain_text("60 left of 60")
+    assert (await limits(running))["requests_per_minute"]["limit"] == 60
+    await groq.get_by_label("Requests a minute").fill("")
+    await groq.get_by_role("button", name="Save").click()
+    await expect(groq).to_contain_text("0 used")
+    assert (await limits(running))["requests_per_minute"]["limit"] is None
+
+
+async def test_a_limit_that_is_none_is_refused_in_words(running: Stack, visit: Visit) -> None:
+    visit.expect("status of 400")
+    groq = card(visit.page, "groq")
+    await groq.get_by_text("Limits", exact=True).click()
+    await groq.locator("form").evaluate("(form) => (form.noValidate = true)")
+    await groq.get_by_label("Requests a minute").fill("0")
+    await groq.get_by_role("button", name="Save").click()
+    await expect(groq.get_by_role("alert")).to_contain_text("requests_per_minute")
+    assert (await limits(running))["requests_per_minute"]["limit"] is None
+
+
+async def limits(running: Stack) -> dict[str, Any]:
+    async with running.client.get(f"{running.url}/v1/providers") as response:
+        every = (await response.json())["providers"]
+    found: dict[str, Any] = next(one["limits"] for one in every if one["name"] == "groq")
+    return found
+
+
+async def test_a_test_says_how_long_the_provider_took(running: Stack, visit: Visit) -> None:
+    running.double.script(reply("Hello."))
+    await card(visit.page, "groq").get_by_role("button", name="Test").click()
+    await expect(card(visit.page, "groq").get_by_role("status")).to_contain_text("answered")
+    assert [seen.provider for seen in running.double.requests] == ["groq"]
+
+
+async def test_a_test_that_fails_says_why(running: Stack, visit: Visit) -> None:
+    visit.expect("status of ")
+    running.double.default = http_error(Kind.SERVER)
+    await card(visit.page, "groq").get_by_role("button", name="Test").click()
+    await expect(card(visit.page, "groq")).to_contain_text("That did not work")
+
+
+async def test_the_figures_are_those_of_the_last_minutes(running: Stack, visit: Visit) -> None:
+    running.double.script(reply("Hello."), http_error(Kind.SERVER))
+    await running.ask("groq/auto")
+    await running.ask("groq/auto", fallback=False)
+    await visit.show("providers")
+    async with running.client.get(f"{running.url}/v1/providers/groq/stats") as response:
+        stats = (await response.json())["total"]
+    assert stats["attempts"] >= 2
+    row = card(visit.page, "groq").get_by_role("row").filter(has_text="all models")
+    await expect(row.get_by_role("cell").nth(0)).to_have_text(str(stats["attempts"]))
+    share = f"{stats['error_rate'] * 100:.1f}".removesuffix(".0")
+    await expect(row.get_by_role("cell").nth(1)).to_have_text(f"{share}%")
+    for code, error in stats["errors"].items():
+        await expect(card(visit.page, "groq")).to_contain_text(f"{code}: {error['count']}")
+
+
+async def test_markup_in_the_name_of_a_model_stays_text(browser: Browser) -> None:
+    harm = "<img src=x onerror='window.harmed = 1'>"
+    own = ProviderSettings(base_url="http://127.0.0.1:9/v1", models=(ModelSettings(id=harm),))
+    async with (
+        stack("groq", settings=Settings(providers={"own": own})) as running,
+        visiting(browser, running.url, "providers") as visit,
+    ):
+        await card(visit.page, "own").get_by_text("Models: 1").click()
+        await expect(card(visit.page, "own")).to_contain_text(harm)
+        await visit.show("compare")
+        option = visit.page.locator("option", has_text=harm).first
+        await expect(option).to_have_text(f"own/{harm}")
+        assert await visit.page.evaluate("window.harmed") is None
+        await expect(visit.page.locator("main img")).to_have_count(0)

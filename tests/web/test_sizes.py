@@ -1,0 +1,63 @@
+"""A phone's width: nothing has to be scrolled sideways to be read."""
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests.double.answer import reasoning, tool_call
+from tests.double.script import reply
+from tests.e2e.stack import Stack
+from tests.web.visits import visiting
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+PHONE = {"width": 390, "height": 844}
+
+WIDE = (
+    f"{'long' * 40}\n\n```\n{'code ' * 60}\n```\n\n"
+    f"| {' | '.join('column' for _ in range(20))} |\n|{'---|' * 20}\n| {' | '.join('x' * 9)} |\n\n"
+)
+
+
+@pytest.mark.parametrize("language", ["en-GB", "fr-FR"])
+async def test_no_page_scrolls_sideways_on_a_phone(
+    language: str, running: Stack, browser: Browser
+) -> None:
+    phone = {"viewport": PHONE, "locale": language, "has_touch": True, "is_mobile": True}
+    async with visiting(browser, running.url, **phone) as visit:
+        page = visit.page
+        for name in ("playground", "compare", "costs"):
+            await visit.show(name)
+            await fits(page)
+        await visit.show("providers")
+        await expect(page.locator("article").first).to_be_visible()
+        await unfold(page)
+        await fits(page)
+
+        await visit.show("playground")
+        running.double.script(
+            reply(reasoning("x" * 300), WIDE, tool_call("f" * 90, f'{{"a": "{"b" * 300}"}}'))
+        )
+        await page.locator("#question").fill("word" * 100)
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".answer[data-state=over]")).to_have_count(1)
+        await unfold(page)
+        await fits(page)
+        await visit.show("costs")
+        await expect(page.locator("tr[data-group]").first).to_be_visible()
+        await fits(page)
+
+
+async def unfold(page: Page) -> None:
+    """Open everything that can be."""
+    await page.evaluate("document.querySelectorAll('details').forEach((one) => one.open = true)")
+
+
+async def fits(page: Page) -> None:
+    """No wider than the screen; who is, is named."""
+    wide = await page.evaluate(
+        """() => document.documentElement.scrollWidth <= innerWidth ? [] :
+            [...document.querySelectorAll('body *')]
+                .filter((one) => one.getBoundingClientRect().right > innerWidth + 1)
+                .map((one) => one.outerHTML.slice(0, 120))"""
+    )
+    assert not wide, f"{page.url}: {wide[:8]}"
