@@ -140,7 +140,7 @@ bench-web: setup browser ## first paint, size of the first load, and frames whil
 	@$(BIN)/python -m bench.web $(ARGS)
 
 screenshots: setup browser ## the pictures of the web app in docs/, from demo data
-	@$(BIN)/python -m bench.screenshots $(ARGS)
+	@$(BIN)/python -m tests.web.screenshots
 
 bench-usage: setup ## how fast usage is made safe, published and counted, and what it costs a request: 5 minutes
 	@$(BIN)/python -m bench.journal
