@@ -14,9 +14,7 @@ from service.usage.client import Address, Layout
 class Proxy:
     """Passes bytes on until told otherwise; counts what it did to them."""
 
-    def __init__(
-        self, server: Path | tuple[str, int], tls: ssl.SSLContext | None = None
-    ) -> None:
+    def __init__(self, server: Path | tuple[str, int], tls: ssl.SSLContext | None = None) -> None:
         """`server`: its unix socket, or host and port; `tls`: what clients must speak."""
         self._upstream = server
         self._tls = tls
