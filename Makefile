@@ -162,5 +162,5 @@ lock: setup ## pin again what is asked for, here and by the clients (ARGS=--upgr
 	"$$@" $(PYTHON_CLIENTS)/requirements.in --output-file $(PYTHON_CLIENTS)/requirements.lock
 
 clean: ## remove all that was made here, the data folder excepted
-	rm -rf $(VENV) $(NODE_CLIENTS)/node_modules service/web/node_modules service/web/dist build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(NODE_CLIENTS)/node_modules tests/web/chromium/node_modules service/web/node_modules service/web/dist build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find adapters service tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
