@@ -8,8 +8,6 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, expect
 
-from service.hedging.overload import OverloadSettings
-from service.settings import Hedging, Settings
 from tests.double.answer import Tokens
 from tests.double.errors import Kind
 from tests.double.script import http_error, reply
@@ -151,24 +149,19 @@ async def test_savings_are_the_api_s(running: Stack, visit: Visit) -> None:
     await expect(saved).to_contain_text(money(str(summary["baseline"])))
 
 
-async def test_what_hedging_cost_and_saved_is_the_api_s(browser: Browser) -> None:
-    soon = Settings(hedging=Hedging(least_delay_s=0.1, cold_delay_s=0.1))
-    async with (
-        stack("groq", "openai", engine="auto", settings=soon) as running,
-        visiting(browser, running.url, "costs", timezone_id="UTC") as visit,
-    ):
-        running.service.shared.hedger.overload.settings = OverloadSettings(lag=float("inf"))
-        gate = Gate()
-        running.double.on_provider("groq", reply(Wait(gate), "slow"))
-        running.double.on_provider("openai", reply("quick", tokens=Tokens(output=5000)))
-        assert (await running.ask("auto", latency="hedge")).text == "quick"
-        gate.open()
-        await expect(tile(visit.page, "today")).to_contain_text("2 attempts")
-        total = (await usage(running))["total"]
-        assert total["hedge_attempts"] == 1
-        hedging = visit.page.locator("dl > div", has_text="Hedging")
-        await expect(hedging).to_contain_text(money(total["hedge_cost_usd"]))
-        await expect(hedging).to_contain_text("1 attempts")
+async def test_what_hedging_cost_and_saved_is_the_api_s(running: Stack, visit: Visit) -> None:
+    gate = Gate()
+    running.double.on_provider("groq", reply(Wait(gate), "slow"))
+    running.double.on_provider("openai", reply("quick", tokens=Tokens(output=5000)))
+    hedged = {"strategy": "hedge", "providers": ["groq", "openai"], "delay_ms": 20}
+    assert (await running.ask("auto", latency=hedged)).text == "quick"
+    gate.open()
+    await expect(tile(visit.page, "today")).to_contain_text("2 attempts")
+    total = (await usage(running))["total"]
+    assert total["hedge_attempts"] == 1
+    hedging = visit.page.locator("dl > div", has_text="Hedging")
+    await expect(hedging).to_contain_text(money(total["hedge_cost_usd"]))
+    await expect(hedging).to_contain_text("1 attempts")
 
 
 async def test_nothing_spent_is_said_in_words(visit: Visit) -> None:
