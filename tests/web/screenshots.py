@@ -51,7 +51,9 @@ async def playground(browser: Browser) -> None:
         stack("groq", "openai", "claude", "mistral", settings=soon) as running,
         visiting(browser, running.url, "playground", viewport=WINDOW) as visit,
     ):
-        running.service.shared.hedger.overload.settings = OverloadSettings(lag=inf)
+        running.service.shared.hedger.overload.settings = OverloadSettings(
+            lag=inf, lag_counts_for=0
+        )
         running.double.on_provider("groq", reply(Delay(5), "Late."))
         words = [f"{word} " for word in ANSWER.split(" ")]
         told = reply(*words, between=0.02, tokens=Tokens(input=12, output=112))

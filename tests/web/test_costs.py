@@ -153,7 +153,7 @@ async def test_savings_are_the_api_s(running: Stack, visit: Visit) -> None:
 
 async def test_what_hedging_cost_and_saved_is_the_api_s(running: Stack, visit: Visit) -> None:
     # The loop is the browser's driver's, too: what it lags by is not to be held against a hedge.
-    running.service.shared.hedger.overload.settings = OverloadSettings(lag=inf)
+    running.service.shared.hedger.overload.settings = OverloadSettings(lag=inf, lag_counts_for=0)
     gate = Gate()
     running.double.on_provider("groq", reply(Wait(gate), "slow"))
     running.double.on_provider("openai", reply("quick", tokens=Tokens(output=5000)))

@@ -28,7 +28,9 @@ async def running() -> AsyncIterator[Stack]:
     """
     soon = Settings(hedging=Hedging(least_delay_s=0.1, cold_delay_s=0.1))
     async with stack("groq", "openai", settings=soon) as running:
-        running.service.shared.hedger.overload.settings = OverloadSettings(lag=inf)
+        running.service.shared.hedger.overload.settings = OverloadSettings(
+            lag=inf, lag_counts_for=0
+        )
         yield running
 
 
