@@ -3,6 +3,7 @@
 The fixtures are the provider double, started on a free port and closed.
 """
 
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
@@ -15,6 +16,11 @@ from tests.double.server import Double
 # about time. No database: a failure that was found is written down as a test of its own.
 settings.register_profile("tailrace", deadline=None, database=None)
 settings.load_profile("tailrace")
+
+# A shell has what it runs in the background ignore interrupts, and programs inherit that: those
+# that a test interrupts would go on for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 StartDouble = Callable[[str | None], Awaitable[Double]]
 

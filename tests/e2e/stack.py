@@ -134,7 +134,7 @@ async def read(response: aiohttp.ClientResponse) -> Told:
         error = (await response.json())["error"] if body else {}
         return Told(response.status, response.headers, error=error)
     events = [seen.data for seen in parsed(body)]
-    if events and events[0]["seq"] == 0:
+    if events and events[0].get("seq") == 0:
         grammar.check(events)
     return Told(response.status, response.headers, events)
 

@@ -17,8 +17,8 @@ from tests.service.description.shapes import published
 
 METHODS = {"get", "post", "patch", "put", "delete"}
 
-ELSEWHERE = ("/api/coordination{rest}",)
-"""What only refuses: every other path of an API, in that API's words."""
+ELSEWHERE = ("/icon.svg", "/assets/{name}")
+"""Files of the page at `/`, which nobody else asks for."""
 
 
 def parts(of: Any) -> Iterator[Any]:  # noqa: ANN401 - any JSON
