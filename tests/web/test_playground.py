@@ -29,6 +29,17 @@ async def test_each_token_is_shown_before_the_next_one_is_sent(
     await expect(answer(visit.page)).to_have_attribute("data-state", "over")
 
 
+async def test_a_page_that_came_over_plain_http_from_elsewhere_asks_as_well(
+    running: Stack, visit: Visit
+) -> None:
+    # What a browser leaves out there, and not on loopback.
+    await visit.page.add_init_script("delete Crypto.prototype.randomUUID")
+    await visit.show("playground")
+    running.double.script(reply("Here."))
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_have_text("Here.")
+
+
 @transports
 async def test_stop_closes_the_provider_s_connection_and_keeps_what_was_said(
     transport: str, running: Stack, visit: Visit

@@ -5,6 +5,7 @@
  */
 
 import { Answer } from '../../stream/answer.svelte.ts';
+import { freshKey } from '../../stream/key.ts';
 
 export const FEWEST = 2;
 export const MOST = 4;
@@ -48,7 +49,7 @@ export class Comparison {
 export class Lane {
   readonly model: string;
   readonly answer: Answer;
-  readonly key = crypto.randomUUID();
+  readonly key = freshKey();
 
   constructor(model: string, question: string) {
     this.model = model;

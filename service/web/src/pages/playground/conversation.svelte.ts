@@ -7,6 +7,7 @@
  */
 
 import { Answer } from '../../stream/answer.svelte.ts';
+import { freshKey } from '../../stream/key.ts';
 import { spoken } from '../../stream/transcript.ts';
 import { DEFAULTS, request, restored, type Choices, type Message } from './choices.ts';
 
@@ -99,7 +100,7 @@ export class Conversation {
 
   #begin(question: string, before: Message[]): void {
     const messages: Message[] = [...before, { role: 'user', content: question }];
-    const key = crypto.randomUUID();
+    const key = freshKey();
     const place = { request: request(messages, this.choices), key, stream: undefined, after: -1 };
     const turn = new Turn(question, key, new Answer(place, this.choices.carrier));
     this.turns.push(turn);
