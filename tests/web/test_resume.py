@@ -97,6 +97,20 @@ async def test_an_answer_that_went_on_while_nobody_looked_is_there_afterwards(
     assert len(running.double.requests) == 1
 
 
+async def test_a_browser_that_can_keep_nothing_more_asks_all_the_same(
+    running: Stack, visit: Visit
+) -> None:
+    await visit.page.evaluate(
+        """() => {
+            for (let size = 1 << 22; size > 0; size >>= 1)
+                try { localStorage.setItem(`full ${size}`, 'x'.repeat(size)); } catch { continue; }
+        }"""
+    )
+    running.double.script(reply("Here."))
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_have_text("Here.")
+
+
 # --- A network that goes and comes back -----------------------------------------------------
 
 

@@ -1,9 +1,10 @@
 /**
  * The playground's conversation: questions and answers, kept in this browser.
  *
- * An answer is kept as its request, its key and its stream, not as its text: a page that is opened
- * anew asks the service for the stream from the beginning, and shows what was said and what goes on
- * being said. When the service has forgotten it, the text that was there when it ended is shown.
+ * An answer is kept as its key and its stream (until there is one, its request), not as its text: a
+ * page that is opened anew asks the service for the stream from the beginning, and shows what was
+ * said and what goes on being said. When the service has forgotten it, the text that was there when
+ * it ended is shown.
  */
 
 import { Answer } from '../../stream/answer.svelte.ts';
@@ -34,9 +35,19 @@ export class Turn {
   }
 }
 
+interface KeptTurn {
+  question: string;
+  key: string;
+  stream: string | undefined;
+  /** Until there is a stream: it holds all that was said before, and so would every turn. */
+  request?: unknown;
+  carrier: Choices['carrier'];
+  text: string;
+}
+
 interface Kept {
   choices: Choices;
-  turns: { question: string; key: string; stream: string | undefined; request: unknown; carrier: Choices['carrier']; text: string }[];
+  turns: KeptTurn[];
 }
 
 export class Conversation {
@@ -86,16 +97,12 @@ export class Conversation {
     for (const turn of this.turns) turn.answer.leave();
   }
 
+  /** Keep it in this browser; where there is no room for all of it, the newer turns. */
   keep(): void {
-    const turns = this.turns.map(({ question, key, answer, text }) => ({
-      question,
-      key,
-      text,
-      stream: answer.place.stream,
-      request: answer.place.request,
-      carrier: answer.carrier,
-    }));
-    localStorage.setItem(KEPT, JSON.stringify({ choices: this.choices, turns } satisfies Kept));
+    let turns = this.turns.map(recorded);
+    while (!written({ choices: this.choices, turns }) && turns.length > 0) {
+      turns = turns.slice(Math.ceil(turns.length / 2));
+    }
   }
 
   #begin(question: string, before: Message[]): void {
@@ -120,6 +127,22 @@ export class Conversation {
     await turn.answer.follow(() => this.keep());
     if (turn.answer.state === 'over') turn.text = spoken(turn.answer.said, 'text');
     this.keep();
+  }
+}
+
+function recorded({ question, key, answer, text }: Turn): KeptTurn {
+  const { stream, request } = answer.place;
+  const posted = stream !== undefined;
+  return { question, key, stream, carrier: answer.carrier, text, ...(posted ? {} : { request }) };
+}
+
+/** Whether there was room. */
+function written(kept: Kept): boolean {
+  try {
+    localStorage.setItem(KEPT, JSON.stringify(kept));
+    return true;
+  } catch {
+    return false;
   }
 }
 
