@@ -72,7 +72,7 @@ async def test_what_a_request_cost_is_shown_and_is_the_api_s_figure(
     await visit.show("playground")
     running.double.script(reply("Worth it.", tokens=Tokens(input=1000, output=5000)))
     await ask(visit.page)
-    await expect(answer(visit.page)).to_have_text("Worth it.")
+    await expect(answer(visit.page)).to_have_attribute("data-state", "over")
     cost = await visit.page.get_by_test_id("cost").inner_text()
 
     await visit.show("costs")

@@ -142,6 +142,19 @@ async def test_the_figures_beside_an_answer_are_those_of_its_end(
     await expect(panel(visit.page)).to_contain_text(f"{told.end['timing']['ttft_ms']} ms")
 
 
+async def test_what_it_costs_is_told_while_it_runs_and_is_exact_at_its_end(
+    running: Stack, visit: Visit
+) -> None:
+    gate = Gate()
+    running.double.on_provider("groq", reply("Some ", Wait(gate), "words."))
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_have_text("Some ")
+    await expect(visit.page.get_by_test_id("cost")).to_contain_text("≈ $")
+    gate.open()
+    await expect(answer(visit.page)).to_have_attribute("data-state", "over")
+    await expect(visit.page.get_by_test_id("cost")).not_to_contain_text("≈")
+
+
 async def test_the_candidates_are_the_plan_s_and_those_passed_over_say_why(
     running: Stack, visit: Visit
 ) -> None:

@@ -1,4 +1,7 @@
-/** Figures as a language writes them. Null and undefined are unknown, which is never 0. */
+/**
+ * Figures as a language writes them. Null and undefined are unknown, which is never 0; an estimate
+ * has a sign before it.
+ */
 
 const cached = new Map<string, Intl.NumberFormat>();
 
@@ -10,14 +13,19 @@ function format(language: string, options: Intl.NumberFormatOptions): Intl.Numbe
 }
 
 /** US dollars; a fraction of a cent keeps two significant digits. */
-export function money(usd: string | number | null | undefined, language: string): string {
+export function money(
+  usd: string | number | null | undefined,
+  language: string,
+  estimated = false,
+): string {
   if (usd === null || usd === undefined) return '–';
   const value = Number(usd);
   const small = value !== 0 && Math.abs(value) < 0.01;
   const digits = small
     ? { maximumSignificantDigits: 2 }
     : { minimumFractionDigits: 2, maximumFractionDigits: 4 };
-  return format(language, { style: 'currency', currency: 'USD', ...digits }).format(value);
+  const written = format(language, { style: 'currency', currency: 'USD', ...digits }).format(value);
+  return about(estimated) + written;
 }
 
 /** A time; from a second on in seconds. */
@@ -27,9 +35,18 @@ export function duration(milliseconds: number | null | undefined, language: stri
   return `${format(language, { maximumFractionDigits: 2 }).format(milliseconds / 1000)} s`;
 }
 
-export function number(value: number | null | undefined, language: string, digits = 0): string {
+export function number(
+  value: number | null | undefined,
+  language: string,
+  digits = 0,
+  estimated = false,
+): string {
   if (value === null || value === undefined) return '–';
-  return format(language, { maximumFractionDigits: digits }).format(value);
+  return about(estimated) + format(language, { maximumFractionDigits: digits }).format(value);
+}
+
+function about(estimated: boolean): string {
+  return estimated ? '≈ ' : '';
 }
 
 /** A share, 0 to 1. */

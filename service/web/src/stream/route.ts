@@ -23,6 +23,8 @@ export interface Attempt {
   outcome: Outcome | undefined;
   error: Problem | undefined;
   usage: Usage | undefined;
+  /** How much of the answer, thoughts and all, it has said. */
+  characters: number;
 }
 
 /** A route by some moment; it does not change any more. */
@@ -35,14 +37,11 @@ export interface Taken {
   readonly latest: number;
 }
 
-/** Who answers, or answered last. */
-export function answering(taken: Taken): Readonly<Attempt> | undefined {
-  return taken.attempts.findLast((attempt) => attempt.committed);
-}
-
 export class Route {
   #plan: EventOf<'route.plan'> | undefined;
   readonly #attempts = new Map<number, Attempt>();
+  /** Whose content it is that comes. */
+  #answering: Attempt | undefined;
   #failovers: EventOf<'failover'>[] = [];
   #end: EventOf<'stream.end'> | undefined;
   #began: number | undefined;
@@ -77,8 +76,15 @@ export class Route {
         if (attempt === undefined) return;
         attempt.committed = true;
         attempt.first = attempt.start + event.ttft_ms;
+        this.#answering = attempt;
         return;
       }
+      case 'text.delta':
+      case 'reasoning.delta':
+      case 'refusal.delta':
+      case 'tool.delta':
+        if (this.#answering !== undefined) this.#answering.characters += event.delta.length;
+        return;
       case 'attempt.end': {
         const attempt = this.#attempts.get(event.attempt);
         if (attempt === undefined) return;
@@ -134,5 +140,6 @@ function sent(event: EventOf<'attempt.start'>, at: number): Attempt {
     outcome: undefined,
     error: undefined,
     usage: undefined,
+    characters: 0,
   };
 }

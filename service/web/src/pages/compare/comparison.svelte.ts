@@ -6,6 +6,8 @@
 
 import { Answer } from '../../stream/answer.svelte.ts';
 import { freshKey } from '../../stream/key.ts';
+import { took } from '../../stream/took.ts';
+import type { Result } from './prizes.ts';
 
 export const FEWEST = 2;
 export const MOST = 4;
@@ -60,51 +62,10 @@ export class Lane {
     void this.answer.follow(() => undefined);
   }
 
-  /** What it took, as far as it is known. */
-  get figures(): Figures {
-    const { end, attempts } = this.answer.route;
-    return {
-      first: end?.timing.ttft_ms ?? attempts.find(({ committed }) => committed)?.first,
-      speed: end?.timing.tokens_per_s,
-      tokens: end?.usage.output,
-      cost: end?.usage_total.cost_usd,
-      total: end?.timing.total_ms,
-      whole: end?.status === 'completed',
-    };
+  /** What came of it, as far as it is known. */
+  get result(): Result {
+    const { route } = this.answer;
+    const { end } = route;
+    return { ...took(route), tokens: end?.usage.output, whole: end?.status === 'completed' };
   }
-}
-
-export interface Figures {
-  first: number | null | undefined; // milliseconds
-  speed: number | null | undefined; // tokens a second
-  tokens: number | null | undefined;
-  cost: string | undefined; // US dollars
-  total: number | undefined; // milliseconds
-  whole: boolean;
-}
-
-export type Prize = 'quickest' | 'fastest' | 'cheapest';
-
-/** Who was best at what, by position; nothing before all are over, and none for broken answers. */
-export function prizes(every: Figures[]): Partial<Record<Prize, number>> {
-  if (every.some(({ total }) => total === undefined)) return {};
-  const best = (value: (one: Figures) => number | null | undefined): number | undefined => {
-    let winner: number | undefined;
-    let least = Infinity;
-    every.forEach((one, position) => {
-      const figure = one.whole ? value(one) : undefined;
-      if (figure === null || figure === undefined || figure >= least) return;
-      least = figure;
-      winner = position;
-    });
-    return winner;
-  };
-  const found = {
-    quickest: best(({ first }) => first),
-    fastest: best(({ speed }) => (speed === null || speed === undefined ? speed : -speed)),
-    cheapest: best(({ cost }) => (cost === undefined ? undefined : Number(cost))),
-  };
-  return Object.fromEntries(
-    Object.entries(found).filter(([, winner]) => winner !== undefined),
-  ) as Partial<Record<Prize, number>>;
 }
