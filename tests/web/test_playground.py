@@ -52,6 +52,7 @@ async def test_stop_closes_the_provider_s_connection_and_keeps_what_was_said(
     await (await running.double.seen(1)).left()
     await expect(answer(visit.page)).to_contain_text("stopped")
     await expect(answer(visit.page)).to_contain_text("As far as this")
+    await expect(visit.page.get_by_role("status")).to_have_text("stopped")
 
 
 async def test_an_answer_can_be_asked_for_again_and_takes_the_first_one_s_place(
