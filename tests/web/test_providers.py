@@ -82,6 +82,15 @@ async def test_a_provider_switched_off_is_passed_over_from_then_on_and_after_a_r
         assert (await planned(running))[0][0] == "groq"
 
 
+async def test_a_switch_that_did_not_work_stays_as_the_provider_is(visit: Visit) -> None:
+    visit.expect("net::ERR_INTERNET_DISCONNECTED")
+    await expect(switch(visit.page, "groq")).to_be_checked()
+    await visit.page.context.set_offline(offline=True)
+    await switch(visit.page, "groq").click()
+    await expect(card(visit.page, "groq").get_by_role("alert")).to_be_visible()
+    await expect(switch(visit.page, "groq")).to_be_checked()
+
+
 async def test_a_limit_that_is_set_is_shown_and_kept(running: Stack, visit: Visit) -> None:
     groq = card(visit.page, "groq")
     await groq.get_by_text("Limits", exact=True).click()

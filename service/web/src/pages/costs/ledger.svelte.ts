@@ -40,6 +40,9 @@ export class Ledger {
   #source: EventSource | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #last = 0;
+  /** Askings are numbered: an answer that comes after that to a later one is older than it. */
+  #asked = 0;
+  #answered = 0;
 
   watch(): void {
     void this.refresh();
@@ -64,6 +67,7 @@ export class Ledger {
 
   async refresh(): Promise<void> {
     this.#last = Date.now();
+    const asking = ++this.#asked;
     const { signal } = this.#leaving;
     const { period, group } = this;
     const now = new Date();
@@ -75,7 +79,9 @@ export class Ledger {
         baseline(signal),
         ...PERIODS.map((one) => sums(beginning(one, now), [], signal)),
       ]);
+      if (asking < this.#answered) return;
       if (period !== this.period || group !== this.group) return; // asked for something else since
+      this.#answered = asking;
       this.view = { period, group, from, times: steps(period, now), over, by };
       this.baseline = dear;
       this.totals = Object.fromEntries(PERIODS.map((one, i) => [one, totals[i]]));

@@ -12,6 +12,8 @@ export class Roster {
 
   readonly #leaving = new AbortController();
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** How many there were: what was asked for before one does not know of it. */
+  #changes = 0;
 
   /** Begin to look; until `leave`. */
   async watch(): Promise<void> {
@@ -21,11 +23,13 @@ export class Roster {
 
   async refresh(): Promise<void> {
     const { signal } = this.#leaving;
+    const changes = this.#changes;
     try {
       const known = await providers(signal);
       // Who is not asked has no figures.
       const asked = known.filter(({ state }) => state === 'active' || state === 'degraded');
       const figures = await Promise.all(asked.map(({ name }) => stats(name, signal)));
+      if (changes !== this.#changes) return;
       this.stats = Object.fromEntries(asked.map(({ name }, i) => [name, figures[i]!]));
       this.providers = known;
       this.loaded = true;
@@ -37,6 +41,7 @@ export class Roster {
 
   /** Put a provider that was changed in its place. */
   put(changed: Provider): void {
+    this.#changes += 1;
     this.providers = this.providers.map((one) => (one.name === changed.name ? changed : one));
   }
 
