@@ -62,6 +62,8 @@ export class Following {
   readonly #told: Told;
   readonly #leaving = new AbortController();
   #over = false;
+  /** It was cancelled before it had a name: it is ended as soon as it has one. */
+  #unwanted = false;
 
   constructor(place: Place, carrier: Carrier, told: Told) {
     this.#place = { ...place };
@@ -98,11 +100,8 @@ export class Following {
   /** End the generation; its last event still comes. Throws Refused, or what fetch throws. */
   async cancel(): Promise<void> {
     const { stream } = this.#place;
-    if (stream !== undefined) await send('POST', `/v1/streams/${stream}/cancel`, {});
-  }
-
-  get stream(): string | undefined {
-    return this.#place.stream;
+    if (stream === undefined) this.#unwanted = true;
+    else await send('POST', `/v1/streams/${stream}/cancel`, {});
   }
 
   /** Over one line, until it ends, breaks or is given up. */
@@ -132,6 +131,10 @@ export class Following {
   #heard(event: StreamEvent): void {
     if (this.#left || this.#over) return;
     this.#place.stream = event.stream;
+    if (this.#unwanted) {
+      this.#unwanted = false;
+      void this.cancel().catch(() => undefined); // it runs on then, and can be cancelled again
+    }
     const seq = event.type === 'stream.snapshot' ? event.as_of : event.seq;
     if (seq !== undefined && seq <= this.#place.after) return;
     if (seq !== undefined) this.#place.after = seq;
@@ -143,9 +146,9 @@ export class Following {
   }
 }
 
-/** Whether the same request may succeed later: the service is busy, or is being restarted. */
-function passing(failure: Refused): boolean {
-  return failure.status === 503 && failure.problem.retryable;
+/** Whether the same may succeed later: the service is busy, or a proxy answered in its place. */
+function passing({ status, problem }: Refused): boolean {
+  return problem.retryable && (status === 503 || problem.code === 'http');
 }
 
 /** A pause, which ends early when the browser is online again or nobody waits any more. */
