@@ -1,5 +1,7 @@
 /** Light or dark: as the system has it, unless somebody chose. */
 
+import { MediaQuery } from 'svelte/reactivity';
+
 export const THEMES = ['system', 'light', 'dark'] as const;
 
 export type Theme = (typeof THEMES)[number];
@@ -8,6 +10,12 @@ const KEPT = 'tailrace.theme';
 
 class Choice {
   current = $state<Theme>(kept());
+  readonly #system = new MediaQuery('(prefers-color-scheme: dark)');
+
+  /** What is drawn by script has to be drawn anew when this changes. */
+  get dark(): boolean {
+    return this.current === 'system' ? this.#system.current : this.current === 'dark';
+  }
 
   choose(theme: Theme): void {
     this.current = theme;
