@@ -106,6 +106,14 @@ async def test_each_attempt_is_told_as_it_ends_and_the_sums_follow(
     await expect(tile(visit.page, "today")).to_contain_text(money(total["cost_usd"]))
 
 
+async def test_a_line_that_a_proxy_refused_is_asked_for_again(visit: Visit) -> None:
+    visit.expect("status of 502")
+    await visit.page.route("**/v1/usage/events", lambda route: route.fulfill(status=502), times=1)
+    await visit.show("costs")
+    await expect(visit.page.get_by_text("connecting", exact=True)).to_be_visible()
+    await expect(visit.page.get_by_text("live", exact=True)).to_be_visible()
+
+
 async def test_the_sums_can_be_seen_by_every_group_and_for_each_period(
     running: Stack, visit: Visit
 ) -> None:

@@ -10,6 +10,7 @@ import { beginning, PERIODS, step, steps, type Period } from './period.ts';
 
 const SOONEST = 1_000; // milliseconds between two askings
 const SHOWN = 50;
+const LATER = 5_000; // milliseconds until a line that was refused is asked for again
 
 /** The sums of one period by one group, as they were asked for together. */
 export interface View {
@@ -39,6 +40,7 @@ export class Ledger {
   readonly #leaving = new AbortController();
   #source: EventSource | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #reopening: ReturnType<typeof setTimeout> | undefined;
   #last = 0;
   /** Askings are numbered: an answer that comes after that to a later one is older than it. */
   #asked = 0;
@@ -46,23 +48,14 @@ export class Ledger {
 
   watch(): void {
     void this.refresh();
-    // EventSource comes back by itself, after the last event it saw. What ended before it was open
-    // is told by nobody, and is in the sums.
-    this.#source = new EventSource('/v1/usage/events');
-    this.#source.onopen = () => {
-      this.live = true;
-      this.#soon();
-    };
-    this.#source.onerror = () => (this.live = false);
-    this.#source.addEventListener('usage', ({ data }: MessageEvent<string>) => {
-      this.#heard(JSON.parse(data) as UsageEvent);
-    });
+    this.#listen();
   }
 
   leave(): void {
     this.#leaving.abort();
     this.#source?.close();
     clearTimeout(this.#timer);
+    clearTimeout(this.#reopening);
   }
 
   async refresh(): Promise<void> {
@@ -89,6 +82,28 @@ export class Ledger {
     } catch (failure) {
       if (!signal.aborted) this.failure = failure instanceof Error ? failure.message : String(failure);
     }
+  }
+
+  /**
+   * EventSource comes back by itself, after the last event it saw, but where the answer is none of
+   * the service's: a proxy says so while it is being restarted. What ended while nobody listened is
+   * in the sums.
+   */
+  #listen(): void {
+    const source = new EventSource('/v1/usage/events');
+    this.#source = source;
+    source.onopen = () => {
+      this.live = true;
+      this.#soon();
+    };
+    source.onerror = () => {
+      this.live = false;
+      if (source.readyState !== EventSource.CLOSED) return;
+      this.#reopening = setTimeout(() => this.#listen(), LATER);
+    };
+    source.addEventListener('usage', ({ data }: MessageEvent<string>) => {
+      this.#heard(JSON.parse(data) as UsageEvent);
+    });
   }
 
   #heard(event: UsageEvent): void {
