@@ -78,6 +78,7 @@ export const en = {
     total: 'total',
     hedgeAfter: 'a second one is asked after {time}',
     failover: '{from} broke: {to} goes on ({mode})',
+    mode: { continue: 'continue', restart: 'restart' },
     role: {
       primary: 'first choice',
       hedge: 'hedge',

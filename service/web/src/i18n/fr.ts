@@ -80,6 +80,7 @@ export const fr: Words = {
     total: 'durée',
     hedgeAfter: 'un second est sollicité après {time}',
     failover: '{from} a échoué : {to} prend la suite ({mode})',
+    mode: { continue: 'reprise', restart: 'depuis le début' },
     role: {
       primary: 'premier choix',
       hedge: 'doublon',
