@@ -19,8 +19,7 @@ export const en = {
   },
   common: {
     loading: 'Loading…',
-    retry: 'Try again',
-    unknown: 'unknown',
+    unreachable: 'the service does not answer',
     failed: 'That did not work: {message}',
   },
   playground: {

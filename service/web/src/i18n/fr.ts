@@ -21,8 +21,7 @@ export const fr: Words = {
   },
   common: {
     loading: 'Chargement…',
-    retry: 'Réessayer',
-    unknown: 'inconnu',
+    unreachable: 'le service ne répond pas',
     failed: 'Échec : {message}',
   },
   playground: {

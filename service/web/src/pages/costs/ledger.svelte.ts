@@ -35,7 +35,8 @@ export class Ledger {
   /** The newest first. */
   events = $state.raw<UsageEvent[]>([]);
   live = $state(false);
-  failure = $state('');
+  /** Why what is shown is not fresh. */
+  failure = $state.raw<unknown>();
 
   readonly #leaving = new AbortController();
   #source: EventSource | undefined;
@@ -78,9 +79,9 @@ export class Ledger {
       this.view = { period, group, from, times: steps(period, now), over, by };
       this.baseline = dear;
       this.totals = Object.fromEntries(PERIODS.map((one, i) => [one, totals[i]]));
-      this.failure = '';
+      this.failure = undefined;
     } catch (failure) {
-      if (!signal.aborted) this.failure = failure instanceof Error ? failure.message : String(failure);
+      if (!signal.aborted) this.failure = failure;
     }
   }
 

@@ -7,7 +7,8 @@ const EVERY = 5_000; // milliseconds
 export class Roster {
   providers = $state.raw<Provider[]>([]);
   stats = $state.raw<Record<string, Stats>>({});
-  failure = $state('');
+  /** Why what is shown is not fresh. */
+  failure = $state.raw<unknown>();
   loaded = $state(false);
 
   readonly #leaving = new AbortController();
@@ -33,9 +34,9 @@ export class Roster {
       this.stats = Object.fromEntries(asked.map(({ name }, i) => [name, figures[i]!]));
       this.providers = known;
       this.loaded = true;
-      this.failure = '';
+      this.failure = undefined;
     } catch (failure) {
-      if (!signal.aborted) this.failure = failure instanceof Error ? failure.message : String(failure);
+      if (!signal.aborted) this.failure = failure;
     }
   }
 
