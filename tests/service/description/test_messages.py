@@ -5,7 +5,7 @@ import orjson
 import pytest
 from jsonschema import Draft202012Validator
 
-from adapters.errors import make
+from adapters.errors import UpstreamError, make
 from adapters.events import ErrorCode, SequencedEvent, Status
 from service.dialects.messages import Messages
 from service.dialects.projection import Asked
@@ -38,8 +38,13 @@ def test_any_whole_answer_is_what_is_described(
 ) -> None:
     fold = folded(events)
     if fold.end.status in (Status.COMPLETED, Status.INCOMPLETE):
-        document = Messages().document(asked(fields), NAMED, fold, fold.end)
-        checked(msgspec.json.encode(document), "Message")
+        try:
+            document, name = Messages().document(asked(fields), NAMED, fold, fold.end), "Message"
+        except (
+            UpstreamError
+        ) as failure:  # a call without usable arguments, of which no message is made
+            document, name = Messages().failure(failure.error), "AnthropicError"
+        checked(msgspec.json.encode(document), name)
 
 
 @pytest.mark.parametrize("code", ErrorCode)
