@@ -95,3 +95,16 @@ async def test_the_smallest_groups_are_one_in_the_legend_and_in_the_page_s_langu
         legend = visit.page.locator("section li")
         await expect(legend).to_have_count(7)
         await expect(legend.last).to_have_text("autres")
+
+
+async def test_the_days_are_there_in_figures_for_who_points_at_nothing(
+    running: Stack, visit: Visit
+) -> None:
+    await running.ask("groq/auto", reply("Hello.", tokens=DEAR))
+    row = visit.page.locator("tr[data-group=groq]")
+    await expect(row).to_be_visible()
+    cost = (await row.locator("td").last.inner_text()).strip()
+    await visit.page.get_by_text("The days in figures").press("Enter")
+    day = visit.page.get_by_role("region", name="The days in figures").locator("tbody tr")
+    await expect(day).to_have_count(1)
+    await expect(day).to_contain_text(cost)

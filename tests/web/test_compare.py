@@ -129,3 +129,17 @@ async def ends(running: Stack) -> list[dict[str, Any]]:
 def tenths(figure: float) -> str:
     """As English writes it, without a nought at the end."""
     return f"{figure:,.1f}".removesuffix(".0")
+
+
+async def test_who_leaves_the_page_ends_what_nobody_can_come_back_to(
+    running: Stack, visit: Visit
+) -> None:
+    models = await choose(visit, 2)
+    for provider in ("groq", "openai"):
+        running.double.on_provider(provider, reply("It begins", Wait(Gate())))
+    await start(visit.page)
+    for model in models:
+        await expect(lane(visit.page, model)).to_contain_text("It begins")
+    await visit.page.get_by_role("link", name="Providers").click()
+    for number in (1, 2):
+        await (await running.double.seen(number)).left()

@@ -176,6 +176,7 @@ export const en = {
     csv: 'Export as CSV',
     nothing: 'Nothing was asked in this time.',
     free: 'Nothing that was asked in this time has cost anything, as far as it is known.',
+    steps: { hour: 'The hours in figures', day: 'The days in figures' },
     utc: 'Days and hours are UTC; a day begins at 00:00 UTC, which is {time} here.',
     total: 'total',
     attempts: '{count} attempts',

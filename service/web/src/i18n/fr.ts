@@ -178,6 +178,7 @@ export const fr: Words = {
     csv: 'Exporter en CSV',
     nothing: 'Rien n’a été demandé pendant cette période.',
     free: 'Rien de ce qui a été demandé pendant cette période n’a coûté quoi que ce soit, à ce qu’on en sait.',
+    steps: { hour: 'Les heures en chiffres', day: 'Les jours en chiffres' },
     utc: 'Jours et heures sont en UTC ; un jour commence à 00:00 UTC, soit {time} ici.',
     total: 'total',
     attempts: '{count} tentatives',

@@ -5,6 +5,7 @@
  * money and times are written as the language does (`shown/`).
  */
 
+import { keep, kept } from '../shell/kept.ts';
 import { en, type Words } from './en.ts';
 import { fr } from './fr.ts';
 
@@ -19,7 +20,7 @@ class Choice {
 
   choose(language: Language): void {
     this.current = language;
-    localStorage.setItem(KEPT, language);
+    keep(KEPT, language);
     document.documentElement.lang = language;
   }
 }
@@ -37,7 +38,7 @@ export function filled(sentence: string, values: Record<string, string | number>
 }
 
 function preferred(): Language {
-  const wanted = [localStorage.getItem(KEPT) ?? '', ...navigator.languages];
+  const wanted = [kept(KEPT) ?? '', ...navigator.languages];
   const found = wanted.map((tag) => tag.slice(0, 2)).find((tag) => tag in LANGUAGES);
   return (found as Language | undefined) ?? 'en';
 }

@@ -2,6 +2,8 @@
 
 import { MediaQuery } from 'svelte/reactivity';
 
+import { keep, kept } from './kept.ts';
+
 export const THEMES = ['system', 'light', 'dark'] as const;
 
 export type Theme = (typeof THEMES)[number];
@@ -9,7 +11,7 @@ export type Theme = (typeof THEMES)[number];
 const KEPT = 'tailrace.theme';
 
 class Choice {
-  current = $state<Theme>(kept());
+  current = $state<Theme>(chosen());
   readonly #system = new MediaQuery('(prefers-color-scheme: dark)');
 
   /** What is drawn by script has to be drawn anew when this changes. */
@@ -19,7 +21,7 @@ class Choice {
 
   choose(theme: Theme): void {
     this.current = theme;
-    localStorage.setItem(KEPT, theme);
+    keep(KEPT, theme);
     this.apply();
   }
 
@@ -33,7 +35,7 @@ class Choice {
 
 export const theme = new Choice();
 
-function kept(): Theme {
-  const value = localStorage.getItem(KEPT);
+function chosen(): Theme {
+  const value = kept(KEPT);
   return THEMES.find((known) => known === value) ?? 'system';
 }

@@ -34,7 +34,7 @@ export class Comparison {
   }
 
   ask(question: string): void {
-    this.leave();
+    this.abandon();
     this.lanes = this.models.map((model) => new Lane(model, question));
   }
 
@@ -42,8 +42,12 @@ export class Comparison {
     await Promise.all(this.lanes.map(({ answer }) => answer.stop()));
   }
 
-  leave(): void {
-    for (const { answer } of this.lanes) answer.leave();
+  /** End what runs, and listen to none of it any more. */
+  abandon(): void {
+    for (const { answer } of this.lanes) {
+      if (answer.running) void answer.stop();
+      answer.leave();
+    }
   }
 }
 
@@ -56,7 +60,9 @@ export class Lane {
   constructor(model: string, question: string) {
     this.model = model;
     const messages = [{ role: 'user', content: question }];
-    const request = { messages, model, fallback: false, open_early_ms: 0 };
+    // A page that is closed comes back to none of it; one whose network is away has half a minute.
+    const given = { fallback: false, open_early_ms: 0, on_disconnect: 'cancel_after:30' };
+    const request = { messages, model, ...given };
     const place = { request, key: this.key, stream: undefined, after: -1 };
     this.answer = new Answer(place, 'sse');
     void this.answer.follow(() => undefined);
