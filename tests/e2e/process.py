@@ -15,7 +15,7 @@ from pathlib import Path
 
 from adapters.registry import FIFTEEN
 
-PATIENCE = 30.0
+PATIENCE = 50.0
 """Seconds for a start, which imports five SDKs, and for an end, which drains."""
 
 _FOREIGN = {
