@@ -116,16 +116,16 @@ export class Conversation {
   }
 
   #before(count: number): Message[] {
-    return this.turns.slice(0, count).flatMap((turn): Message[] => {
-      const { said } = turn;
-      const question: Message = { role: 'user', content: turn.question };
-      return said === '' ? [question] : [question, { role: 'assistant', content: said }];
-    });
+    // A question that nobody answered stays behind: one that is too long would fail all after it.
+    return this.turns.slice(0, count).flatMap(({ question, said }): Message[] =>
+      said === '' ? [] : [{ role: 'user', content: question }, { role: 'assistant', content: said }],
+    );
   }
 
   async #follow(turn: Turn): Promise<void> {
     await turn.answer.follow(() => this.keep());
-    if (turn.answer.state === 'over') turn.text = spoken(turn.answer.said, 'text');
+    // Also of what was cut off for good: the service forgets it, and this browser need not.
+    turn.text = spoken(turn.answer.said, 'text') || turn.text;
     this.keep();
   }
 }
