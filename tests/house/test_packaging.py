@@ -51,6 +51,11 @@ def test_a_lock_names_no_address(lock: str) -> None:
     assert re.findall(r"\w+://\S*|^\s*-\w.*|\s@\s.*", text, re.MULTILINE) == []
 
 
+@pytest.mark.parametrize("lock", [path for path in files() if path.name == "package-lock.json"])
+def test_what_npm_locks_names_no_address_not_even_a_sponsor_s(lock: Path) -> None:
+    assert re.findall(r"\w+://[^\"]*", _text(lock)) == []
+
+
 @pytest.mark.parametrize("lock", [*LOCKS, f"{CLIENTS}.lock"])
 def test_every_pin_has_hashes(lock: str) -> None:
     text = (ROOT / lock).read_text(encoding="utf-8")
