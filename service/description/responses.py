@@ -1,4 +1,4 @@
-"""The Responses API, as far as it is spoken here: the request's items, the resource, the events.
+"""The Responses API, as far as it is spoken here: the resource, the events, the operations.
 
 The structs are what `service.dialects.responses` tells and nothing more, each event with the fields
 that it always has. What a response repeats of its request has the type in which it was taken.
@@ -9,10 +9,10 @@ from typing import Any, Final, Literal, get_args
 from msgspec import UNSET, Struct, UnsetType
 
 from adapters.events import ErrorCode
-from adapters.request import MAX_TOOLS, Effort
-from service.description import sent
+from adapters.request import Effort
+from service.description import responses_request, sent
 from service.description.chat_completions import ERROR
-from service.description.components import Schema, merged, nullable, of_model, of_structs, ref
+from service.description.components import Schema, merged, of_structs, ref
 from service.description.native import ANSWERED, IDEMPOTENCY_KEY, STREAM_ID
 from service.description.operations import (
     Answer,
@@ -25,8 +25,12 @@ from service.description.operations import (
     refusing,
     stream,
 )
-from service.dialects import responses_compaction
-from service.dialects.responses_request import PREVIOUS, Echoed
+from service.description.responses_request import (
+    COMPACTION_REQUEST,
+    REQUEST,
+    CompactionItem,
+    InputImage,
+)
 
 # --- Items ----------------------------------------------------------------------------------
 
@@ -387,56 +391,7 @@ ResponseEvent = (
 EVENT: Final = "ResponseEvent"
 
 
-# --- The request ----------------------------------------------------------------------------
-
-
-class InputText(Struct):
-    """Words."""
-
-    type: Literal["input_text", "output_text", "text", "summary_text", "reasoning_text"]
-    text: str
-
-
-class InputRefusal(Struct, tag_field="type", tag="refusal"):
-    """Words of refusal, in an earlier answer."""
-
-    refusal: str
-
-
-class InputImage(Struct, tag_field="type", tag="input_image"):
-    """A picture that the user shows: an http(s) address or a data URL."""
-
-    image_url: str
-    detail: str | UnsetType | None = UNSET
-
-
-class InputCall(Struct, tag_field="type", tag="function_call"):
-    """A call that an earlier answer made."""
-
-    call_id: str
-    name: str
-    arguments: str
-
-
-class InputReasoning(Struct, tag_field="type", tag="reasoning"):
-    """Thoughts of an earlier answer: send them back as they came."""
-
-    summary: list[InputText] | UnsetType = UNSET
-    content: list[InputText] | UnsetType | None = UNSET
-    encrypted_content: str | UnsetType | None = UNSET
-
-
-class ItemReference(Struct, tag_field="type", tag="item_reference"):
-    """An item of an earlier response that is still kept."""
-
-    id: str
-
-
-class CompactionItem(Struct, tag_field="type", tag="compaction"):
-    """A conversation, summed up here: send it back as it came."""
-
-    encrypted_content: str
-    id: str | UnsetType | None = UNSET
+# --- A conversation made short --------------------------------------------------------------
 
 
 class CompactedText(Struct, tag_field="type", tag="input_text"):
@@ -465,151 +420,18 @@ class Compacted(Struct):
     """Null where input or output is unknown."""
 
 
-_REQUEST: Final = "ResponseRequest"
-_COMPACTION_REQUEST: Final = "CompactionRequest"
-_MESSAGE: Final = "InputMessage"
-_RESULT: Final = "InputCallOutput"
-_TOOL: Final = "ResponseTool"
-
-
-def _parts(*kinds: type) -> Schema:
-    return {
-        "anyOf": [
-            {"type": "string"},
-            {"type": "array", "items": {"anyOf": [ref(kind) for kind in kinds]}},
-        ]
-    }
-
-
-def _objects() -> dict[str, Schema]:
-    """What the request is made of, beside the structs above."""
-    message = {
-        "type": "object",
-        "description": "What somebody said.",
-        "properties": {
-            "type": {"const": "message"},
-            "role": {"enum": ["user", "assistant", "system", "developer"]},
-            "content": _parts(InputText, InputImage, InputRefusal),
-        },
-        "required": ["role", "content"],
-    }
-    result = {
-        "type": "object",
-        "description": "What a call gave; the call is among the items before, or continued.",
-        "properties": {
-            "type": {"const": "function_call_output"},
-            "call_id": {"type": "string"},
-            "output": _parts(InputText),
-        },
-        "required": ["type", "call_id", "output"],
-    }
-    function = sent.components()[f"{sent.PREFIX}FunctionSpec"]
-    tool = {
-        "type": "object",
-        "description": "A function that the model may call.",
-        "properties": {"type": {"const": "function"}, **function["properties"]},
-        "required": ["type", "name"],
-    }
-    return {_MESSAGE: message, _RESULT: result, _TOOL: tool}
-
-
-def _request() -> dict[str, Schema]:
-    boolean = nullable({"type": "boolean"})
-    items = [ref(kind) for kind in (InputCall, InputReasoning, ItemReference, CompactionItem)]
-    echoed = of_model(Echoed)[Echoed.__name__]["properties"]
-    properties = {
-        "input": nullable(
-            {
-                "anyOf": [
-                    {"type": "string"},
-                    {"type": "array", "items": {"anyOf": [ref(_MESSAGE), ref(_RESULT), *items]}},
-                ]
-            }
-        ),
-        "model": sent.field("model"),
-        "stream": boolean,
-        "background": boolean,
-        "instructions": nullable({"type": "string"}),
-        PREVIOUS: nullable({"type": "string"}),
-        "max_output_tokens": sent.field("max_tokens"),
-        "temperature": sent.field("temperature"),
-        "top_p": sent.field("top_p"),
-        "parallel_tool_calls": sent.field("parallel_tool_calls"),
-        "metadata": sent.field("metadata"),
-        "user": sent.field("user"),
-        "reasoning": nullable(
-            {
-                "type": "object",
-                "properties": {"effort": nullable({"enum": list(get_args(Effort))})},
-            }
-        ),
-        "text": nullable({"type": "object", "properties": {"format": nullable(_format())}}),
-        "tools": nullable({"type": "array", "maxItems": MAX_TOOLS, "items": ref(_TOOL)}),
-        "tool_choice": nullable(_choice()),
-        **echoed,
-    }
-    request = {
-        "type": "object",
-        "description": "Items to go on with. Fields that are not named are passed over.",
-        "properties": properties,
-    }
-    compaction = {
-        "type": "object",
-        "description": "A conversation to be summed up.",
-        "properties": {name: properties[name] for name in responses_compaction.TAKEN},
-        "required": ["model"],
-    }
-    return {_REQUEST: request, _COMPACTION_REQUEST: compaction}
-
-
-def _format() -> Schema:
-    spec = sent.components()[f"{sent.PREFIX}JsonSchema"]
-    plain = {"type": "object", "properties": {"type": {"enum": ["text", "json_object"]}}}
-    typed = {
-        "type": "object",
-        "properties": {"type": {"const": "json_schema"}, **spec["properties"]},
-        "required": ["type", *spec["required"]],
-    }
-    return {"anyOf": [plain | {"required": ["type"]}, typed]}
-
-
-def _choice() -> Schema:
-    function = {
-        "type": "object",
-        "properties": {"type": {"const": "function"}, "name": {"type": "string"}},
-        "required": ["type", "name"],
-    }
-    allowed = {
-        "type": "object",
-        "properties": {
-            "type": {"const": "allowed_tools"},
-            "mode": {"enum": ["auto", "required"]},
-            "tools": {"type": "array", "items": {"type": "object"}},
-        },
-        "required": ["type", "tools"],
-    }
-    return {"anyOf": [{"enum": ["none", "auto", "required"]}, function, allowed]}
-
-
 def schemas() -> dict[str, Schema]:
     """The components of this API."""
     told = of_structs(
         ResponseResource,
         ResponseEvent,
-        InputText,
-        InputRefusal,
-        InputImage,
-        InputCall,
-        InputReasoning,
-        ItemReference,
-        CompactionItem,
         Compacted,
     )
     event = {
         "description": "One event of a response's stream.",
         "oneOf": [ref(kind) for kind in get_args(ResponseEvent)],
     }
-    return merged(told, {EVENT: event}, sent.components(), _objects(), _request())
+    return merged(told, {EVENT: event}, responses_request.schemas())
 
 
 # --- Operations -----------------------------------------------------------------------------
@@ -633,7 +455,7 @@ OPERATIONS: Final = (
         said="OpenAI's Responses, and Open Responses",
         more="A stream that breaks ends with `response.failed` and without `[DONE]`.",
         parameters=(*sent.HEADERS, IDEMPOTENCY_KEY),
-        body=json(ref(_REQUEST)),
+        body=json(ref(REQUEST)),
         examples={
             "a question": {"model": "auto", "input": "What is a tailrace?"},
             "streamed": {"model": "auto", "input": "What is a tailrace?", "stream": True},
@@ -655,7 +477,7 @@ OPERATIONS: Final = (
         said="Sum a conversation up, to go on from",
         more="Send `output` back in front of what is asked next.",
         parameters=(*sent.HEADERS, IDEMPOTENCY_KEY),
-        body=json(ref(_COMPACTION_REQUEST)),
+        body=json(ref(COMPACTION_REQUEST)),
         examples={"a question": {"model": "auto", "input": "What is a tailrace?"}},
         answers={
             200: Answer(
