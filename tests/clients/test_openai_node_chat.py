@@ -13,7 +13,7 @@ from tests.double.answer import Citation, reasoning, refusal, text, tool_call
 from tests.double.errors import RETRY_AFTER, Kind
 from tests.double.script import http_error, reply
 from tests.double.steps import Cut, Gate, Wait
-from tests.e2e.stack import Stack, stack
+from tests.e2e.stack import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -31,19 +31,6 @@ WEATHER = {
 async def node() -> AsyncIterator[Program]:
     async with program("openai_chat") as running:
         yield running
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def service() -> AsyncIterator[Stack]:
-    async with stack("openai", "groq", "claude", "gemini") as running:
-        yield running
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def sdk(node: Program, service: Stack) -> AsyncIterator[Program]:
-    await node.do("connect", url=service.url)
-    yield node
-    await node.do("leave")
 
 
 def ask(model: str = "openai/auto", **fields: object) -> dict[str, object]:

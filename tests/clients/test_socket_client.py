@@ -1,9 +1,7 @@
 """The WebSocket client of docs/examples on Node: nothing comes twice, and nothing is missed."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from functools import partial
 
 import msgspec
 from hypothesis import HealthCheck, given, settings
@@ -12,13 +10,12 @@ from adapters.errors import make
 from adapters.events import BlockKind, ErrorCode, Failover, SequencedEvent, StreamSnapshot
 from service.settings import Settings, Streams, Websocket
 from service.streams.fold import Fold
-from tests.clients.lines import Line
+from tests.clients.cut_lines import reading, without_a_gap
 from tests.clients.nodes import program
-from tests.clients.programs import Program
 from tests.double.answer import Citation, reasoning, text, tool_call
 from tests.double.script import reply
 from tests.double.steps import Cut, Gate, Wait
-from tests.e2e.stack import Stack, question, stack
+from tests.e2e.stack import question, stack
 from tests.service.dialects.messages_streams import answers
 from tests.service.http.serving import becomes
 
@@ -26,28 +23,7 @@ WORDS = [f"word{number} " for number in range(300)]
 
 ASKED = question("claude/auto")
 
-
-@asynccontextmanager
-async def page(
-    *providers: str, settings: Settings | None = None
-) -> AsyncIterator[tuple[Stack, Line, Program]]:
-    """The service, a line to it that can be cut, and a client at the other end."""
-    async with (
-        stack(*(providers or ("claude",)), settings=settings) as running,
-        Line(running.url) as line,
-        program("socket", line.url) as client,
-    ):
-        yield running, line, client
-
-
-def without_a_gap(seen: dict[str, Any]) -> bool:
-    """Whether each event came once; one may stand for several."""
-    expected = 0
-    for first, last in seen["seqs"]:
-        if first != expected:
-            return False
-        expected = last + 1
-    return seen["status"] is not None
+page = partial(reading, "socket")
 
 
 # --- Answers --------------------------------------------------------------------------------

@@ -1,34 +1,20 @@
 """The SSE client of docs/examples on Node: `fetch`, `EventSource`, and a reader of any bytes."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 
 from service.settings import Settings, Streams
-from tests.clients.lines import Line
+from tests.clients.cut_lines import reading, without_a_gap
 from tests.clients.nodes import program
-from tests.clients.programs import Program
-from tests.clients.test_socket_client import without_a_gap
 from tests.double.answer import reasoning, tool_call
 from tests.double.script import reply
 from tests.double.steps import Cut, Gate, Wait
-from tests.e2e.stack import Stack, question, stack
+from tests.e2e.stack import question
 
 ASKED = question("claude/auto")
 
-
-@asynccontextmanager
-async def page(
-    *providers: str, settings: Settings | None = None
-) -> AsyncIterator[tuple[Stack, Line, Program]]:
-    """The service, a line to it that can be cut, and a client at the other end."""
-    async with (
-        stack(*(providers or ("claude",)), settings=settings) as running,
-        Line(running.url) as line,
-        program("sse", line.url) as client,
-    ):
-        yield running, line, client
+page = partial(reading, "sse")
 
 
 async def test_an_answer_is_folded_as_it_comes() -> None:

@@ -1,0 +1,27 @@
+"""What the files about an SDK for Node share: a service for each test, and the SDK pointed at it.
+
+Such a file has a fixture `node`, its one program. The service is each test's own, because health
+and refused keys would go on into the next. Other files have fixtures of the same names.
+"""
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from tests.clients.programs import Program
+from tests.e2e.stack import Stack, stack
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def service() -> AsyncIterator[Stack]:
+    """Before a double that plays four providers, each with a dialect of its own."""
+    async with stack("openai", "groq", "claude", "gemini") as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def sdk(node: Program, service: Stack) -> AsyncIterator[Program]:
+    """The file's program, whose SDK asks the service."""
+    await node.do("connect", url=service.url)
+    yield node
+    await node.do("leave")
