@@ -32,13 +32,13 @@ from service.limits.provider_limits import Limits
 from service.routing import policy, table
 from service.routing.health import Health
 from service.routing.plan import Choice
+from service.routing.roster import DEMO
 from service.routing.view import View
 from service.settings import Settings
 from service.telemetry.attempts import AttemptFacts
 from service.usage.cost import Cost, cost_of
 from service.usage.record import Origin, Progress, Reply, Sent, UsageEvent, finished, interrupted
 
-PROVIDER: Final = "demo"
 TAGS: Final = {"demo": "true"}
 
 _NS: Final = 1_000_000_000
@@ -366,7 +366,7 @@ class Teller:
         facts = AttemptFacts(
             stream=request.origin.request_id,
             attempt=len(request.events) + 1,
-            provider=PROVIDER,
+            provider=DEMO,
             model=imitation(attempt.choice),
             role=attempt.role,
             outcome=outcome,
@@ -404,7 +404,7 @@ class Teller:
             id=self._id(attempt.at),
             parent=request.events[0].id if request.events else None,
             attempt=len(request.events) + 1,
-            provider=PROVIDER,
+            provider=DEMO,
             model=imitation(attempt.choice),
             role=attempt.role,
             opened_ns=round(attempt.at * _NS),
@@ -435,7 +435,7 @@ class Teller:
 
 def imitation(choice: Choice) -> str:
     """What an imitated model is called: `claude/claude-sonnet-5-5 (demo)`."""
-    return f"{choice.endpoint.provider.name}/{choice.model.id} ({PROVIDER})"
+    return f"{choice.endpoint.provider.name}/{choice.model.id} ({DEMO})"
 
 
 def told(luck: Random, asks: Iterable[Ask], *, since: float, until: float) -> list[UsageEvent]:
