@@ -43,7 +43,6 @@ export const en = {
     you: 'You',
     answer: 'Answer',
     writing: 'The answer is being written.',
-    demo: 'demo: a made-up answer, no model was asked',
     forgotten: 'The service no longer keeps this answer; this is what it said.',
     waiting: 'The connection is gone. It goes on where it was as soon as there is one.',
     reasoning: 'Reasoning',

@@ -45,7 +45,6 @@ export const fr: Words = {
     you: 'Vous',
     answer: 'Réponse',
     writing: 'La réponse s’écrit.',
-    demo: 'démo : une réponse fictive, aucun modèle n’a été sollicité',
     forgotten: 'Le service ne garde plus cette réponse ; voici ce qu’elle disait.',
     waiting: 'La connexion est perdue. La réponse reprendra où elle en était.',
     reasoning: 'Raisonnement',
