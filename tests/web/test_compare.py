@@ -1,5 +1,6 @@
 """The same question to several models, side by side and live."""
 
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import pytest
@@ -127,8 +128,9 @@ async def ends(running: Stack) -> list[dict[str, Any]]:
 
 
 def tenths(figure: float) -> str:
-    """As English writes it, without a nought at the end."""
-    return f"{figure:,.1f}".removesuffix(".0")
+    """As a browser writes it in English: of two tenths equally near the greater one."""
+    rounded = Decimal(str(figure)).quantize(Decimal("0.1"), ROUND_HALF_UP)
+    return f"{rounded:,}".removesuffix(".0")
 
 
 async def test_who_leaves_the_page_ends_what_nobody_can_come_back_to(
