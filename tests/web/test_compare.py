@@ -1,6 +1,5 @@
 """The same question to several models, side by side and live."""
 
-from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from tests.double.script import http_error, reply
 from tests.double.steps import Gate, Stall, Wait
 from tests.e2e.stack import Stack
 from tests.web.visits import Visit
+from tests.web.written import tenths
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -125,12 +125,6 @@ async def test_two_to_four_models_can_be_chosen(visit: Visit) -> None:
 async def ends(running: Stack) -> list[dict[str, Any]]:
     """How every stream ended, once they have."""
     return [(await running.fetch(stream.id)).end for stream in running.streams]
-
-
-def tenths(figure: float) -> str:
-    """As a browser writes it in English: of two tenths equally near the greater one."""
-    rounded = Decimal(str(figure)).quantize(Decimal("0.1"), ROUND_HALF_UP)
-    return f"{rounded:,}".removesuffix(".0")
 
 
 async def test_who_leaves_the_page_ends_what_nobody_can_come_back_to(

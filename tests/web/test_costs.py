@@ -16,6 +16,7 @@ from tests.double.script import http_error, reply
 from tests.double.steps import Gate, Wait
 from tests.e2e.stack import Stack, stack
 from tests.web.visits import Visit, answer, ask, visiting
+from tests.web.written import money
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -49,20 +50,6 @@ def row(page: Page, group: str) -> Locator:
 
 def tile(page: Page, period: str) -> Locator:
     return page.locator(f"[data-period={period}]")
-
-
-def money(usd: str) -> str:
-    """As the page writes it in English: two figures where it is less than a cent."""
-    amount = float(usd)
-    if 0 < amount < 0.01:
-        return f"${amount:.{1 - exponent(amount)}f}".rstrip("0")
-    return (
-        f"${amount:,.4f}".rstrip("0") if round(amount, 2) != round(amount, 4) else f"${amount:,.2f}"
-    )
-
-
-def exponent(amount: float) -> int:
-    return int(f"{amount:e}".partition("e")[2])
 
 
 async def test_what_a_request_cost_is_shown_and_is_the_api_s_figure(
@@ -155,8 +142,8 @@ async def test_savings_are_the_api_s(running: Stack, visit: Visit) -> None:
     async with running.client.get(address) as response:
         summary = await response.json()
     saved = visit.page.locator("dl > div", has_text="Saved by routing")
-    await expect(saved).to_contain_text(money(str(summary["savings"])))
-    await expect(saved).to_contain_text(money(str(summary["baseline"])))
+    await expect(saved).to_contain_text(money(summary["savings"]))
+    await expect(saved).to_contain_text(money(summary["baseline"]))
 
 
 async def test_what_hedging_cost_and_saved_is_the_api_s(running: Stack, visit: Visit) -> None:

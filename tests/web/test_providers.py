@@ -14,6 +14,7 @@ from tests.double.errors import Kind
 from tests.double.script import http_error, reply
 from tests.e2e.stack import Stack, stack
 from tests.web.visits import Visit, answer, ask, visiting
+from tests.web.written import percent
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -146,8 +147,7 @@ async def test_the_figures_are_those_of_the_last_minutes(running: Stack, visit: 
     assert stats["attempts"] >= 2
     row = card(visit.page, "groq").get_by_role("row").filter(has_text="all models")
     await expect(row.get_by_role("cell").nth(0)).to_have_text(str(stats["attempts"]))
-    share = f"{stats['error_rate'] * 100:.1f}".removesuffix(".0")
-    await expect(row.get_by_role("cell").nth(1)).to_have_text(f"{share}%")
+    await expect(row.get_by_role("cell").nth(1)).to_have_text(percent(stats["error_rate"]))
     for code, error in stats["errors"].items():
         await expect(card(visit.page, "groq")).to_contain_text(f"{code}: {error['count']}")
 
