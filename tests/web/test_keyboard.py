@@ -68,6 +68,20 @@ async def test_the_first_stop_skips_to_the_content(visit: Visit) -> None:
     await expect(page.get_by_label("Your question")).to_be_visible()
 
 
+async def test_who_goes_to_another_page_is_at_its_heading_and_goes_on_from_there(
+    visit: Visit,
+) -> None:
+    page = visit.page
+    assert await page.evaluate("document.activeElement === document.body")  # as it was loaded
+    await reach(page, page.get_by_role("link", name="Compare"))
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="Compare", level=1)).to_be_focused()
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_label("Model 1", exact=True)).to_be_focused()
+    await page.go_back()
+    await expect(page.get_by_role("heading", name="Conversation", level=1)).to_be_focused()
+
+
 async def test_a_page_is_chosen_and_a_provider_switched_off_and_on(visit: Visit) -> None:
     page = visit.page
     await reach(page, page.get_by_role("link", name="Providers"))
