@@ -1,6 +1,6 @@
 """Where requests go: every form an address is written in, regions, and providers of one's own."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,8 +12,17 @@ from service import endpoints
 from service.settings import ProviderSettings, Settings, load
 from tests.double.paths import BASE_PATHS, route_of
 from tests.double.script import reply
-from tests.e2e.stack import NAMES, Stack, stack
+from tests.double.server import Double
+from tests.e2e.stack import NAMES, speaks, stack
 from tests.e2e.wire import WIRE
+
+
+@pytest.fixture
+async def elsewhere() -> AsyncIterator[Double]:
+    """Where the addresses lead to."""
+    async with Double(speaks=speaks) as double:
+        yield double
+
 
 every_provider = pytest.mark.parametrize("name", NAMES)
 
@@ -31,14 +40,14 @@ FORMS: Mapping[str, str] = {
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 @every_provider
 async def test_every_form_of_an_address_leads_to_the_provider_s_own_path(
-    name: str, form: str, alone: Stack
+    name: str, form: str, elsewhere: Double
 ) -> None:
-    address = form.format(host=alone.double.url, path=BASE_PATHS[name])
+    address = form.format(host=elsewhere.url, path=BASE_PATHS[name])
     given = {FIFTEEN[name].address_var: address}
     async with stack(name, environ=given) as running:
         told = await running.ask(f"{name}/auto")
         assert told.end["status"] == "completed"
-    (seen,) = alone.double.requests
+    (seen,) = elsewhere.requests
     assert seen.path == WIRE[name].path
 
 
@@ -46,25 +55,26 @@ PARTIAL = {"groq": "/openai", "openrouter": "/api", "qwen": "/compatible-mode", 
 
 
 @pytest.mark.parametrize("name", PARTIAL)
-async def test_a_beginning_of_the_path_becomes_the_whole(name: str, alone: Stack) -> None:
-    given = {FIFTEEN[name].address_var: alone.double.url + PARTIAL[name]}
+async def test_a_beginning_of_the_path_becomes_the_whole(name: str, elsewhere: Double) -> None:
+    given = {FIFTEEN[name].address_var: elsewhere.url + PARTIAL[name]}
     async with stack(name, environ=given) as running:
         assert (await running.ask(f"{name}/auto")).end["status"] == "completed"
-    assert alone.double.requests[0].path == WIRE[name].path
+    assert elsewhere.requests[0].path == WIRE[name].path
 
 
 AZURE = ("", "/", "/openai", "/openai/v1", "/openai/v1/")
 
 
 @pytest.mark.parametrize("path", AZURE)
-async def test_azure_is_reached_with_and_without_its_path_over_both_its_apis(path: str) -> None:
+async def test_azure_is_reached_with_and_without_its_path_over_both_its_apis(
+    path: str, elsewhere: Double
+) -> None:
     tool = {"type": "function", "function": {"name": "now"}}
-    async with stack("copilot") as azure:
-        given = {"AZURE_OPENAI_ENDPOINT": azure.double.url + path}
-        async with stack("copilot", environ=given) as running:
-            await running.ask("copilot/auto")
-            await running.ask("copilot/auto", tools=[tool])
-        paths = [seen.path for seen in azure.double.requests]
+    given = {"AZURE_OPENAI_ENDPOINT": elsewhere.url + path}
+    async with stack("copilot", environ=given) as running:
+        await running.ask("copilot/auto")
+        await running.ask("copilot/auto", tools=[tool])
+    paths = [seen.path for seen in elsewhere.requests]
     assert paths == ["/openai/v1/chat/completions", "/openai/v1/responses"]
 
 
@@ -76,13 +86,12 @@ OTHERS: Mapping[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize(("name", "path"), OTHERS.values(), ids=OTHERS)
-async def test_another_path_is_the_operator_s_word(name: str, path: str) -> None:
-    async with stack(name) as there:
-        given = {FIFTEEN[name].address_var: there.double.url + path}
-        async with stack(name, environ=given) as running:
-            assert (await running.ask(f"{name}/auto")).end["status"] == "completed"
-        own = WIRE[name].path.removeprefix(BASE_PATHS[name])
-        assert there.double.requests[0].path == path + own
+async def test_another_path_is_the_operator_s_word(name: str, path: str, elsewhere: Double) -> None:
+    given = {FIFTEEN[name].address_var: elsewhere.url + path}
+    async with stack(name, environ=given) as running:
+        assert (await running.ask(f"{name}/auto")).end["status"] == "completed"
+    own = WIRE[name].path.removeprefix(BASE_PATHS[name])
+    assert elsewhere.requests[0].path == path + own
 
 
 # --- Regions --------------------------------------------------------------------------------
@@ -92,7 +101,7 @@ REGIONS = [(name, region) for name in NAMES for region in FIFTEEN[name].regions]
 
 @pytest.mark.parametrize(("name", "region"), REGIONS)
 async def test_a_region_is_another_host_with_a_path_the_provider_has(
-    name: str, region: str
+    name: str, region: str, elsewhere: Double
 ) -> None:
     """Its host cannot be asked here, so its path is, at the double."""
     settings = Settings(providers={name: ProviderSettings(region=region)})
@@ -102,11 +111,10 @@ async def test_a_region_is_another_host_with_a_path_the_provider_has(
     address = urlsplit(known.base_url)
     assert address.scheme == "https"
 
-    async with stack(name) as there:
-        given = {FIFTEEN[name].address_var: there.double.url + address.path}
-        async with stack(name, environ=given) as running:
-            assert (await running.ask(f"{name}/auto")).end["status"] == "completed"
-        (seen,) = there.double.requests
+    given = {FIFTEEN[name].address_var: elsewhere.url + address.path}
+    async with stack(name, environ=given) as running:
+        assert (await running.ask(f"{name}/auto")).end["status"] == "completed"
+    (seen,) = elsewhere.requests
     assert seen.path.startswith(f"{address.path}/")
     assert route_of(seen.path, {}) is not None
 
@@ -137,18 +145,17 @@ def configured(host: str, folder: Path) -> Settings:
 
 
 async def test_a_server_of_one_s_own_streams_from_configuration_alone_and_without_a_key(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    elsewhere: Double, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What the SDK would send in the place of a key that is not there.
     monkeypatch.setenv("OPENAI_API_KEY", "test-key-of-the-environment")
-    async with stack("openai") as there:
-        settings = configured(there.double.url, tmp_path)
-        async with stack("openai", settings=settings) as running:
-            there.double.script(reply("Hel", "lo"))
-            told = await running.ask("ollama/llama3.3")
+    settings = configured(elsewhere.url, tmp_path)
+    async with stack("openai", settings=settings) as running:
+        elsewhere.script(reply("Hel", "lo"))
+        told = await running.ask("ollama/llama3.3")
     assert (told.text, told.end["status"]) == ("Hello", "completed")
     assert (told.end["provider"], told.end["model"]) == ("ollama", "llama3.3")
-    (seen,) = there.double.requests
+    (seen,) = elsewhere.requests
     assert seen.path == "/v1/chat/completions"
     assert seen.key is None
     assert not {"authorization", "api-key", "x-api-key"} & {name.lower() for name in seen.headers}
@@ -156,34 +163,35 @@ async def test_a_server_of_one_s_own_streams_from_configuration_alone_and_withou
 
 
 async def test_a_configured_provider_has_its_own_key_its_alias_and_what_it_is_like(
-    tmp_path: Path,
+    elsewhere: Double, tmp_path: Path
 ) -> None:
-    async with stack("openai") as there:
-        settings = configured(there.double.url, tmp_path)
-        async with stack("openai", "groq", settings=settings) as running:
-            qwen = await running.ask("vllm/qwen")
-            groq = await running.ask("groq_too/auto")
-        first, second = there.double.requests
+    settings = configured(elsewhere.url, tmp_path)
+    async with stack("openai", "groq", settings=settings) as running:
+        qwen = await running.ask("vllm/qwen")
+        groq = await running.ask("groq_too/auto")
+    first, second = elsewhere.requests
     assert (qwen.end["provider"], qwen.end["model"]) == ("vllm", "Qwen/Qwen3.8-27B")
     assert (first.path, first.key) == ("/v1/chat/completions", "test-key-vllm")
     assert (groq.end["provider"], second.key) == ("groq_too", "test-key-groq-too")
     assert second.path == "/openai/v1/chat/completions"
 
 
-async def test_a_configured_provider_is_none_of_the_fifteen(tmp_path: Path) -> None:
-    async with stack("openai") as there:
-        settings = configured(there.double.url, tmp_path)
-        async with stack("openai", settings=settings) as running:
-            address = f"{running.url}/api/coordination/llm/providers"
-            async with running.client.get(address) as response:
-                listed = [provider["name"] for provider in (await response.json())["providers"]]
+async def test_a_configured_provider_is_none_of_the_fifteen(
+    elsewhere: Double, tmp_path: Path
+) -> None:
+    settings = configured(elsewhere.url, tmp_path)
+    async with stack("openai", settings=settings) as running:
+        address = f"{running.url}/api/coordination/llm/providers"
+        async with running.client.get(address) as response:
+            listed = [provider["name"] for provider in (await response.json())["providers"]]
     assert listed == list(NAMES)
 
 
-async def test_a_configured_provider_answers_where_no_other_has_a_key(tmp_path: Path) -> None:
-    async with stack("openai") as there:
-        settings = configured(there.double.url, tmp_path)
-        async with stack("openai", settings=settings, environ={"OPENAI_API_KEY": ""}) as running:
-            told = await running.ask("auto")
+async def test_a_configured_provider_answers_where_no_other_has_a_key(
+    elsewhere: Double, tmp_path: Path
+) -> None:
+    settings = configured(elsewhere.url, tmp_path)
+    async with stack("openai", settings=settings, environ={"OPENAI_API_KEY": ""}) as running:
+        told = await running.ask("auto")
     assert told.status == 200
     assert told.end["provider"] in settings.providers
