@@ -68,7 +68,7 @@ async def test_today_is_the_service_s_day_and_the_table_says_the_same(
     await running.ask("groq/auto", reply("Hello.", tokens=DEAR))
     await visit.page.get_by_role("combobox", name="Period", exact=True).select_option("today")
     tile = visit.page.locator("[data-period=today]")
-    await expect(tile).to_contain_text("1 attempts")
+    await expect(tile).to_contain_text("1 attempt")
     cost = await tile.locator("dd").first.inner_text()
     await expect(visit.page.locator("tfoot td").last).to_have_text(cost)
     await expect(visit.page.get_by_text("a day begins at 00:00 UTC")).to_be_visible()

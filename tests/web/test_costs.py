@@ -73,7 +73,7 @@ async def test_what_a_request_cost_is_shown_and_is_the_api_s_figure(
         await expect(row(visit.page, "groq")).to_contain_text(figure)
     for period in ("today", "week", "month"):
         await expect(tile(visit.page, period)).to_contain_text(cost)
-        await expect(tile(visit.page, period)).to_contain_text("1 attempts")
+        await expect(tile(visit.page, period)).to_contain_text("1 attempt")
 
 
 async def test_each_attempt_is_told_as_it_ends_and_the_sums_follow(
@@ -84,7 +84,7 @@ async def test_each_attempt_is_told_as_it_ends_and_the_sums_follow(
     for count in (1, 2):
         await running.ask("groq/auto", reply("Worth it.", tokens=Tokens(output=500)))
         await expect(visit.page.locator("tr[data-event]")).to_have_count(count)
-        await expect(tile(visit.page, "today")).to_contain_text(f"{count} attempts")
+        await expect(tile(visit.page, "today")).to_contain_text(f"{count} attempt")
     await running.ask("groq/auto", http_error(Kind.SERVER), fallback=False)
     newest = visit.page.locator("tr[data-event]").first
     await expect(newest).to_contain_text("failed")
@@ -123,7 +123,7 @@ async def test_the_sums_can_be_seen_by_every_group_and_for_each_period(
 
 async def test_the_export_is_the_api_s_csv(running: Stack, visit: Visit) -> None:
     await running.ask("groq/auto", reply("Hello."))
-    await expect(tile(visit.page, "today")).to_contain_text("1 attempts")
+    await expect(tile(visit.page, "today")).to_contain_text("1 attempt")
     async with visit.page.expect_download() as downloading:
         await visit.page.get_by_role("link", name="Export as CSV").click()
     path = await (await downloading.value).path()
@@ -137,7 +137,7 @@ async def test_the_export_is_the_api_s_csv(running: Stack, visit: Visit) -> None
 
 async def test_savings_are_the_api_s(running: Stack, visit: Visit) -> None:
     await running.ask("groq/auto", reply("Hello.", tokens=Tokens(input=10**6, output=10**6)))
-    await expect(tile(visit.page, "today")).to_contain_text("1 attempts")
+    await expect(tile(visit.page, "today")).to_contain_text("1 attempt")
     address = f"{running.url}/api/coordination/llm/cost-summary"
     async with running.client.get(address) as response:
         summary = await response.json()
@@ -160,7 +160,7 @@ async def test_what_hedging_cost_and_saved_is_the_api_s(running: Stack, visit: V
     assert total["hedge_attempts"] == 1
     hedging = visit.page.locator("dl > div", has_text="Hedging")
     await expect(hedging).to_contain_text(money(total["hedge_cost_usd"]))
-    await expect(hedging).to_contain_text("1 attempts")
+    await expect(hedging).to_contain_text("1 attempt")
 
 
 async def test_nothing_spent_is_said_in_words(visit: Visit) -> None:

@@ -159,7 +159,7 @@ async def test_markup_in_the_name_of_a_model_stays_text(browser: Browser) -> Non
         stack("groq", settings=Settings(providers={"own": own})) as running,
         visiting(browser, running.url, "providers") as visit,
     ):
-        await card(visit.page, "own").get_by_text("Models: 1").click()
+        await card(visit.page, "own").get_by_text("1 model", exact=True).click()
         await expect(card(visit.page, "own")).to_contain_text(harm)
         await visit.show("compare")
         option = visit.page.locator("option", has_text=harm).first

@@ -1,3 +1,5 @@
+import { forms } from './plural.ts';
+
 /** The words, in English: the shape that every other language has to have. */
 export const en = {
   name: 'English',
@@ -50,6 +52,19 @@ export const en = {
     tool: 'Tool call: {name}',
     serverTool: 'Tool of the provider: {name}',
     result: 'Result',
+    toolFailed: 'failed',
+    file: 'File: {file}',
+    raw: 'Something else, as the provider said it',
+    flag: {
+      blocked: {
+        input: 'The safety system of {provider} blocked the question{category}.',
+        output: 'The safety system of {provider} blocked the answer{category}.',
+      },
+      annotated: {
+        input: 'The safety system of {provider} made a remark on the question{category}.',
+        output: 'The safety system of {provider} made a remark on the answer{category}.',
+      },
+    },
     cut: 'cut off',
     sources: 'Sources',
     warning: 'Note: {message}',
@@ -71,7 +86,7 @@ export const en = {
     attempts: 'Attempts',
     first: 'first token',
     speed: 'speed',
-    perSecond: '{count} tokens/s',
+    perSecond: '{count} tok/s',
     cost: 'cost',
     total: 'total',
     hedgeAfter: 'a second one is asked after {time}',
@@ -126,7 +141,7 @@ export const en = {
     enabled: 'Enabled',
     test: 'Test',
     answered: '{model} answered: first token after {first}, all of it after {total}.',
-    lately: 'The last {minutes} minutes',
+    lately: forms({ one: 'The last minute', other: 'The last {count} minutes' }),
     all: 'all models',
     attempts: 'attempts',
     errors: 'errors',
@@ -143,7 +158,7 @@ export const en = {
     left: '{left} left of {limit}',
     save: 'Save',
     says: 'What the provider says is left:',
-    models: 'Models: {count}',
+    models: forms({ one: '{count} model', other: '{count} models' }),
     context: 'context',
     price: 'per million in / out',
     abilities: 'can',
@@ -178,12 +193,15 @@ export const en = {
     steps: { hour: 'The hours in figures', day: 'The days in figures' },
     utc: 'Days and hours are UTC; a day begins at 00:00 UTC, which is {time} here.',
     total: 'total',
-    attempts: '{count} attempts',
+    attempts: forms({ one: '{count} attempt', other: '{count} attempts' }),
     unknown: '{count} of unknown cost',
     savings: 'Saved by routing · ever',
     baseline: '{share} of {baseline}, all on the dearest Claude',
     hedging: 'Hedging · {period}',
-    hedged: '{count} attempts, {time} of waiting saved',
+    hedged: forms({
+      one: '{count} attempt, {time} of waiting saved',
+      other: '{count} attempts, {time} of waiting saved',
+    }),
     input: 'tokens in',
     output: 'tokens out',
     tail: 'Attempts as they end',

@@ -6,8 +6,10 @@
  */
 
 import { keep, kept } from '../shell/kept.ts';
+import { number } from '../shown/figures.ts';
 import { en, type Words } from './en.ts';
 import { fr } from './fr.ts';
+import { form, type Forms } from './plural.ts';
 
 export const LANGUAGES = { en, fr } satisfies Record<string, Words>;
 
@@ -35,6 +37,16 @@ export function words(): Words {
 /** A sentence with its `{names}` filled in. */
 export function filled(sentence: string, values: Record<string, string | number>): string {
   return sentence.replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole));
+}
+
+/** A sentence in the form for its `{count}`, filled in with that and with whatever else it names. */
+export function counted(
+  forms: Forms,
+  count: number | null | undefined,
+  values: Record<string, string> = {},
+): string {
+  const { current } = language;
+  return filled(form(forms, count, current), { ...values, count: number(count, current) });
 }
 
 function preferred(): Language {
