@@ -72,3 +72,19 @@ test('carriage returns are no loss, however the text is cut', () => {
   const { done, open } = growing.render(text, true);
   assert.equal(done.join('') + open, marked.parse(text));
 });
+
+test('what was cut off in the middle is rendered as far as it came, and code as it is', () => {
+  const grown = (text: string): string => {
+    const growing = new Growing();
+    growing.render(text, false);
+    const { done, open } = growing.render(text, true, true);
+    return done.join('') + open;
+  };
+  assert.equal(grown('One.\n\nIt **fa'), '<p>One.</p>\n<p>It <strong>fa</strong></p>\n');
+  assert.equal(grown('```js\nconst **a'), '<pre><code class="language-js">const **a\n</code></pre>\n');
+});
+
+test('a text that is whole is as its writer left it', () => {
+  const { done, open } = new Growing().render('2 ** 3 is **8', true);
+  assert.equal(done.join('') + open, '<p>2 ** 3 is **8</p>\n');
+});

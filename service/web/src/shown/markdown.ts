@@ -12,6 +12,8 @@
 
 import { Marked, type Token } from 'marked';
 
+import { closed } from './closing.ts';
+
 const BREAK = /^<br\s*\/?>$/i;
 
 const marked = new Marked({
@@ -40,8 +42,11 @@ export class Growing {
   #rest = '';
   #length = 0;
 
-  /** The pieces of the whole text; text that does not go on from the last one begins anew. */
-  render(text: string, settled: boolean): Pieces {
+  /**
+   * The pieces of the whole text; text that does not go on from the last one begins anew. `cut`:
+   * it is settled in the middle of something.
+   */
+  render(text: string, settled: boolean, cut = false): Pieces {
     if (text.length < this.#length) {
       this.#done = [];
       this.#rest = '';
@@ -50,6 +55,7 @@ export class Growing {
     // Marked counts no carriage returns: with them its pieces would be shorter than the text's.
     this.#rest += text.slice(this.#length).replaceAll('\r', '');
     this.#length = text.length;
+    if (cut) this.#rest = ended(this.#rest);
     const tokens = marked.lexer(this.#rest);
     const final = settled ? tokens.length : tokens.length - UNSETTLED;
     for (const token of tokens.slice(0, Math.max(final, 0))) {
@@ -58,6 +64,13 @@ export class Growing {
     }
     return { done: this.#done, open: this.#rest === '' ? '' : html(...marked.lexer(this.#rest)) };
   }
+}
+
+/** A text that was cut off; code is shown as it came. */
+function ended(text: string): string {
+  const last = marked.lexer(text).at(-1);
+  if (last === undefined || last.type === 'code') return text;
+  return text.slice(0, text.length - last.raw.length) + closed(last.raw);
 }
 
 function html(...tokens: Token[]): string {
