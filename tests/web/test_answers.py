@@ -1,15 +1,29 @@
 """What answers are made of: Markdown, thoughts, tool calls, sources; and text that means harm."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import pytest
+import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from tests.double.answer import Citation, reasoning, text, tool_call
-from tests.double.script import http_answer, reply
-from tests.double.steps import Gate, Wait
-from tests.e2e.stack import Stack
+from tests.double.script import http_answer, reply, stream
+from tests.double.steps import Gate, Stall, Wait
+from tests.e2e.stack import Stack, stack
+from tests.web.conftest import PROVIDERS
 from tests.web.visits import Visit, answer, ask, choose
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+RECORDED = Path(__file__).parents[1] / "streams"
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def running() -> AsyncIterator[Stack]:
+    """A service whose answers may hold files, too."""
+    async with stack(*PROVIDERS, "gemini") as running:
+        yield running
 
 
 async def pinned(visit: Visit, provider: str) -> None:
@@ -76,6 +90,47 @@ async def test_sources_are_links_that_open_elsewhere(running: Stack, visit: Visi
     await expect(link).to_have_attribute("href", "https://example.org/weir")
     await expect(link).to_have_attribute("target", "_blank")
     await expect(link).to_have_attribute("rel", "noopener noreferrer")
+
+
+async def test_what_was_stopped_in_the_middle_is_rendered_as_far_as_it_came(
+    running: Stack, visit: Visit
+) -> None:
+    running.double.script(reply("It **fa", Stall()))
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_have_text("It **fa")
+    await visit.page.get_by_role("button", name="Stop").click()
+    await expect(answer(visit.page).locator("strong")).to_have_text("fa")
+    await expect(answer(visit.page)).to_contain_text("cut off")
+
+
+async def test_files_are_named_and_not_loaded(running: Stack, visit: Visit) -> None:
+    running.double.script(stream((RECORDED / "gemini" / "image.sse").read_bytes()))
+    await pinned(visit, "gemini")
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_contain_text("File: image/png · 0.008 kB")
+    link = answer(visit.page).get_by_role("link", name="https://example.com/v.mp4")
+    await expect(link).to_have_attribute("rel", "noopener noreferrer")
+    await expect(answer(visit.page)).to_contain_text("File: video/mp4")
+
+
+async def test_a_tool_of_the_provider_s_that_failed_says_so(running: Stack, visit: Visit) -> None:
+    running.double.script(stream((RECORDED / "claude" / "web_search.sse").read_bytes()))
+    await pinned(visit, "claude")
+    await ask(visit.page)
+    tools = answer(visit.page).locator("summary", has_text="Tool of the provider: web_search")
+    await expect(tools).to_have_count(2)
+    await expect(tools.first).not_to_contain_text("failed")
+    await expect(tools.last).to_contain_text("failed")
+    await expect(answer(visit.page)).to_contain_text("max_uses_exceeded")
+
+
+async def test_what_a_safety_system_did_is_a_remark(running: Stack, visit: Visit) -> None:
+    running.double.default = stream((RECORDED / "gemini" / "blocked_prompt.sse").read_bytes())
+    await pinned(visit, "gemini")
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_contain_text(
+        "The safety system of gemini blocked the question (PROHIBITED_CONTENT)."
+    )
 
 
 # --- What means harm ------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { duration, money, number, percent } from './figures.ts';
+import { duration, money, number, percent, size } from './figures.ts';
 
 test('what nobody knows is a dash and never 0', () => {
   for (const write of [money, duration, number, percent]) {
@@ -26,4 +26,9 @@ test('an estimate is marked as one', () => {
 test('from a second on a time is in seconds', () => {
   assert.equal(duration(999.4, 'en'), '999 ms');
   assert.equal(duration(1500, 'en'), '1.5 s');
+});
+
+test('a size is in kilobytes, with three digits that say something', () => {
+  assert.equal(size(68, 'en'), '0.068 kB');
+  assert.equal(size(12_345, 'en'), '12.3 kB');
 });

@@ -35,6 +35,12 @@ export function duration(milliseconds: number | null | undefined, language: stri
   return `${format(language, { maximumFractionDigits: 2 }).format(milliseconds / 1000)} s`;
 }
 
+/** How large something is. */
+export function size(bytes: number, language: string): string {
+  const kilobytes = { style: 'unit', unit: 'kilobyte', maximumSignificantDigits: 3 } as const;
+  return format(language, kilobytes).format(bytes / 1000);
+}
+
 export function number(
   value: number | null | undefined,
   language: string,

@@ -147,7 +147,9 @@ export type StreamEvent = Envelope &
         kind: Kind;
         call_id?: string;
         name?: string;
+        media_type?: string;
       }
+    | { type: 'file.delta'; block: string; data?: string; offset?: number; url?: string }
     | { type: Delta; block: string; delta: string }
     | { type: 'block.end'; block: string; status: 'complete' | 'incomplete'; args?: string }
     | { type: 'citation.add'; block?: string; citation: Citation }
@@ -161,7 +163,13 @@ export type StreamEvent = Envelope &
       }
     | { type: 'usage.update'; attempt?: number; usage: Usage }
     | { type: 'warning'; code: string; message: string; field?: string }
-    | { type: 'safety.flag'; where: string; provider: string; category?: string; action: string }
+    | {
+        type: 'safety.flag';
+        where: 'input' | 'output';
+        provider: string;
+        category?: string;
+        action: 'blocked' | 'annotated';
+      }
     | {
         type: 'stream.end';
         status: Status;

@@ -77,6 +77,18 @@ test('a view does not change when more is said', () => {
   assert.equal(spoken(before, 'text'), 'The cap');
 });
 
+test('of a file it is known what it is and how much of it came', () => {
+  const transcript = new Transcript();
+  const events = stream(
+    { type: 'block.start', block: 'b1', index: 0, attempt: 1, kind: 'file', media_type: 'image/png' },
+    { type: 'file.delta', block: 'b1', data: 'aGVsbG8=', offset: 0 },
+    { type: 'file.delta', block: 'b1', data: 'IQ==', offset: 5 },
+  );
+  for (const event of events) transcript.add(event);
+  const [file] = transcript.view().blocks;
+  assert.deepEqual([file!.media, file!.bytes], ['image/png', 6]);
+});
+
 test('each attempt is where it happened, by the service’s clock', () => {
   const route = new Route();
   for (const event of RESTARTED) route.add(event);

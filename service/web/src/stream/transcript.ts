@@ -20,6 +20,12 @@ export interface Block {
   /** Whether it was said to the end; undefined until it is over. */
   complete: boolean | undefined;
   result: unknown;
+  /** Whether a tool of the provider's did not work. */
+  failed: boolean;
+  /** What a file is, and where it lies or how many bytes of it came; they are not kept. */
+  media: string | undefined;
+  url: string | undefined;
+  bytes: number;
 }
 
 /** What was said by some moment; it does not change any more. */
@@ -27,6 +33,7 @@ export interface Said {
   readonly blocks: readonly Readonly<Block>[];
   readonly citations: readonly Citation[];
   readonly warnings: readonly EventOf<'warning'>[];
+  readonly flags: readonly EventOf<'safety.flag'>[];
   readonly end: EventOf<'stream.end'> | undefined;
 }
 
@@ -44,6 +51,7 @@ export class Transcript {
   readonly #blocks = new Map<string, Block>();
   #citations: Citation[] = [];
   #warnings: EventOf<'warning'>[] = [];
+  #flags: EventOf<'safety.flag'>[] = [];
   #end: EventOf<'stream.end'> | undefined;
 
   /** A copy of what was said by now. */
@@ -52,6 +60,7 @@ export class Transcript {
       blocks: Array.from(this.#blocks.values(), (block) => ({ ...block })),
       citations: [...this.#citations],
       warnings: [...this.#warnings],
+      flags: [...this.#flags],
       end: this.#end,
     };
   }
@@ -92,6 +101,14 @@ export class Transcript {
         block.name = event.name;
         if (event.input !== undefined) block.text = JSON.stringify(event.input);
         if (event.result !== undefined) block.result = event.result;
+        block.failed = event.status === 'failed';
+        return;
+      }
+      case 'file.delta': {
+        const block = this.#blocks.get(event.block);
+        if (block === undefined) return;
+        block.url = event.url ?? block.url;
+        block.bytes += event.data === undefined ? 0 : decoded(event.data);
         return;
       }
       case 'failover':
@@ -103,6 +120,9 @@ export class Transcript {
         return;
       case 'warning':
         this.#warnings.push(event);
+        return;
+      case 'safety.flag':
+        this.#flags.push(event);
         return;
       case 'stream.end':
         this.#end = event;
@@ -122,21 +142,26 @@ export class Transcript {
   }
 }
 
+/** A block of which nothing was said yet. */
+const BLANK = {
+  text: '',
+  over: false,
+  complete: undefined,
+  result: undefined,
+  failed: false,
+  media: undefined,
+  url: undefined,
+  bytes: 0,
+};
+
 function begun(event: EventOf<'block.start'>): Block {
-  return {
-    block: event.block,
-    kind: event.kind,
-    text: '',
-    name: event.name,
-    call: event.call_id,
-    over: false,
-    complete: undefined,
-    result: undefined,
-  };
+  const { block, kind, name, call_id: call, media_type: media } = event;
+  return { ...BLANK, block, kind, name, call, media };
 }
 
 function restored(block: SnapshotBlock): Block {
   return {
+    ...BLANK,
     block: block.block,
     kind: block.kind,
     text: block.text ?? block.args ?? '',
@@ -144,6 +169,10 @@ function restored(block: SnapshotBlock): Block {
     call: block.call_id,
     over: block.done ?? false,
     complete: block.done ? true : undefined,
-    result: undefined,
   };
+}
+
+/** How many bytes a text in base64 stands for. */
+function decoded(base64: string): number {
+  return Math.floor((base64.replace(/=+$/, '').length * 3) / 4);
 }
