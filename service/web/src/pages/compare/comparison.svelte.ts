@@ -64,7 +64,7 @@ export class Lane {
     const given = { fallback: false, open_early_ms: 0, on_disconnect: 'cancel_after:30' };
     const request = { messages, model, ...given };
     const place = { request, key: this.key, stream: undefined, after: -1 };
-    this.answer = new Answer(place, 'sse');
+    this.answer = new Answer(place, 'websocket');
     void this.answer.follow(() => undefined);
   }
 

@@ -1,0 +1,32 @@
+"""A browser keeps six connections to a host over HTTP/1.1, for all of its tabs together."""
+
+import pytest
+from playwright.async_api import expect
+
+from tests.double.script import reply
+from tests.double.steps import Gate, Wait
+from tests.e2e.stack import Stack
+from tests.web.test_compare import choose, start
+from tests.web.visits import Visit
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+TABS, MODELS = 2, 4
+
+
+async def test_comparisons_in_two_tabs_keep_nothing_else_waiting(
+    running: Stack, visit: Visit
+) -> None:
+    gate = Gate()
+    running.double.default = reply("It begins", Wait(gate), " and ends.")
+    tabs = [visit, *[Visit(await visit.page.context.new_page(), visit.url) for _ in range(TABS)]]
+    for tab in tabs[:TABS]:
+        await choose(tab, MODELS)
+        await start(tab.page)
+    for tab in tabs[:TABS]:
+        await expect(tab.page.get_by_text("It begins")).to_have_count(MODELS)
+    await tabs[-1].show("providers")
+    await expect(tabs[-1].page.locator("article").first).to_be_visible()
+    gate.open()
+    for tab in tabs[:TABS]:
+        await expect(tab.page.get_by_text("It begins and ends.")).to_have_count(MODELS)
