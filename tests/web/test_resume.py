@@ -9,7 +9,7 @@ from playwright.async_api import Browser, expect
 from yarl import URL
 
 from tests.double.script import Script, reply
-from tests.double.steps import Gate, Wait
+from tests.double.steps import Gate, Stall, Wait
 from tests.e2e.stack import Stack
 from tests.service.usage.proxy import Proxy
 from tests.web.visits import Visit, answer, ask, choose, visiting
@@ -204,4 +204,42 @@ async def test_a_line_that_breaks_before_the_first_token_asks_nobody_again(
     line.cut()
     gate.open()
     await expect(answer(far.page)).to_have_text("Asked once.")
+    assert len(running.double.requests) == 1
+
+
+# --- A stop that does not arrive ------------------------------------------------------------
+
+
+@transports
+async def test_a_stop_while_offline_says_that_nobody_heard_it_and_is_told_when_the_line_is_back(
+    transport: str, running: Stack, visit: Visit
+) -> None:
+    visit.expect("net::ERR_INTERNET_DISCONNECTED")
+    running.double.script(reply(BEGINNING, Stall()))
+    await choose(visit.page, Transport=transport)
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_have_text(BEGINNING)
+    await visit.page.context.set_offline(offline=True)
+    await expect(answer(visit.page)).to_contain_text("The connection is gone")
+    await visit.page.get_by_role("button", name="Stop").click()
+    await expect(visit.page.get_by_role("button", name="Stopping…")).to_be_enabled()
+    await expect(answer(visit.page)).to_contain_text("The service could not be told to stop yet.")
+    await visit.page.context.set_offline(offline=False)
+    await (await running.double.seen(1)).left()
+    await expect(answer(visit.page)).to_contain_text("stopped")
+    await expect(visit.page.get_by_role("button", name="Stop", exact=True)).to_be_disabled()
+
+
+async def test_a_stop_before_the_answer_has_a_name_ends_it_as_soon_as_it_has_one(
+    running: Stack, line: Proxy, far: Visit
+) -> None:
+    running.double.script(reply(Stall()))
+    line.mark, line.drop_replies = b"POST /v1/streams", 1_000
+    await ask(far.page)
+    seen = await running.double.seen(1)
+    await far.page.get_by_role("button", name="Stop").click()
+    await expect(far.page.get_by_role("status")).to_have_text("Stopping…")
+    line.drop_replies = 0
+    await seen.left()
+    await expect(answer(far.page)).to_contain_text("stopped")
     assert len(running.double.requests) == 1

@@ -39,6 +39,8 @@ export const en = {
     placeholder: 'Ask something. Enter sends, Shift and Enter begin a line.',
     send: 'Send',
     stop: 'Stop',
+    stopping: 'Stopping…',
+    untold: 'The service could not be told to stop yet. It is told as soon as it can be reached.',
     regenerate: 'Ask again',
     clear: 'New conversation',
     empty: 'Ask something: the answer appears here as it is written, and beside it who was asked.',
@@ -156,6 +158,8 @@ export const en = {
     unlimited: 'no limit',
     used: '{used} used',
     left: '{left} left of {limit}',
+    full: 'full again {when}',
+    reset: 'starts anew {when}',
     save: 'Save',
     says: 'What the provider says is left:',
     models: forms({ one: '{count} model', other: '{count} models' }),
@@ -164,6 +168,7 @@ export const en = {
     abilities: 'can',
     can: { images: 'images', tools: 'tools', reasoning: 'reasoning' },
     breaker: 'breaker',
+    again: 'tried again {when}',
     breakers: {
       closed: 'closed',
       slow: 'slow',
@@ -208,6 +213,7 @@ export const en = {
     live: 'live',
     away: 'connecting',
     quiet: 'Nothing has ended since this page was opened.',
+    gap: 'Attempts may be missing here: the service no longer had all that ended while the line was away.',
     time: 'time',
   },
 };

@@ -39,6 +39,8 @@ export const fr: Words = {
     placeholder: 'Posez une question. Entrée envoie, Maj et Entrée vont à la ligne.',
     send: 'Envoyer',
     stop: 'Arrêter',
+    stopping: 'Arrêt en cours…',
+    untold: 'L’arrêt n’a pas encore pu être transmis au service. Il le sera dès qu’on pourra le joindre.',
     regenerate: 'Redemander',
     clear: 'Nouvelle conversation',
     empty: 'Posez une question : la réponse s’écrit ici, et à côté l’on voit qui a été sollicité.',
@@ -156,6 +158,8 @@ export const fr: Words = {
     unlimited: 'sans limite',
     used: 'utilisation : {used}',
     left: 'reste {left} sur {limit}',
+    full: 'au complet {when}',
+    reset: 'renouvellement {when}',
     save: 'Enregistrer',
     says: 'Ce qui reste selon le fournisseur :',
     models: { one: '{count} modèle', other: '{count} modèles' },
@@ -164,6 +168,7 @@ export const fr: Words = {
     abilities: 'sait faire',
     can: { images: 'images', tools: 'outils', reasoning: 'raisonnement' },
     breaker: 'disjoncteur',
+    again: 'nouvel essai {when}',
     breakers: {
       closed: 'fermé',
       slow: 'lent',
@@ -213,6 +218,7 @@ export const fr: Words = {
     live: 'en direct',
     away: 'connexion',
     quiet: 'Rien ne s’est terminé depuis l’ouverture de cette page.',
+    gap: 'Des tentatives manquent peut-être ici : le service n’avait plus tout ce qui a fini pendant la coupure.',
     time: 'heure',
   },
 };

@@ -6,9 +6,8 @@
  * that is hidden).
  */
 
-import { Refused } from '../api/problem.ts';
 import type { Problem, StreamEvent } from './events.ts';
-import { Following, type Carrier, type Place, type State } from './follow.ts';
+import { Following, type Carrier, type Place, type State, type Stop } from './follow.ts';
 import { Route, type Taken } from './route.ts';
 import { Transcript, type Said } from './transcript.ts';
 
@@ -16,6 +15,8 @@ export class Answer {
   readonly place: Place;
   readonly carrier: Carrier;
   state = $state<State>('connecting');
+  /** How far ending it has come, once somebody wanted that. */
+  stopping = $state<Stop>();
   problem = $state<Problem>();
 
   readonly #transcript = new Transcript();
@@ -46,6 +47,10 @@ export class Answer {
         this.state = state;
         this.problem = problem ?? this.problem;
       },
+      stop: (stop, problem) => {
+        this.stopping = stop;
+        this.problem = problem ?? this.problem;
+      },
     });
     await this.#following.run();
     this.#show();
@@ -56,12 +61,8 @@ export class Answer {
   }
 
   /** End the generation; what was said stays. */
-  async stop(): Promise<void> {
-    try {
-      await this.#following?.cancel();
-    } catch (failure) {
-      if (failure instanceof Refused) this.problem = failure.problem;
-    }
+  stop(): void {
+    this.#following?.cancel();
   }
 
   /** Listen no more; the generation goes on. */

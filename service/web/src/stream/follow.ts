@@ -4,7 +4,8 @@
  * The question is posted with an Idempotency-Key, so it may be posted again where nobody knows
  * whether it arrived: it never runs twice. A broken line is taken up again after the last event that
  * came, at once when the browser says it is online, else after a pause that grows. Leaving ends
- * nothing; `cancel` does.
+ * nothing; `cancel` does, and is told to the service until it has heard it: an answer that nobody
+ * wants would be paid for.
  *
  * A line may be dead without anybody saying so: a network that was left behind breaks nothing. The
  * service is never silent for long, so one on which nothing came for half a minute is given up, and
@@ -16,6 +17,7 @@ import { Refused } from '../api/problem.ts';
 import type { Problem, StreamEvent } from './events.ts';
 import { overServerSent } from './lines/serversent.ts';
 import { overWebSocket } from './lines/websocket.ts';
+import { passing, Pause } from './retry.ts';
 
 /** What carries the events. */
 export type Carrier = 'sse' | 'websocket';
@@ -43,18 +45,22 @@ export type Line = (place: Place, listener: Listener, signal: AbortSignal) => Pr
 
 export type State = 'connecting' | 'live' | 'waiting' | 'over' | 'refused';
 
+/** How far ending it has come: it is being told, was heard, could not be told yet, was refused. */
+export type Stop = 'telling' | 'told' | 'untold' | 'refused';
+
 export interface Told {
   event(event: StreamEvent): void;
   state(state: State, problem?: Problem): void;
+  stop(stop: Stop, problem?: Problem): void;
 }
 
 const LINES: Record<Carrier, Line> = { sse: overServerSent, websocket: overWebSocket };
 
-const SHORTEST = 250; // milliseconds
-const LONGEST = 5_000;
-
 /** Silence after which a line is dead: SSE says something every 10 s, a WebSocket every 20 s. */
 const DEAD = 30_000;
+
+/** Milliseconds that the service may take to hear that a stream is to end. */
+const HEARING = 5_000;
 
 export class Following {
   readonly #place: Place;
@@ -62,8 +68,8 @@ export class Following {
   readonly #told: Told;
   readonly #leaving = new AbortController();
   #over = false;
-  /** It was cancelled before it had a name: it is ended as soon as it has one. */
-  #unwanted = false;
+  /** It is to end. Aborted where that is told anew. */
+  #ending: AbortController | undefined;
 
   constructor(place: Place, carrier: Carrier, told: Told) {
     this.#place = { ...place };
@@ -73,7 +79,7 @@ export class Following {
 
   /** Follow until the end, or until it is left. Never throws. */
   async run(): Promise<void> {
-    let pause = SHORTEST;
+    const pause = new Pause();
     this.#told.state('connecting');
     while (!this.#left) {
       const before = this.#place.after;
@@ -81,14 +87,15 @@ export class Following {
         await this.#listen();
       } catch (failure) {
         if (failure instanceof Refused && !passing(failure)) {
+          this.#over = true;
           if (!this.#left) this.#told.state('refused', failure.problem);
           return;
         }
       }
       if (this.#over || this.#left) return;
-      pause = this.#place.after > before ? SHORTEST : Math.min(2 * pause, LONGEST);
+      if (this.#place.after > before) pause.reset();
       this.#told.state('waiting');
-      await rested(pause, this.#leaving.signal);
+      await pause.rest(this.#leaving.signal);
     }
   }
 
@@ -97,11 +104,35 @@ export class Following {
     this.#leaving.abort();
   }
 
-  /** End the generation; its last event still comes. Throws Refused, or what fetch throws. */
-  async cancel(): Promise<void> {
+  /**
+   * End the generation; its last event still comes. What has no name yet is ended as soon as it has
+   * one. Asked for again, it is told again at once.
+   */
+  cancel(): void {
+    this.#ending?.abort();
+    this.#ending = new AbortController();
+    this.#told.stop('telling');
     const { stream } = this.#place;
-    if (stream === undefined) this.#unwanted = true;
-    else await send('POST', `/v1/streams/${stream}/cancel`, {});
+    if (stream !== undefined) void this.#end(stream, this.#ending.signal);
+  }
+
+  /** Tell the service, until it has heard it. */
+  async #end(stream: string, signal: AbortSignal): Promise<void> {
+    const pause = new Pause();
+    while (!this.#over && !signal.aborted) {
+      try {
+        await send('POST', `/v1/streams/${stream}/cancel`, {}, AbortSignal.timeout(HEARING));
+        if (!signal.aborted) this.#told.stop('told');
+        return;
+      } catch (failure) {
+        if (signal.aborted) return;
+        if (failure instanceof Refused && !passing(failure)) {
+          return this.#told.stop('refused', failure.problem);
+        }
+        this.#told.stop('untold');
+      }
+      await pause.rest(signal);
+    }
   }
 
   /** Over one line, until it ends, breaks or is given up. */
@@ -130,11 +161,9 @@ export class Following {
 
   #heard(event: StreamEvent): void {
     if (this.#left || this.#over) return;
+    const unnamed = this.#place.stream === undefined;
     this.#place.stream = event.stream;
-    if (this.#unwanted) {
-      this.#unwanted = false;
-      void this.cancel().catch(() => undefined); // it runs on then, and can be cancelled again
-    }
+    if (unnamed && this.#ending) void this.#end(event.stream, this.#ending.signal);
     const seq = event.type === 'stream.snapshot' ? event.as_of : event.seq;
     if (seq !== undefined && seq <= this.#place.after) return;
     if (seq !== undefined) this.#place.after = seq;
@@ -144,24 +173,4 @@ export class Following {
       this.#told.state('over');
     }
   }
-}
-
-/** Whether the same may succeed later: the service is busy, or a proxy answered in its place. */
-function passing({ status, problem }: Refused): boolean {
-  return problem.retryable && (status === 503 || problem.code === 'http');
-}
-
-/** A pause, which ends early when the browser is online again or nobody waits any more. */
-function rested(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const wake = (): void => {
-      clearTimeout(timer);
-      globalThis.removeEventListener?.('online', wake);
-      signal.removeEventListener('abort', wake);
-      resolve();
-    };
-    const timer = setTimeout(wake, milliseconds);
-    globalThis.addEventListener?.('online', wake);
-    signal.addEventListener('abort', wake);
-  });
 }

@@ -82,8 +82,8 @@ export class Conversation {
     this.#begin(last.question, this.#before(this.turns.length));
   }
 
-  async stop(): Promise<void> {
-    await this.running?.answer.stop();
+  stop(): void {
+    this.running?.answer.stop();
   }
 
   clear(): void {
