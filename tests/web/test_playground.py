@@ -1,7 +1,7 @@
 """A conversation with live tokens: what is shown while an answer is being written, and after it."""
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import WebSocketRoute, expect
 
 from tests.double.script import reply
 from tests.double.steps import Gate, Stall, Wait
@@ -82,3 +82,48 @@ async def test_the_next_question_goes_with_what_was_said_before(
         ("assistant", "Water."),
         ("user", "Where does it go?"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("en", "too long for the WebSocket, which takes 1.05 MB"), ("fr", "trop longue pour le")],
+)
+async def test_a_question_that_is_too_long_for_a_websocket_says_so_and_how_long_it_may_be(
+    language: str, words: str, running: Stack, visit: Visit
+) -> None:
+    await choose(visit.page, Transport="websocket")
+    await ask(visit.page, "x" * (1 << 20))
+    await expect(answer(visit.page)).to_have_attribute("data-state", "refused")
+    await visit.page.locator("header select").first.select_option(language)
+    await expect(visit.page.locator(".answer").last).to_contain_text(words)
+    assert not running.double.requests
+
+
+async def test_a_question_that_is_long_and_not_too_long_is_asked_over_a_websocket(
+    running: Stack, visit: Visit
+) -> None:
+    running.double.script(reply("Read."))
+    await choose(visit.page, Transport="websocket")
+    await ask(visit.page, "x" * 1_000_000)
+    await expect(answer(visit.page)).to_have_text("Read.")
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (1009, "is too long for the WebSocket."),
+        (4403, "does not take WebSockets from this page"),
+        (4406, "did not understand this page’s WebSocket (4406: no such protocol)"),
+    ],
+)
+async def test_a_socket_that_is_closed_for_good_says_why_in_words(
+    code: int, words: str, visit: Visit
+) -> None:
+    # Nothing that this page does makes the service close its socket so.
+    async def closes(socket: WebSocketRoute) -> None:
+        await socket.close(code=code, reason="no such protocol")
+
+    await visit.page.route_web_socket("**/v1/ws", closes)
+    await choose(visit.page, Transport="websocket")
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_contain_text(words)

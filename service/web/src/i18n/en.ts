@@ -70,6 +70,16 @@ export const en = {
     cut: 'cut off',
     sources: 'Sources',
     warning: 'Note: {message}',
+    refused: {
+      unknown:
+        'The service no longer knows this answer: it was restarted, or the answer was kept long enough. It does not go on.',
+      tooLong: 'The question, with all that was said before it, is too long for the WebSocket.',
+      longerThan:
+        'The question, with all that was said before it, is too long for the WebSocket, which takes {limit} at most.',
+      foreign: 'The service does not take WebSockets from this page’s address.',
+      misunderstood:
+        'The service did not understand this page’s WebSocket ({code}: {message}). Load the page again: they may be of different versions.',
+    },
     ended: {
       completed: 'The answer is complete.',
       incomplete: 'cut short ({finish})',

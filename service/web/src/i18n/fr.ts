@@ -70,6 +70,16 @@ export const fr: Words = {
     cut: 'interrompu',
     sources: 'Sources',
     warning: 'Remarque : {message}',
+    refused: {
+      unknown:
+        'Le service ne connaît plus cette réponse : il a redémarré, ou le délai de conservation est passé. Elle ne reprendra pas.',
+      tooLong: 'La question, avec tout ce qui a été dit avant, est trop longue pour le WebSocket.',
+      longerThan:
+        'La question, avec tout ce qui a été dit avant, est trop longue pour le WebSocket, qui en prend {limit} au plus.',
+      foreign: 'Le service n’accepte pas de WebSocket depuis l’adresse de cette page.',
+      misunderstood:
+        'Le service n’a pas compris le WebSocket de cette page ({code} : {message}). Rechargez-la : les versions diffèrent peut-être.',
+    },
     ended: {
       completed: 'La réponse est complète.',
       incomplete: 'écourtée ({finish})',

@@ -28,7 +28,8 @@ test('from a second on a time is in seconds', () => {
   assert.equal(duration(1500, 'en'), '1.5 s');
 });
 
-test('a size is in kilobytes, with three digits that say something', () => {
+test('a size is in kilobytes or megabytes, with three digits that say something', () => {
   assert.equal(size(68, 'en'), '0.068 kB');
   assert.equal(size(12_345, 'en'), '12.3 kB');
+  assert.equal(size(1 << 20, 'en'), '1.05 MB');
 });

@@ -37,8 +37,8 @@ export function duration(milliseconds: number | null | undefined, language: stri
 
 /** How large something is. */
 export function size(bytes: number, language: string): string {
-  const kilobytes = { style: 'unit', unit: 'kilobyte', maximumSignificantDigits: 3 } as const;
-  return format(language, kilobytes).format(bytes / 1000);
+  const [value, unit] = bytes < 1e6 ? [bytes / 1e3, 'kilobyte'] : [bytes / 1e6, 'megabyte'];
+  return format(language, { style: 'unit', unit, maximumSignificantDigits: 3 }).format(value);
 }
 
 export function number(

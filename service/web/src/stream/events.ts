@@ -34,6 +34,8 @@ export interface Problem {
   param?: string;
   provider?: string;
   causes?: Problem[];
+  /** What a message may have, where it had more: this page's own, of a socket that was closed. */
+  limit_bytes?: number;
 }
 
 /** Token counts; null is unknown, which is not 0. */

@@ -1,4 +1,9 @@
-/** A stream over a WebSocket of its own: docs/websocket.md. */
+/**
+ * A stream over a WebSocket of its own: docs/websocket.md.
+ *
+ * A question that is long waits until the service has said how long it may be: a socket that is
+ * closed while something is being sent to it need not come to say why.
+ */
 
 import { Refused } from '../../api/problem.ts';
 import type { Problem, StreamEvent } from '../events.ts';
@@ -7,11 +12,18 @@ import type { Line, Place } from '../follow.ts';
 const PROTOCOL = 'tailrace.stream.v1';
 const ID = 'a';
 
+/** WebSocket's own code for a message that is larger than the other side takes. */
+const TOO_LONG = 1009;
+
 /** Codes after which the same would happen again. */
-const HOPELESS = new Set([1003, 1007, 1009, 4400, 4401, 4403, 4406]);
+const HOPELESS = new Set([1002, 1003, 1007, TOO_LONG, 4400, 4401, 4403, 4406]);
+
+/** Bytes that are sent without asking. */
+const SHORT = 65_536;
 
 type Frame =
-  | { t: 'ready' | 'ping' | 'pong' | 'goaway' }
+  | { t: 'ready'; limits: { max_frame_bytes: number } }
+  | { t: 'ping' | 'pong' | 'goaway' }
   | { t: 'started'; stream: string }
   | { t: 'ev'; e: StreamEvent }
   | { t: 'evs'; e: StreamEvent[] }
@@ -23,16 +35,23 @@ export const overWebSocket: Line = (place, listener, signal) =>
   new Promise((resolve, reject) => {
     const socket = new WebSocket(address(), PROTOCOL);
     const say = (message: object): void => socket.send(JSON.stringify(message));
+    const opening = JSON.stringify(first(place));
+    const bytes = new TextEncoder().encode(opening).length;
+    let limit: number | undefined;
     // On a dead line the closing handshake would be waited for: nobody does.
     const leave = (): void => {
       socket.onmessage = null;
       socket.close(1000);
       resolve();
     };
+    const fail = (failure: Refused): void => {
+      reject(failure);
+      leave();
+    };
     signal.addEventListener('abort', leave);
     socket.onopen = () => {
       say({ t: 'init', accept: { coalesce: true } });
-      say(first(place));
+      if (bytes <= SHORT) socket.send(opening);
     };
     socket.onmessage = ({ data }: MessageEvent<string>) => {
       listener.alive();
@@ -43,16 +62,17 @@ export const overWebSocket: Line = (place, listener, signal) =>
       if (last !== undefined) say({ t: 'ack', id: ID, seq: last });
       if (frame.t === 'ping') say({ t: 'pong' });
       if (frame.t === 'end') leave();
-      if (frame.t === 'err') {
-        reject(new Refused(statusOf(frame.error), frame.error));
-        leave();
+      if (frame.t === 'err') fail(new Refused(statusOf(frame.error), frame.error));
+      if (frame.t === 'ready') {
+        limit = frame.limits.max_frame_bytes;
+        if (bytes > limit) fail(closed(TOO_LONG, '', limit));
+        else if (bytes > SHORT) socket.send(opening);
       }
     };
     socket.onclose = ({ code, reason }) => {
       signal.removeEventListener('abort', leave);
       if (!HOPELESS.has(code)) return resolve();
-      const message = reason === '' ? `closed with ${code}` : reason;
-      reject(new Refused(code, { code: `ws_${code}`, message, retryable: false }));
+      reject(closed(code, reason, limit));
     };
   });
 
@@ -60,6 +80,13 @@ function first(place: Place): object {
   return place.stream === undefined
     ? { t: 'start', id: ID, request: place.request, idempotency_key: place.key }
     : { t: 'attach', id: ID, stream: place.stream, after: place.after };
+}
+
+/** Why a socket was closed for good; `limit`, where it is known: bytes that a message may have. */
+function closed(code: number, reason: string, limit: number | undefined): Refused {
+  const message = reason === '' ? `closed with ${code}` : reason;
+  const told = { code: `ws_${code}`, message, retryable: false };
+  return new Refused(code, limit === undefined ? told : { ...told, limit_bytes: limit });
 }
 
 /** HTTP's status for what may pass; a frame has none. */
