@@ -1,6 +1,8 @@
 """Providers, looked at and changed: what is shown is what the API says, and lasts."""
 
+import re
 from collections.abc import AsyncIterator
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +105,39 @@ async def test_a_limit_that_is_set_is_shown_and_kept(running: Stack, visit: Visi
     await groq.get_by_role("button", name="Save").click()
     await expect(groq).to_contain_text("0 used")
     assert (await limits(running))["requests_per_minute"]["limit"] is None
+
+
+async def test_when_a_limit_is_full_again_is_said(running: Stack, visit: Visit) -> None:
+    address = f"{running.url}/v1/providers/groq"
+    async with running.client.patch(address, json={"requests_per_minute": 60}) as response:
+        assert response.status == 200
+    await running.ask("groq/auto", reply("Hello."))
+    await visit.show("providers")
+    groq = card(visit.page, "groq")
+    await groq.get_by_text("Limits", exact=True).click()
+    words = re.compile(r"59 left of 60 · full again in (\d+) seconds")
+    await expect(groq).to_contain_text(words)
+    shown = words.search(await groq.inner_text())
+    assert shown is not None
+    told = (await limits(running))["requests_per_minute"]["full_in_ms"]
+    assert ceil(told / 1000) <= int(shown[1]) <= 60
+    # Of what has no limit nothing is ever full.
+    await expect(groq.get_by_text("full again")).to_have_count(1)
+
+
+async def test_when_what_the_provider_counts_starts_anew_is_said(
+    running: Stack, visit: Visit
+) -> None:
+    await running.ask("groq/auto", reply("Hello."))
+    await visit.show("providers")
+    groq = card(visit.page, "groq")
+    await groq.get_by_text("Limits", exact=True).click()
+    said = (await limits(running))["provider_says"]
+    ((_, accounts),) = said.items()
+    for account, window in accounts.items():
+        line = groq.locator("li", has_text=f": {account} ")
+        await expect(line).to_contain_text(f"{window['remaining']:,} / {window['limit']:,}")
+        await expect(line).to_contain_text(re.compile(r"starts anew in \d+ (second|minute)s?"))
 
 
 async def test_a_limit_that_is_none_is_refused_in_words(running: Stack, visit: Visit) -> None:

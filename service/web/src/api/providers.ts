@@ -29,7 +29,15 @@ export interface Limit {
   limit: number | null;
   used: number;
   left: number | null;
+  /** Until nothing of it is used any more. */
   full_in_ms: number | null;
+}
+
+/** What a provider said of one of its own limits. */
+export interface Said {
+  limit: number | null;
+  remaining: number | null;
+  reset_ms: number | null;
 }
 
 /** The limits that can be set, as PATCH names them. */
@@ -39,7 +47,7 @@ export type LimitName = (typeof LIMITS)[number];
 
 export type Limits = Record<LimitName, Limit> & {
   shared: boolean;
-  provider_says: Record<string, Record<string, { limit?: number; remaining?: number; reset_ms?: number }>>;
+  provider_says: Record<string, Record<string, Said>>;
 };
 
 export interface Provider {

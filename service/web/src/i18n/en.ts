@@ -47,7 +47,6 @@ export const en = {
     you: 'You',
     answer: 'Answer',
     writing: 'The answer is being written.',
-    forgotten: 'The service no longer keeps this answer; this is what it said.',
     waiting: 'The connection is gone. It goes on where it was as soon as there is one.',
     reasoning: 'Reasoning',
     refusal: 'Refusal',
@@ -90,6 +89,7 @@ export const en = {
   route: {
     title: 'Route',
     none: 'The route of the answer appears here.',
+    forgotten: 'The service no longer keeps the route of this answer.',
     decision: '{strategy}, {use_case}, {tier}, at most {cap}',
     pinned: 'as it was asked for',
     candidates: 'Candidates',

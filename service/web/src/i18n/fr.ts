@@ -47,7 +47,6 @@ export const fr: Words = {
     you: 'Vous',
     answer: 'Réponse',
     writing: 'La réponse s’écrit.',
-    forgotten: 'Le service ne garde plus cette réponse ; voici ce qu’elle disait.',
     waiting: 'La connexion est perdue. La réponse reprendra où elle en était.',
     reasoning: 'Raisonnement',
     refusal: 'Refus',
@@ -90,6 +89,7 @@ export const fr: Words = {
   route: {
     title: 'Route',
     none: 'La route de la réponse apparaît ici.',
+    forgotten: 'Le service ne garde plus la route de cette réponse.',
     decision: '{strategy}, {use_case}, {tier}, au plus {cap}',
     pinned: 'comme demandé',
     candidates: 'Candidats',
