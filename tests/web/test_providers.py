@@ -15,6 +15,7 @@ from service.settings import ModelSettings, ProviderSettings, Settings
 from tests.double.errors import Kind
 from tests.double.script import http_error, reply
 from tests.e2e.stack import Stack, stack
+from tests.web.hidden import hide, see
 from tests.web.visits import Visit, answer, ask, visiting
 from tests.web.written import percent
 
@@ -185,6 +186,24 @@ async def test_the_figures_are_those_of_the_last_minutes(running: Stack, visit: 
     await expect(row.get_by_role("cell").nth(1)).to_have_text(percent(stats["error_rate"]))
     for code, error in stats["errors"].items():
         await expect(card(visit.page, "groq")).to_contain_text(f"{code}: {error['count']}")
+
+
+async def test_a_tab_that_is_hidden_asks_for_nothing_and_at_once_when_it_is_seen(
+    visit: Visit,
+) -> None:
+    page = visit.page
+    await page.clock.install()
+    await visit.show("providers")
+    await expect(card(page, "groq")).to_be_visible()
+    async with page.expect_request("**/v1/providers"):
+        await page.clock.run_for(5_000)
+    asked = await hide(page)
+    await page.clock.run_for(60_000)
+    assert asked == []
+    async with page.expect_request("**/v1/providers"):
+        await see(page)
+    async with page.expect_request("**/v1/providers/groq/stats"):
+        await page.clock.run_for(5_000)
 
 
 async def test_markup_in_the_name_of_a_model_stays_text(browser: Browser) -> None:

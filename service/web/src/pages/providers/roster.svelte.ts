@@ -1,6 +1,8 @@
 /** All providers and their figures, asked for again every few seconds while they are looked at. */
 
+import { rested } from '../../api/line.ts';
 import { providers, stats, type Provider, type Stats } from '../../api/providers.ts';
+import { whileSeen } from '../../api/seen.ts';
 
 const EVERY = 5_000; // milliseconds
 
@@ -11,19 +13,32 @@ export class Roster {
   failure = $state.raw<unknown>();
   loaded = $state(false);
 
-  readonly #leaving = new AbortController();
-  #timer: ReturnType<typeof setTimeout> | undefined;
   /** How many there were: what was asked for before one does not know of it. */
   #changes = 0;
 
-  /** Begin to look; until `leave`. */
-  async watch(): Promise<void> {
-    await this.refresh();
-    if (!this.#leaving.signal.aborted) this.#timer = setTimeout(() => void this.watch(), EVERY);
+  /** Ask while the page is seen; what it returns ends that. */
+  watch(): () => void {
+    return whileSeen(() => {
+      const leaving = new AbortController();
+      void this.#poll(leaving.signal);
+      return () => leaving.abort();
+    });
   }
 
-  async refresh(): Promise<void> {
-    const { signal } = this.#leaving;
+  /** Put a provider that was changed in its place. */
+  put(changed: Provider): void {
+    this.#changes += 1;
+    this.providers = this.providers.map((one) => (one.name === changed.name ? changed : one));
+  }
+
+  async #poll(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#refresh(signal);
+      await rested(EVERY, signal);
+    }
+  }
+
+  async #refresh(signal: AbortSignal): Promise<void> {
     const changes = this.#changes;
     try {
       const known = await providers(signal);
@@ -38,16 +53,5 @@ export class Roster {
     } catch (failure) {
       if (!signal.aborted) this.failure = failure;
     }
-  }
-
-  /** Put a provider that was changed in its place. */
-  put(changed: Provider): void {
-    this.#changes += 1;
-    this.providers = this.providers.map((one) => (one.name === changed.name ? changed : one));
-  }
-
-  leave(): void {
-    this.#leaving.abort();
-    clearTimeout(this.#timer);
   }
 }
