@@ -16,7 +16,7 @@ from tests.double.errors import Kind
 from tests.double.script import http_error, reply
 from tests.e2e.stack import Stack, stack
 from tests.web.hidden import hide, see
-from tests.web.visits import Visit, answer, ask, visiting
+from tests.web.visits import Visit, answer, ask, setting, visiting
 from tests.web.written import percent
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -204,6 +204,25 @@ async def test_a_tab_that_is_hidden_asks_for_nothing_and_at_once_when_it_is_seen
         await see(page)
     async with page.expect_request("**/v1/providers/groq/stats"):
         await page.clock.run_for(5_000)
+
+
+async def test_models_of_a_provider_switched_on_can_be_chosen_without_loading_the_page_anew(
+    visit: Visit,
+) -> None:
+    page = visit.page
+    for state in ("disabled", "active"):
+        await switch(page, "groq").click()
+        await expect(card(page, "groq")).to_have_attribute("data-state", state)
+        there = 0 if state == "disabled" else 1
+        await page.get_by_role("link", name="Compare").click()
+        listed = page.get_by_label("Model 1", exact=True).locator("option")
+        await expect(listed.and_(page.locator("[value='groq/auto']"))).to_have_count(there)
+        await page.get_by_role("link", name="Playground").click()
+        await page.get_by_text("How it is asked").click()
+        listed = setting(page, "Model").locator("option")
+        await expect(listed.and_(page.locator("[value='openai/auto']"))).to_have_count(1)
+        await expect(listed.and_(page.locator("[value='groq/auto']"))).to_have_count(there)
+        await page.get_by_role("link", name="Providers").click()
 
 
 async def test_markup_in_the_name_of_a_model_stays_text(browser: Browser) -> None:
