@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Browser, Locator, Page, Route, expect
 
 from service.hedging.overload import OverloadSettings
 from tests.double.answer import Tokens
@@ -15,10 +15,13 @@ from tests.double.errors import Kind
 from tests.double.script import http_error, reply
 from tests.double.steps import Gate, Wait
 from tests.e2e.stack import Stack, stack
+from tests.web.hidden import hide, see
 from tests.web.visits import Visit, answer, ask, visiting
 from tests.web.written import money
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+EVENTS = "**/v1/usage/events"
 
 NONE = "\N{EN DASH}"
 """What has no such group."""
@@ -95,10 +98,70 @@ async def test_each_attempt_is_told_as_it_ends_and_the_sums_follow(
 
 async def test_a_line_that_a_proxy_refused_is_asked_for_again(visit: Visit) -> None:
     visit.expect("status of 502")
-    await visit.page.route("**/v1/usage/events", lambda route: route.fulfill(status=502), times=1)
+    await visit.page.route(EVENTS, lambda route: route.fulfill(status=502), times=1)
     await visit.show("costs")
     await expect(visit.page.get_by_text("connecting", exact=True)).to_be_visible()
     await expect(visit.page.get_by_text("live", exact=True)).to_be_visible()
+
+
+async def test_a_line_that_was_away_goes_on_where_it_was_and_shows_nothing_twice(
+    running: Stack, visit: Visit
+) -> None:
+    visit.expect("net::ERR_INTERNET_DISCONNECTED")
+    visit.expect("status of 502")
+    page = visit.page
+    # The first time before there was an event, the second time a proxy refuses it once as well.
+    for count in (2, 4):
+        await expect(page.get_by_text("live", exact=True)).to_be_visible()
+        await page.context.set_offline(offline=True)
+        await expect(page.get_by_text("connecting", exact=True)).to_be_visible()
+        for _ in range(2):
+            await running.ask("groq/auto", reply("Hello."))
+        await page.context.set_offline(offline=False)
+        await expect(page.locator("tr[data-event]")).to_have_count(count)
+        await page.route(EVENTS, lambda route: route.fulfill(status=502), times=1)
+    await expect(page.locator("tr[data-gap]")).to_have_count(0)
+
+
+async def test_where_attempts_may_be_missing_is_said_in_the_list(
+    running: Stack, visit: Visit
+) -> None:
+    visit.expect("net::ERR_INTERNET_DISCONNECTED")
+    page, listed = visit.page, visit.page.locator("tr[data-event], tr[data-gap]")
+    await expect(page.get_by_text("live", exact=True)).to_be_visible()
+    await running.ask("groq/auto", reply("Hello."))
+    await expect(listed).to_have_count(1)
+    await page.route(EVENTS, after_another_engine_s, times=1)
+    await page.context.set_offline(offline=True)
+    await expect(page.get_by_text("connecting", exact=True)).to_be_visible()
+    await page.context.set_offline(offline=False)
+    await expect(listed).to_have_count(2)
+    await expect(listed.first).to_contain_text("Attempts may be missing here")
+    await running.ask("groq/auto", reply("Hello."))
+    await expect(listed).to_have_count(3)
+    await expect(listed.nth(1)).to_contain_text("Attempts may be missing here")
+
+
+async def after_another_engine_s(route: Route) -> None:
+    """Go on after an event that this engine never had."""
+    await route.continue_(headers={**route.request.headers, "last-event-id": "1-7"})
+
+
+async def test_a_tab_that_is_hidden_hears_of_attempts_and_asks_for_sums_when_it_is_seen(
+    running: Stack, visit: Visit
+) -> None:
+    page = visit.page
+    await page.clock.install()
+    await visit.show("costs")
+    await expect(page.get_by_text("live", exact=True)).to_be_visible()
+    await expect(tile(page, "today")).to_contain_text("0 attempts")
+    asked = await hide(page)
+    await running.ask("groq/auto", reply("Hello."))
+    await expect(page.locator("tr[data-event]")).to_have_count(1)
+    await page.clock.run_for(20_000)  # in more the line, silent for so long, would be dead
+    assert asked == []
+    await see(page)
+    await expect(tile(page, "today")).to_contain_text("1 attempt")
 
 
 async def test_the_sums_can_be_seen_by_every_group_and_for_each_period(

@@ -22,3 +22,12 @@ test('events do not depend on how the text is cut', () => {
 test('an event without its end is none', () => {
   assert.deepEqual([...new Reading().feed('data: half\n')], []);
 });
+
+test('where to go on is the last whole block, with or without data', () => {
+  const reading = new Reading();
+  const ids = ['id: 7\n\n', 'id: 8\ndata: a\n\n', ':\n\n', 'id: 9\ndata: cut'].map((text) => {
+    Array.from(reading.feed(text));
+    return reading.id;
+  });
+  assert.deepEqual(ids, ['7', '8', '8', '8']);
+});

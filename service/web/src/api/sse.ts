@@ -9,13 +9,13 @@ export interface Sent {
 
 /**
  * The events of a body as they come; ends where the body does, throws where the line breaks.
- * `alive` hears of whatever comes, comments too.
+ * `alive` hears of whatever comes, comments too; `reading` knows afterwards how far it came.
  */
 export async function* events(
   body: ReadableStream<Uint8Array<ArrayBuffer>>,
   alive: () => void,
+  reading = new Reading(),
 ): AsyncGenerator<Sent, void> {
-  const reading = new Reading();
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   try {
     for (;;) {
@@ -31,8 +31,10 @@ export async function* events(
 
 /** Text that arrives in pieces of any size, as events. */
 export class Reading {
+  /** Of the last whole block that had one, with or without data: where to go on. */
+  id: string | undefined;
   #rest = '';
-  #id: string | undefined;
+  #given: string | undefined;
   #event = '';
   #data: string[] = [];
 
@@ -53,7 +55,7 @@ export class Reading {
     const value = colon < 0 ? '' : line.slice(colon + 1).replace(/^ /, '');
     if (name === 'data') this.#data.push(value);
     else if (name === 'event') this.#event = value;
-    else if (name === 'id') this.#id = value;
+    else if (name === 'id') this.#given = value;
     return undefined;
   }
 
@@ -62,6 +64,7 @@ export class Reading {
     const event = this.#event === '' ? 'message' : this.#event;
     this.#data = [];
     this.#event = '';
-    return data === '' ? undefined : { id: this.#id, event, data };
+    this.id = this.#given;
+    return data === '' ? undefined : { id: this.id, event, data };
   }
 }
