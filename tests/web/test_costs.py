@@ -1,7 +1,9 @@
 """Costs: what is shown is what the API says, while requests run; with a real engine behind it."""
 
 import csv
+import re
 from collections.abc import AsyncIterator
+from datetime import date, timedelta
 from math import inf
 from typing import Any
 
@@ -162,6 +164,27 @@ async def test_a_tab_that_is_hidden_hears_of_attempts_and_asks_for_sums_when_it_
     assert asked == []
     await see(page)
     await expect(tile(page, "today")).to_contain_text("1 attempt")
+
+
+async def test_today_turns_at_midnight_utc_while_the_page_is_open(
+    running: Stack, visit: Visit
+) -> None:
+    page = visit.page
+    await running.ask("groq/auto", reply("Hello."))
+    await expect(tile(page, "month")).to_contain_text("1 attempt")
+    (told,) = (await usage(running, group_by="day"))["rows"]
+    await page.clock.install(time=f"{told['day']}T23:58:00Z")
+    await visit.show("costs")
+    await page.get_by_role("combobox", name="Period", exact=True).select_option("today")
+    await expect(tile(page, "today")).to_contain_text("1 attempt")
+    await expect(page.locator(".chart canvas")).to_be_visible()
+    await page.clock.run_for(120_000)
+    await expect(tile(page, "today")).to_contain_text("0 attempts")
+    await expect(tile(page, "week")).to_contain_text("1 attempt")
+    await expect(page.get_by_text("Nothing was asked in this time.")).to_be_visible()
+    exported = page.get_by_role("link", name="Export as CSV")
+    tomorrow = date.fromisoformat(told["day"]) + timedelta(days=1)
+    await expect(exported).to_have_attribute("href", re.compile(f"from={tomorrow}T00"))
 
 
 async def test_the_sums_can_be_seen_by_every_group_and_for_each_period(

@@ -2,14 +2,18 @@
  * The costs that are shown, asked for again while somebody looks.
  *
  * When an attempt has ended the sums are asked for again, at most once a second, so that what is
- * shown is the service's own arithmetic and never this page's.
+ * shown is the service's own arithmetic and never this page's; and when a day has begun, because
+ * every period then is another one.
  */
 
 import { whileSeen } from '../../api/seen.ts';
 import { baseline, sums, type Baseline, type Group, type Report } from '../../api/usage.ts';
-import { beginning, PERIODS, step, steps, type Period } from './period.ts';
+import { beginning, left, PERIODS, step, steps, turned, type Period } from './period.ts';
 
 const SOONEST = 1_000; // milliseconds between two askings
+
+/** Milliseconds after which the clock is looked at: it may be set, and a machine may have slept. */
+const LOOK = 60_000;
 
 /** The sums of one period by one group, as they were asked for together. */
 export interface View {
@@ -39,6 +43,7 @@ export class Ledger {
   /** Aborted while nobody looks. */
   #signal = AbortSignal.abort();
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #clock: ReturnType<typeof setTimeout> | undefined;
   #last = 0;
   /** Askings are numbered: an answer that comes after that to a later one is older than it. */
   #asked = 0;
@@ -50,9 +55,11 @@ export class Ledger {
       const leaving = new AbortController();
       this.#signal = leaving.signal;
       void this.refresh();
+      this.#tick();
       return () => {
         leaving.abort();
         clearTimeout(this.#timer);
+        clearTimeout(this.#clock);
         this.#timer = undefined;
       };
     });
@@ -102,5 +109,13 @@ export class Ledger {
       this.#timer = undefined;
       void this.refresh();
     }, 2 * SOONEST);
+  }
+
+  /** Ask when another day has begun, and where the last asking failed. */
+  #tick(): void {
+    const now = new Date();
+    const stale = this.view !== undefined && turned(this.view.at, now);
+    if (stale || this.failure !== undefined) void this.refresh();
+    this.#clock = setTimeout(() => this.#tick(), Math.min(left(now), LOOK));
   }
 }

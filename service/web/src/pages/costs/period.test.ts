@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { beginning, steps } from './period.ts';
+import { beginning, left, steps, turned } from './period.ts';
 
 const NOW = new Date('2026-03-01T23:59:59.999+14:00'); // nearly 10:00 of that day in UTC
 
@@ -20,4 +20,18 @@ test('today has all of its hours, and a week and a month all of their days', () 
   assert.equal(days.length, 30);
   assert.equal(iso(days.at(-1)), '2026-03-01T00:00:00.000Z');
   assert.equal(steps('week', NOW).length, 7);
+});
+
+test('a day turns at midnight UTC, and so does what is drawn of it', () => {
+  const before = new Date('2026-02-28T23:59:59.999Z');
+  const after = new Date('2026-03-01T00:00:00.000Z');
+  assert.equal(left(before), 1);
+  assert.equal(left(after), 86_400_000);
+  assert.equal(turned(before, after), true);
+  assert.equal(turned(after, new Date('2026-03-01T23:59:59.999Z')), false);
+  assert.notDeepEqual(steps('today', before), steps('today', after));
+});
+
+test('a clock that was set back has turned the day, too', () => {
+  assert.equal(turned(NOW, new Date('2026-02-27T10:00:00Z')), true);
 });

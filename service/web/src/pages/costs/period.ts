@@ -22,6 +22,16 @@ export function beginning(period: Period, now: Date): Date {
   return new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), now.getUTCDate() - DAYS[period] + 1));
 }
 
+/** Whether another day has begun since then: what was `today` is not any more. */
+export function turned(since: Date, now: Date): boolean {
+  return beginning('today', since).getTime() !== beginning('today', now).getTime();
+}
+
+/** Milliseconds until the next day begins. */
+export function left(now: Date): number {
+  return beginning('today', now).getTime() + LENGTH.day * 1000 - now.getTime();
+}
+
 /** By what a period is drawn. */
 export function step(period: Period): Step {
   return period === 'today' ? 'hour' : 'day';
