@@ -19,6 +19,7 @@ from service.streams.log import json_of
 from tests.e2e import grammar
 from tests.e2e.cutter import cutting
 from tests.e2e.stack import Stack, Told, question
+from tests.unmeasured import unmeasured
 
 
 class Cuttable(NamedTuple):
@@ -177,15 +178,20 @@ async def test_cut_after_any_byte_an_answer_ends_once_and_is_whole_only_if_it_wa
 ) -> None:
     tools = TOOLS if answer.call else None
     request = ChatRequest.model_validate(question(f"{answer.provider}/auto", tools=tools))
-    async with (
-        cutting(answer.provider) as (running, cutter),
-    ):
+    async with cutting(answer.provider) as (running, cutter):
         cutter.politely = politely
-        for size in range(len(answer.body) + 1):
+
+        async def cut(size: int) -> None:
             cutter.body = answer.body[:size]
             told = await told_of(running, request)
             grammar.check(told.events)
             _check(told, answer, whole=size >= answer.whole_at)
+
+        await cut(0)
+        await cut(len(answer.body))
+        with unmeasured():
+            for size in range(1, len(answer.body)):
+                await cut(size)
 
 
 def _check(told: Told, answer: Cuttable, *, whole: bool) -> None:

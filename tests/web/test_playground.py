@@ -113,7 +113,7 @@ async def test_a_question_that_is_long_and_not_too_long_is_asked_over_a_websocke
     [
         (1009, "is too long for the WebSocket."),
         (4403, "does not take WebSockets from this page"),
-        (4406, "did not understand this page’s WebSocket (4406: no such protocol)"),
+        (4406, "WebSocket (4406: no such protocol)"),
     ],
 )
 async def test_a_socket_that_is_closed_for_good_says_why_in_words(

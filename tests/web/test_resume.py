@@ -1,6 +1,8 @@
 """An answer goes on where it was after a reload or a lost network, and is asked for once."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -8,9 +10,10 @@ import pytest_asyncio
 from playwright.async_api import Browser, expect
 from yarl import URL
 
+from tests.double.answer import reasoning
 from tests.double.script import Script, reply
 from tests.double.steps import Gate, Stall, Wait
-from tests.e2e.stack import Stack
+from tests.e2e.stack import Stack, stack
 from tests.service.usage.proxy import Proxy
 from tests.web.visits import Visit, answer, ask, choose, visiting
 
@@ -97,6 +100,62 @@ async def test_an_answer_that_went_on_while_nobody_looked_is_there_afterwards(
     assert len(running.double.requests) == 1
 
 
+async def test_of_answers_that_were_over_only_the_last_is_asked_for_again(
+    running: Stack, visit: Visit
+) -> None:
+    running.double.script(reply(reasoning("Hm."), "**One**."), reply("Two."), reply("Three."))
+    await visit.page.wait_for_function("document.querySelectorAll('option').length > 40")
+    await choose(visit.page, Model="claude/auto")
+    for number, said in enumerate(("One.", "Two.", "Three."), 1):
+        await ask(visit.page)
+        await expect(answer(visit.page)).to_contain_text(said)
+        await expect(visit.page.locator("[data-state=over]")).to_have_count(number)
+    asked: list[str] = []
+    visit.page.on("request", lambda sent: asked.append(sent.url))
+    await visit.page.reload()
+    route = visit.page.get_by_role("complementary", name="Route")
+    await expect(route.get_by_role("list", name="Attempts")).to_contain_text("answered")
+    assert [url for url in asked if "/v1/streams" in url] == [
+        f"{running.url}/v1/streams/{running.streams[-1].id}"
+    ]
+    first = visit.page.get_by_role("article", name="Answer").first
+    await expect(first.locator("strong")).to_have_text("One")
+    await first.get_by_text("Reasoning").click()
+    await expect(first.get_by_text("Hm.")).to_be_visible()
+
+
+async def test_a_question_that_was_refused_is_not_asked_again_by_a_page_loaded_again(
+    running: Stack, visit: Visit
+) -> None:
+    await choose(visit.page, Transport="websocket")
+    await ask(visit.page, "x" * (1 << 20))
+    await expect(answer(visit.page)).to_contain_text("too long for the WebSocket")
+    sockets: list[str] = []
+    visit.page.on("websocket", lambda opened: sockets.append(opened.url))
+    await visit.page.reload()
+    await expect(answer(visit.page)).to_contain_text("too long for the WebSocket")
+    running.double.script(reply("Here."))
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_have_text("Here.")
+    assert len(sockets) == 1
+
+
+async def test_an_answer_is_stopped_although_its_page_was_loaded_again_before_anybody_heard(
+    running: Stack, line: Proxy, far: Visit
+) -> None:
+    running.double.script(reply(BEGINNING, Stall()))
+    await ask(far.page)
+    await expect(answer(far.page)).to_have_text(BEGINNING)
+    await far.page.context.route("**/cancel", lambda route: route.abort())
+    await far.page.get_by_role("button", name="Stop").click()
+    await expect(answer(far.page)).to_contain_text("could not be told")
+    await far.page.context.unroute("**/cancel")
+    await far.page.reload()
+    await (await running.double.seen(1)).left()
+    await expect(answer(far.page)).to_contain_text("stopped")
+    assert line.connections
+
+
 async def test_a_browser_that_can_keep_nothing_more_asks_all_the_same(
     running: Stack, visit: Visit
 ) -> None:
@@ -109,6 +168,30 @@ async def test_a_browser_that_can_keep_nothing_more_asks_all_the_same(
     running.double.script(reply("Here."))
     await ask(visit.page)
     await expect(answer(visit.page)).to_have_text("Here.")
+
+
+# --- Two tabs -------------------------------------------------------------------------------
+
+
+async def test_two_tabs_keep_a_conversation_each_and_a_new_one_goes_on_from_the_newest(
+    running: Stack, visit: Visit
+) -> None:
+    running.double.script(reply("One."), reply("Two."), reply("Three."))
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_have_text("One.")
+    other = await visit.page.context.new_page()
+    await other.goto(f"{visit.url}/#/playground")
+    await expect(answer(other)).to_have_text("One.")
+    await ask(other)
+    await expect(answer(other)).to_have_text("Two.")
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_have_text("Three.")
+    for page, said in ((visit.page, ["One.", "Three."]), (other, ["One.", "Two."])):
+        await page.reload()
+        await expect(page.get_by_role("article", name="Answer")).to_have_text(said)
+    newest = await visit.page.context.new_page()
+    await newest.goto(f"{visit.url}/#/playground")
+    await expect(newest.get_by_role("article", name="Answer")).to_have_text(["One.", "Three."])
 
 
 # --- A network that goes and comes back -----------------------------------------------------
@@ -175,6 +258,78 @@ async def test_a_line_that_died_without_a_word_is_given_up_after_half_a_minute(
     await far.page.clock.run_for(1_000)
     await expect(answer(far.page)).to_have_text(WHOLE)
     assert len(running.double.requests) == 1
+
+
+@transports
+async def test_a_proxy_that_answers_in_the_service_s_place_is_waited_out(
+    transport: str, running: Stack, line: Proxy, far: Visit
+) -> None:
+    far.expect("502")
+    held = Held.closed()
+    running.double.script(held.script)
+    await choose(far.page, Transport=transport)
+    await ask(far.page)
+    await expect(answer(far.page)).to_have_text(BEGINNING)
+    service = line._upstream
+    async with bad_gateway() as (line._upstream, refused):
+        line.cut()
+        await refused.reached(2)
+        await expect(answer(far.page)).to_contain_text("The connection is gone")
+        held.more.open()
+        line._upstream = service
+        await expect(answer(far.page)).to_have_text(MIDDLE)
+    held.rest.open()
+    await expect(answer(far.page)).to_have_text(WHOLE)
+    assert len(running.double.requests) == 1
+
+
+@asynccontextmanager
+async def bad_gateway() -> AsyncIterator[tuple[tuple[str, int], Gate]]:
+    """A proxy that says in HTML that nobody is behind it; where it is, and who came."""
+    body = b"<html><h1>Bad Gateway</h1></html>"
+    head = b"HTTP/1.1 502 Bad Gateway\r\ncontent-type: text/html\r\nconnection: close\r\n"
+    came = Gate()
+    came.open()
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await came.passed()
+        writer.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname(), came
+
+
+# --- A service that is not the one it was ---------------------------------------------------
+
+
+@transports
+async def test_what_a_restarted_service_does_not_know_keeps_what_was_said_and_says_why(
+    transport: str, running: Stack, line: Proxy, far: Visit
+) -> None:
+    far.expect("status of 404")
+    held = Held.closed()
+    running.double.script(held.script)
+    await choose(far.page, Transport=transport)
+    await ask(far.page)
+    await expect(answer(far.page)).to_have_text(BEGINNING)
+    async with stack("groq") as restarted:
+        at = URL(restarted.url)
+        line._upstream = (str(at.host), int(at.port or 0))
+        line.cut()
+        for loaded_again in (False, True):
+            if loaded_again:
+                await far.page.reload()
+            await expect(answer(far.page)).to_contain_text(
+                "The service no longer knows this answer"
+            )
+            await expect(answer(far.page)).to_contain_text(BEGINNING)
+            await expect(answer(far.page)).to_contain_text("cut off")
+        await expect(far.page.get_by_role("button", name="Stop")).to_be_disabled()
+        await far.page.goto("about:blank")  # ends its connections: the service is stopped
+    held.more.open()
+    held.rest.open()
 
 
 # --- A question whose reply is lost ---------------------------------------------------------

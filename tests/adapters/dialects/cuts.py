@@ -33,6 +33,7 @@ from adapters.events import (
     TextDelta,
     ToolDelta,
 )
+from tests.unmeasured import unmeasured
 
 SMALL = 4_000  # bytes; the time to try every two-way split grows with the square: 0.2 s here
 STRIDE = 67  # bytes; a prime, so that cuts do not keep step with chunks of equal length
@@ -126,12 +127,13 @@ def check(make: Make, body: bytes) -> Decoded:
     whole = decode(make, [body])
     check_grammar(whole)
     assert decode(make, singles(body)) == whole, "single bytes"
-    for offset in range(1, STRIDE):
-        assert decode(make, split(body, range(offset, len(body), STRIDE))) == whole, offset
-    if len(body) <= SMALL:
-        for at in range(1, len(body)):
-            assert decode(make, [body[:at], body[at:]]) == whole, f"cut at {at}"
-    check_cut_anywhere(make, body, whole)
+    with unmeasured():
+        for offset in range(1, STRIDE):
+            assert decode(make, split(body, range(offset, len(body), STRIDE))) == whole, offset
+        if len(body) <= SMALL:
+            for at in range(1, len(body)):
+                assert decode(make, [body[:at], body[at:]]) == whole, f"cut at {at}"
+        check_cut_anywhere(make, body, whole)
     return whole
 
 

@@ -318,8 +318,8 @@ async def test_a_refusal_is_waited_out_without_a_busy_loop(
     await provoke(server)
     ledger.append(5)
     async with publishing(ledger, lambda: connect(server.address, timeout=1), seen) as publisher:
-        await until(lambda: _true(len(seen.times) >= 5))
-        assert seen.times[4] - seen.times[0] > 1
+        await until(lambda: _true(len(seen.times) >= 4))
+        assert seen.times[3] - seen.times[0] > 0.5
         assert set(seen.failures) == {reason}
         await end(server)
         await publisher.caught_up()
@@ -533,8 +533,8 @@ async def test_a_cluster_that_is_down_is_waited_for(
         await publisher.caught_up()
         await first.ask("CLUSTER", "DELSLOTSRANGE", "0", "100")
         ledger.append(9)
-        await until(lambda: _true(len(seen.times) >= 5))
-        assert seen.times[4] - seen.times[0] > 1
+        await until(lambda: _true(len(seen.times) >= 4))
+        assert seen.times[3] - seen.times[0] > 0.5
         await first.ask("CLUSTER", "ADDSLOTSRANGE", "0", "100")
         await publisher.caught_up()
     assert "CLUSTERDOWN" in seen.failures
