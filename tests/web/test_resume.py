@@ -1,8 +1,6 @@
 """An answer goes on where it was after a reload or a lost network, and is asked for once."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -170,30 +168,6 @@ async def test_a_browser_that_can_keep_nothing_more_asks_all_the_same(
     await expect(answer(visit.page)).to_have_text("Here.")
 
 
-# --- Two tabs -------------------------------------------------------------------------------
-
-
-async def test_two_tabs_keep_a_conversation_each_and_a_new_one_goes_on_from_the_newest(
-    running: Stack, visit: Visit
-) -> None:
-    running.double.script(reply("One."), reply("Two."), reply("Three."))
-    await ask(visit.page)
-    await expect(answer(visit.page)).to_have_text("One.")
-    other = await visit.page.context.new_page()
-    await other.goto(f"{visit.url}/#/playground")
-    await expect(answer(other)).to_have_text("One.")
-    await ask(other)
-    await expect(answer(other)).to_have_text("Two.")
-    await ask(visit.page)
-    await expect(answer(visit.page)).to_have_text("Three.")
-    for page, said in ((visit.page, ["One.", "Three."]), (other, ["One.", "Two."])):
-        await page.reload()
-        await expect(page.get_by_role("article", name="Answer")).to_have_text(said)
-    newest = await visit.page.context.new_page()
-    await newest.goto(f"{visit.url}/#/playground")
-    await expect(newest.get_by_role("article", name="Answer")).to_have_text(["One.", "Three."])
-
-
 # --- A network that goes and comes back -----------------------------------------------------
 
 
@@ -260,47 +234,6 @@ async def test_a_line_that_died_without_a_word_is_given_up_after_half_a_minute(
     assert len(running.double.requests) == 1
 
 
-@transports
-async def test_a_proxy_that_answers_in_the_service_s_place_is_waited_out(
-    transport: str, running: Stack, line: Proxy, far: Visit
-) -> None:
-    far.expect("502")
-    held = Held.closed()
-    running.double.script(held.script)
-    await choose(far.page, Transport=transport)
-    await ask(far.page)
-    await expect(answer(far.page)).to_have_text(BEGINNING)
-    service = line._upstream
-    async with bad_gateway() as (line._upstream, refused):
-        line.cut()
-        await refused.reached(2)
-        await expect(answer(far.page)).to_contain_text("The connection is gone")
-        held.more.open()
-        line._upstream = service
-        await expect(answer(far.page)).to_have_text(MIDDLE)
-    held.rest.open()
-    await expect(answer(far.page)).to_have_text(WHOLE)
-    assert len(running.double.requests) == 1
-
-
-@asynccontextmanager
-async def bad_gateway() -> AsyncIterator[tuple[tuple[str, int], Gate]]:
-    """A proxy that says in HTML that nobody is behind it; where it is, and who came."""
-    body = b"<html><h1>Bad Gateway</h1></html>"
-    head = b"HTTP/1.1 502 Bad Gateway\r\ncontent-type: text/html\r\nconnection: close\r\n"
-    came = Gate()
-    came.open()
-
-    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        await came.passed()
-        writer.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
-        writer.close()
-
-    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
-        yield server.sockets[0].getsockname(), came
-
-
 # --- A service that is not the one it was ---------------------------------------------------
 
 
@@ -318,6 +251,9 @@ async def test_what_a_restarted_service_does_not_know_keeps_what_was_said_and_sa
         at = URL(restarted.url)
         line._upstream = (str(at.host), int(at.port or 0))
         line.cut()
+        held.more.open()
+        held.rest.open()
+        await running.double.quiet()
         for loaded_again in (False, True):
             if loaded_again:
                 await far.page.reload()
@@ -328,8 +264,6 @@ async def test_what_a_restarted_service_does_not_know_keeps_what_was_said_and_sa
             await expect(answer(far.page)).to_contain_text("cut off")
         await expect(far.page.get_by_role("button", name="Stop")).to_be_disabled()
         await far.page.goto("about:blank")  # ends its connections: the service is stopped
-    held.more.open()
-    held.rest.open()
 
 
 # --- A question whose reply is lost ---------------------------------------------------------

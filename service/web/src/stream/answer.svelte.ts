@@ -9,12 +9,21 @@
 import type { Problem, StreamEvent } from './events.ts';
 import { Following, type Carrier, type Place, type State, type Stop } from './follow.ts';
 import { Route, type Taken } from './route.ts';
-import { Transcript, type Said } from './transcript.ts';
+import { broken, Transcript, type Said } from './transcript.ts';
+
+/** What an earlier visit knew of an answer. */
+export interface Remains {
+  said: Said;
+  /** Why it was refused, if it was. */
+  problem?: Problem | undefined;
+}
 
 export class Answer {
   readonly place: Place;
   readonly carrier: Carrier;
   state = $state<State>('connecting');
+  /** The service no longer keeps it: what was said is known, its route is not. */
+  forgotten = $state(false);
   /** How far ending it has come, once somebody wanted that. */
   stopping = $state<Stop>();
   problem = $state<Problem>();
@@ -25,12 +34,20 @@ export class Answer {
   said = $state.raw<Said>(this.#transcript.view());
   /** Who was asked, as it is drawn. */
   route = $state.raw<Taken>(this.#route.view());
+  /** It was over before it was followed: only its route is still to be learned. */
+  readonly #known: boolean;
   #due = false;
   #following: Following | undefined;
 
-  constructor(place: Place, carrier: Carrier) {
+  constructor(place: Place, carrier: Carrier, remains?: Remains) {
     this.place = place;
     this.carrier = carrier;
+    this.#known = remains?.said.end !== undefined;
+    if (remains === undefined) return;
+    this.said = remains.said;
+    this.problem = remains.problem;
+    if (this.#known) this.state = 'over';
+    else if (remains.problem !== undefined) this.state = 'refused';
   }
 
   /** Ask, or take up what was asked; `opened` hears that there is a stream. Ends with it. */
@@ -44,6 +61,8 @@ export class Answer {
         known = true;
       },
       state: (state, problem) => {
+        this.forgotten = this.#known && state === 'refused';
+        if (this.#known) return;
         this.state = state;
         this.problem = problem ?? this.problem;
       },
@@ -54,6 +73,7 @@ export class Answer {
     });
     await this.#following.run();
     this.#show();
+    if (this.state === 'refused') this.said = broken(this.said);
   }
 
   get running(): boolean {
@@ -80,8 +100,9 @@ export class Answer {
   }
 
   #show(): void {
+    if (!this.#due) return;
     this.#due = false;
-    this.said = this.#transcript.view();
+    if (!this.#known) this.said = this.#transcript.view();
     this.route = this.#route.view();
   }
 }

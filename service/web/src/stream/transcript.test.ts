@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import type { StreamEvent } from './events.ts';
 import { Route } from './route.ts';
-import { spoken, Transcript } from './transcript.ts';
+import { broken, spoken, Transcript } from './transcript.ts';
 
 const USAGE = {
   input: 1,
@@ -75,6 +75,16 @@ test('a view does not change when more is said', () => {
   const before = transcript.view();
   transcript.add({ ...RESTARTED[4], seq: 5, delta: 'ital' } as StreamEvent);
   assert.equal(spoken(before, 'text'), 'The cap');
+});
+
+test('what is broken off is over where it was not, and whole where it was', () => {
+  const transcript = new Transcript();
+  for (const event of RESTARTED.slice(0, 5)) transcript.add(event);
+  const [cut] = broken(transcript.view()).blocks;
+  assert.deepEqual([cut!.text, cut!.over, cut!.complete], ['The cap', true, false]);
+  const whole = new Transcript();
+  for (const event of RESTARTED) whole.add(event);
+  assert.deepEqual(broken(whole.view()).blocks, whole.view().blocks);
 });
 
 test('of a file it is known what it is and how much of it came', () => {

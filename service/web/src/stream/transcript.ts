@@ -45,6 +45,14 @@ export function spoken(said: Said, kind: Kind): string {
     .join('');
 }
 
+/** What was said by somebody who will say no more, and has not said so. */
+export function broken(said: Said): Said {
+  const blocks = said.blocks.map((block) =>
+    block.over ? block : { ...block, over: true, complete: false },
+  );
+  return { ...said, blocks };
+}
+
 export class Transcript {
   /** The number of the last event that was folded; -1 before the first. */
   #seq = -1;

@@ -1,53 +1,33 @@
 /**
  * The playground's conversation: questions and answers, kept in this browser.
  *
- * An answer is kept as its key and its stream (until there is one, its request), not as its text: a
- * page that is opened anew asks the service for the stream from the beginning, and shows what was
- * said and what goes on being said. When the service has forgotten it, the text that was there when
- * it ended is shown.
+ * Answers are kept as they are shown. One that was not over when it was kept is asked for again from
+ * its beginning, and goes on; so is the last one, whose route is shown beside it. Those before it are
+ * shown from what was kept, and nobody is asked for them.
  */
 
 import { Answer } from '../../stream/answer.svelte.ts';
 import { freshKey } from '../../stream/key.ts';
 import { spoken } from '../../stream/transcript.ts';
 import { DEFAULTS, request, restored, type Choices, type Message } from './choices.ts';
-
-const KEPT = 'tailrace.playground';
+import { read, write, type KeptTurn } from './kept.ts';
 
 /** A question and its answer. */
 export class Turn {
   readonly question: string;
   readonly key: string;
-  answer = $state<Answer>()!;
-  /** What was said, once it is over: for a page that comes after the stream is forgotten. */
-  text = $state('');
+  readonly answer: Answer;
 
-  constructor(question: string, key: string, answer: Answer, text = '') {
+  constructor(question: string, key: string, answer: Answer) {
     this.question = question;
     this.key = key;
     this.answer = answer;
-    this.text = text;
   }
 
   /** What the next question goes on from. */
   get said(): string {
-    return spoken(this.answer.said, 'text') || this.text;
+    return spoken(this.answer.said, 'text');
   }
-}
-
-interface KeptTurn {
-  question: string;
-  key: string;
-  stream: string | undefined;
-  /** Until there is a stream: it holds all that was said before, and so would every turn. */
-  request?: unknown;
-  carrier: Choices['carrier'];
-  text: string;
-}
-
-interface Kept {
-  choices: Choices;
-  turns: KeptTurn[];
 }
 
 export class Conversation {
@@ -56,14 +36,19 @@ export class Conversation {
 
   /** Take up what this browser keeps. */
   constructor() {
-    const kept = read();
-    this.choices = restored(kept?.choices);
-    for (const { question, key, stream, request, carrier, text } of kept?.turns ?? []) {
-      const answer = new Answer({ request, key, stream, after: -1 }, carrier);
-      const turn = new Turn(question, key, answer, text);
-      this.turns.push(turn);
-      void this.#follow(turn);
-    }
+    const { choices, turns } = read();
+    this.choices = restored(choices);
+    this.turns = turns.map(recalled);
+    turns.forEach(({ stopped }, position) => this.#resume(position, stopped === true));
+    addEventListener('pagehide', this.#hidden);
+  }
+
+  #resume(position: number, stopped: boolean): void {
+    const turn = this.turns[position]!;
+    const { running, said } = turn.answer;
+    const last = position === this.turns.length - 1;
+    if (running || (last && said.end !== undefined)) void this.#follow(turn);
+    if (stopped) turn.answer.stop();
   }
 
   get running(): Turn | undefined {
@@ -84,6 +69,7 @@ export class Conversation {
 
   stop(): void {
     this.running?.answer.stop();
+    this.keep();
   }
 
   clear(): void {
@@ -94,16 +80,19 @@ export class Conversation {
 
   /** Leave the page: the answers go on, and are there when it is opened again. */
   leave(): void {
+    removeEventListener('pagehide', this.#hidden);
+    this.#hidden();
     for (const turn of this.turns) turn.answer.leave();
   }
 
-  /** Keep it in this browser; where there is no room for all of it, the newer turns. */
   keep(): void {
-    let turns = this.turns.map(recorded);
-    while (!written({ choices: this.choices, turns }) && turns.length > 0) {
-      turns = turns.slice(Math.ceil(turns.length / 2));
-    }
+    write({ choices: this.choices, turns: this.turns.map(recorded) });
   }
+
+  /** What has been said by now may be all that is ever said: the service may not be there again. */
+  readonly #hidden = (): void => {
+    if (this.running !== undefined) this.keep();
+  };
 
   #begin(question: string, before: Message[]): void {
     const messages: Message[] = [...before, { role: 'user', content: question }];
@@ -123,34 +112,31 @@ export class Conversation {
   }
 
   async #follow(turn: Turn): Promise<void> {
-    await turn.answer.follow(() => this.keep());
-    // Also of what was cut off for good: the service forgets it, and this browser need not.
-    turn.text = spoken(turn.answer.said, 'text') || turn.text;
-    this.keep();
+    const over = !turn.answer.running;
+    await turn.answer.follow(() => {
+      if (!over) this.keep();
+    });
+    // Looking at it again is nothing new, and makes this tab's conversation not the newest one.
+    if (!over) this.keep();
   }
 }
 
-function recorded({ question, key, answer, text }: Turn): KeptTurn {
-  const { stream, request } = answer.place;
-  const posted = stream !== undefined;
-  return { question, key, stream, carrier: answer.carrier, text, ...(posted ? {} : { request }) };
+function recorded({ question, key, answer }: Turn): KeptTurn {
+  const { place, carrier, said, problem, running, stopping } = answer;
+  const posted = place.stream !== undefined;
+  return {
+    question,
+    key,
+    stream: place.stream,
+    carrier,
+    said,
+    ...(posted ? {} : { request: place.request }),
+    ...(answer.state === 'refused' ? { problem } : {}),
+    ...(running && stopping !== undefined && stopping !== 'refused' ? { stopped: true } : {}),
+  };
 }
 
-/** Whether there was room. */
-function written(kept: Kept): boolean {
-  try {
-    localStorage.setItem(KEPT, JSON.stringify(kept));
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function read(): Partial<Kept> | undefined {
-  try {
-    const kept: unknown = JSON.parse(localStorage.getItem(KEPT) ?? 'null');
-    return typeof kept === 'object' && kept !== null ? (kept as Partial<Kept>) : undefined;
-  } catch {
-    return undefined; // written by something else; it is written anew
-  }
+function recalled({ question, key, stream, request, carrier, said, problem }: KeptTurn): Turn {
+  const place = { request, key, stream, after: -1 };
+  return new Turn(question, key, new Answer(place, carrier, { said, problem }));
 }

@@ -1,0 +1,71 @@
+/** The conversation as this browser keeps it. */
+
+import type { Problem } from '../../stream/events.ts';
+import type { Said } from '../../stream/transcript.ts';
+import type { Choices } from './choices.ts';
+
+const KEY = 'tailrace.playground';
+
+export interface KeptTurn {
+  question: string;
+  key: string;
+  stream: string | undefined;
+  /** Until there is a stream: it holds all that was said before, and so would every turn. */
+  request?: unknown;
+  carrier: Choices['carrier'];
+  said: Said;
+  problem?: Problem | undefined;
+  /** Somebody has stopped it, and it has not ended yet. */
+  stopped?: boolean;
+}
+
+export interface Kept {
+  choices: Choices;
+  turns: KeptTurn[];
+}
+
+/** What may be kept, by another version of this page or by something else. */
+interface Found {
+  choices?: unknown;
+  turns?: unknown;
+}
+
+/** What is kept. Choices may be of any kind. */
+export function read(): { choices: unknown; turns: KeptTurn[] } {
+  const { choices, turns } = found(() => localStorage) ?? {};
+  return { choices, turns: Array.isArray(turns) ? turns.filter(legible) : [] };
+}
+
+/** Keep it; where there is no room for all of it, the newer turns. */
+export function write(kept: Kept): void {
+  for (const storage of [() => localStorage]) {
+    let { turns } = kept;
+    while (!written(storage, { ...kept, turns }) && turns.length > 0) {
+      turns = turns.slice(Math.ceil(turns.length / 2));
+    }
+  }
+}
+
+function legible(turn: unknown): turn is KeptTurn {
+  const kept = turn as KeptTurn | null;
+  return Array.isArray(kept?.said?.blocks);
+}
+
+function found(storage: () => Storage): Found | undefined {
+  try {
+    const kept: unknown = JSON.parse(storage().getItem(KEY) ?? 'null');
+    return typeof kept === 'object' && kept !== null ? kept : undefined;
+  } catch {
+    return undefined; // forbidden, or written by something else: it is written anew
+  }
+}
+
+/** Whether there was room. */
+function written(storage: () => Storage, kept: Kept): boolean {
+  try {
+    storage().setItem(KEY, JSON.stringify(kept));
+    return true;
+  } catch {
+    return false;
+  }
+}
