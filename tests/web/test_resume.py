@@ -168,6 +168,30 @@ async def test_a_browser_that_can_keep_nothing_more_asks_all_the_same(
     await expect(answer(visit.page)).to_have_text("Here.")
 
 
+# --- Two tabs -------------------------------------------------------------------------------
+
+
+async def test_two_tabs_keep_a_conversation_each_and_a_new_one_goes_on_from_the_newest(
+    running: Stack, visit: Visit
+) -> None:
+    running.double.script(reply("One."), reply("Two."), reply("Three."))
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_have_text("One.")
+    other = await visit.page.context.new_page()
+    await other.goto(f"{visit.url}/#/playground")
+    await expect(answer(other)).to_have_text("One.")
+    await ask(other)
+    await expect(answer(other)).to_have_text("Two.")
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_have_text("Three.")
+    for page, said in ((visit.page, ["One.", "Three."]), (other, ["One.", "Two."])):
+        await page.reload()
+        await expect(page.get_by_role("article", name="Answer")).to_have_text(said)
+    newest = await visit.page.context.new_page()
+    await newest.goto(f"{visit.url}/#/playground")
+    await expect(newest.get_by_role("article", name="Answer")).to_have_text(["One.", "Three."])
+
+
 # --- A network that goes and comes back -----------------------------------------------------
 
 

@@ -1,4 +1,11 @@
-/** The conversation as this browser keeps it. */
+/**
+ * The conversation as this browser keeps it: each tab its own, and the newest one for a new tab.
+ *
+ * Two tabs are two conversations: neither writes over the other's, and what is cleared in one stays
+ * in the other. A tab's own lies in its session storage, which is there again after a reload and
+ * when the browser brings the tab back; the one in which something happened last lies in local
+ * storage as well, and is what a new tab begins with.
+ */
 
 import type { Problem } from '../../stream/events.ts';
 import type { Said } from '../../stream/transcript.ts';
@@ -30,15 +37,15 @@ interface Found {
   turns?: unknown;
 }
 
-/** What is kept. Choices may be of any kind. */
+/** This tab's conversation; a new tab's is the newest. Choices may be of any kind. */
 export function read(): { choices: unknown; turns: KeptTurn[] } {
-  const { choices, turns } = found(() => localStorage) ?? {};
+  const { choices, turns } = found(() => sessionStorage) ?? found(() => localStorage) ?? {};
   return { choices, turns: Array.isArray(turns) ? turns.filter(legible) : [] };
 }
 
 /** Keep it; where there is no room for all of it, the newer turns. */
 export function write(kept: Kept): void {
-  for (const storage of [() => localStorage]) {
+  for (const storage of [() => sessionStorage, () => localStorage]) {
     let { turns } = kept;
     while (!written(storage, { ...kept, turns }) && turns.length > 0) {
       turns = turns.slice(Math.ceil(turns.length / 2));
