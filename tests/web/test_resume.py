@@ -1,6 +1,8 @@
 """An answer goes on where it was after a reload or a lost network, and is asked for once."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -256,6 +258,48 @@ async def test_a_line_that_died_without_a_word_is_given_up_after_half_a_minute(
     await far.page.clock.run_for(1_000)
     await expect(answer(far.page)).to_have_text(WHOLE)
     assert len(running.double.requests) == 1
+
+
+@transports
+async def test_a_proxy_that_answers_in_the_service_s_place_is_waited_out(
+    transport: str, running: Stack, line: Proxy, far: Visit
+) -> None:
+    far.expect("502")
+    held = Held.closed()
+    running.double.script(held.script)
+    await choose(far.page, Transport=transport)
+    await ask(far.page)
+    await expect(answer(far.page)).to_have_text(BEGINNING)
+    service = line._upstream
+    async with bad_gateway() as (gateway, refused):
+        line._upstream = gateway
+        line.cut()
+        await refused.reached(2)
+        await expect(answer(far.page)).to_contain_text("The connection is gone")
+        held.more.open()
+        line._upstream = service
+        await expect(answer(far.page)).to_have_text(MIDDLE)
+    held.rest.open()
+    await expect(answer(far.page)).to_have_text(WHOLE)
+    assert len(running.double.requests) == 1
+
+
+@asynccontextmanager
+async def bad_gateway() -> AsyncIterator[tuple[tuple[str, int], Gate]]:
+    """A proxy that says in HTML that nobody is behind it; where it is, and who came."""
+    body = b"<html><h1>Bad Gateway</h1></html>"
+    head = b"HTTP/1.1 502 Bad Gateway\r\ncontent-type: text/html\r\nconnection: close\r\n"
+    came = Gate()
+    came.open()
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await came.passed()
+        writer.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname(), came
 
 
 # --- A service that is not the one it was ---------------------------------------------------
