@@ -1,5 +1,6 @@
 """The chart of costs: what is said of an hour that is pointed at, and what is drawn of nothing."""
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -108,3 +109,26 @@ async def test_the_days_are_there_in_figures_for_who_points_at_nothing(
     day = visit.page.get_by_role("region", name="The days in figures").locator("tbody tr")
     await expect(day).to_have_count(1)
     await expect(day).to_contain_text(cost)
+
+
+async def test_a_cost_that_nobody_knows_is_never_shown_as_none(
+    running: Stack, visit: Visit
+) -> None:
+    await running.ask("groq/auto", reply("Hello.", tokens=DEAR))
+    await running.ask("groq/nobody-knows-it", reply("Hello.", tokens=DEAR))
+    by = visit.page.get_by_role("combobox", name="By", exact=True)
+    await by.select_option("model")
+    unknown = visit.page.locator("tr[data-group='nobody-knows-it']")
+    await expect(unknown).to_contain_text("1 of unknown cost")
+    await expect(unknown.locator("td").last).to_have_text(re.compile("^\N{EN DASH}"))
+    await visit.page.get_by_text("The days in figures").click()
+    days = visit.page.get_by_role("region", name="The days in figures")
+    names = await days.locator("thead th").all_inner_texts()
+    cell = days.locator("tbody tr td").nth(names.index("nobody-knows-it") - 1)
+    await expect(cell).to_have_text("\N{EN DASH}")
+    tip = await pointed_at_now(visit.page)
+    await expect(tip.locator("tbody tr", has_text="nobody-knows-it")).to_contain_text("\N{EN DASH}")
+    await visit.show("providers")
+    figures = visit.page.locator("article[data-provider=groq] tbody tr")
+    shown = figures.filter(has_text="nobody-knows-it").first
+    await expect(shown).to_contain_text("1 of unknown cost")

@@ -75,7 +75,8 @@ export interface Figures {
   first_token_ms: Percentiles | null;
   inter_token_ms: Percentiles | null;
   hedges: { won: number; lost: number };
-  cost_usd: string;
+  cost_usd: string | null;
+  unknown_cost_attempts: number;
 }
 
 export interface Stats {

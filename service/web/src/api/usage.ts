@@ -14,11 +14,12 @@ export const GROUPS = [
 
 export type Group = (typeof GROUPS)[number];
 
-/** What a sum holds; money as decimals in US dollars, null where nothing of it is known. */
+/** What a sum holds; money as decimals, null where nothing of it is known. */
 export interface Sum {
   attempts: number;
   input_tokens: number | null;
   output_tokens: number | null;
+  cost_nano_usd: string | null;
   cost_usd: string | null;
   unknown_cost_attempts: number;
   estimated_attempts: number;
@@ -49,16 +50,27 @@ export function sums(from: Date | undefined, by: readonly string[], signal: Abor
   return get(address(from, by), signal);
 }
 
-/** What everything would have cost on the dearest Claude, and what that saved; US dollars. */
+/**
+ * What everything would have cost on the dearest Claude, and what that saved; US dollars, null where
+ * nobody knows. Savings are below 0 where that would have been cheaper.
+ */
 export interface Baseline {
-  total_cost: number;
+  total_cost: number | null;
   requests: number;
-  savings: number;
-  baseline: number;
+  savings: number | null;
+  baseline: number | null;
 }
 
 export function baseline(signal: AbortSignal): Promise<Baseline> {
   return get('/api/coordination/llm/cost-summary', signal);
+}
+
+/**
+ * US dollars of nano-USD. Divided: that is the number nearest to the amount, which is written as the
+ * decimal it is; times 1e-9 would be off by a digit.
+ */
+export function dollars(nano: number | null): number | null {
+  return nano === null ? null : nano / 1e9;
 }
 
 /** One attempt, as the stream of usage tells it. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import type { Row } from '../../api/usage.ts';
-import { NAMED, piled, stacks } from './series.ts';
+import { NAMED, piled, stacks, total } from './series.ts';
 
 function row(provider: string | null, day: string, cost: string | null): Row {
   return {
@@ -11,7 +11,8 @@ function row(provider: string | null, day: string, cost: string | null): Row {
     attempts: 1,
     input_tokens: 1,
     output_tokens: 1,
-    cost_usd: cost,
+    cost_nano_usd: cost,
+    cost_usd: cost === null ? null : `${Number(cost) / 1e9}`,
     unknown_cost_attempts: 0,
     estimated_attempts: 0,
     hedge_attempts: 0,
@@ -51,14 +52,30 @@ test('the smallest groups are one line together, and nothing of them is lost', (
   const { names, costs } = stacks(rows, 'provider', 'day', DAYS);
   assert.equal(names.length, NAMED + 1);
   assert.equal(names.at(-1), null);
-  assert.equal(costs.flat().reduce((a, b) => a + b), 10 + 9 + 8 + 7 + 6 + 5 + 4 + 3 + 2);
+  assert.equal(total(costs.flat()), 10 + 9 + 8 + 7 + 6 + 5 + 4 + 3 + 2);
 });
 
-test('a cost that nobody knows adds nothing, and a group without a name has a place', () => {
+test('a cost that nobody knows is not 0, and a group without a name has a place', () => {
   const { names, costs } = stacks([row(null, '2026-11-23', null)], 'provider', 'day', DAYS);
-  assert.deepEqual([names, costs], [['–'], [[0, 0, 0]]]);
+  assert.deepEqual([names, costs], [['–'], [[0, 0, null]]]);
+});
+
+test('others together cost what is known of them, and nobody knows what where nothing is', () => {
+  const dear = Array.from({ length: NAMED }, (_, i) => row(`p${i}`, '2026-11-23', '9'));
+  const others = [
+    row('x', '2026-11-21', null),
+    row('y', '2026-11-21', null),
+    row('x', '2026-11-22', null),
+    row('y', '2026-11-22', '1'),
+  ];
+  const { costs } = stacks([...dear, ...others], 'provider', 'day', DAYS);
+  assert.deepEqual(costs.at(-1), [null, 1, 0]);
+});
+
+test('costs together are what is known of them, and nothing costs nothing', () => {
+  assert.deepEqual([[], [null], [null, 0], [1, null, 2]].map(total), [0, null, 0, 3]);
 });
 
 test('lines are piled each on those before it', () => {
-  assert.deepEqual(piled([[1, 2], [3, 4]]), [[1, 2], [4, 6]]);
+  assert.deepEqual(piled([[1, 2], [3, null]]), [[1, 2], [4, 2]]);
 });
