@@ -102,6 +102,7 @@ class Service:
         self._seat = seat
         self._configured = settings
         """As read last, without what the admin API changed."""
+        self._reloading = asyncio.Lock()
         self._connections = Connections()
         self._sweeper: asyncio.TimerHandle | None = None
         self._overrides = Overrides.read(
@@ -147,6 +148,7 @@ class Service:
         """
         self._look_for_integrations()
         await self._connections.open()
+        await self._load_sdks(self._configured)
         self.relay.deployment = self._deploy()
         await self.pipeline.start()
         if self.pipeline.engine.address is not None:
@@ -155,17 +157,19 @@ class Service:
         self._sweep()
         self._lag.start()
 
-    def reload(self, settings: Settings) -> None:
+    async def reload(self, settings: Settings) -> None:
         """Swap the deployment; raises SettingsError and changes nothing where it cannot stand."""
-        before = self._configured
-        self._configured = settings
-        try:
-            self._redeploy()
-        except SettingsError:
-            self._configured = before
-            raise
-        self._origins.server = settings.server
-        self._look_for_integrations()
+        async with self._reloading:  # one after the other: the last one read is what holds
+            await self._load_sdks(settings)
+            before = self._configured
+            self._configured = settings
+            try:
+                self._redeploy()
+            except SettingsError:
+                self._configured = before
+                raise
+            self._origins.server = settings.server
+            self._look_for_integrations()
 
     async def follow(self, provider: str, enabled: bool) -> None:  # noqa: FBT001 - as `Orders.follow`
         """Do as another worker did, which changed a provider, and switched it on or not."""
@@ -297,6 +301,20 @@ class Service:
 
     def _usage_failed(self) -> None:
         self.on_fatal()
+
+    async def _load_sdks(self, configured: Settings) -> None:
+        """Import what the providers need, those that are switched off included.
+
+        An SDK takes up to 1.2 s: in a thread, so that tokens flow when it is wanted later.
+        """
+        settings = self._overrides.apply(configured, PROVIDERS)
+        known = endpoints.resolve(PROVIDERS, COMPATIBLE, settings, self._environ)
+        wanted = {
+            entry.provider.client
+            for entry in known.values()
+            if isinstance(entry, Endpoint) or entry.reason == "disabled"
+        }
+        await asyncio.to_thread(factory.load, wanted)
 
     def _deploy(self) -> Deployment:
         """Who can be asked, by the settings and what the admin API changed of them."""
@@ -528,16 +546,20 @@ async def _until_stopped(
         )
         await stop.wait()
         return fatal.is_set()
-    loop.add_signal_handler(signal.SIGHUP, _reload, service, reload)
+    loop.add_signal_handler(signal.SIGHUP, _told_to_reload, service, reload)
     await stop.wait()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.remove_signal_handler(number)  # a second one ends the process at once
     return fatal.is_set()
 
 
-def _reload(service: Service, reload: Callable[[], Settings]) -> None:
+def _told_to_reload(service: Service, reload: Callable[[], Settings]) -> None:
+    _ = tasks.spawn(_reload(service, reload), name="read the configuration again")
+
+
+async def _reload(service: Service, reload: Callable[[], Settings]) -> None:
     try:
-        service.reload(reload())
+        await service.reload(reload())
     except SettingsError as refusal:
         _log.warning("configuration not changed: %s", refusal)
     else:

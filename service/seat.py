@@ -71,7 +71,7 @@ class Orders:
 
     drain: Callable[[], None]
     """May be called again."""
-    reload: Callable[[], None]
+    reload: Callable[[], Awaitable[None]]
     """Raises SettingsError, and then everything is as it was."""
     follow: Callable[[str, bool], Awaitable[None]]
     """Another worker changed this provider, and switched it on or not."""
@@ -164,7 +164,7 @@ class Seat:
             case Drain():
                 orders.drain()
             case Reload():
-                line.say(_reloaded(orders))
+                line.say(await _reloaded(orders))
             case Changed(provider, enabled):
                 await orders.follow(provider, enabled)
             case Tell(question):
@@ -190,9 +190,9 @@ def place(number: int, of: int, line: socket.socket, listening: Sequence[int]) -
     return f"{number}:{of}:{line.fileno()}:{','.join(map(str, listening))}"
 
 
-def _reloaded(orders: Orders) -> Reloaded | Refused:
+async def _reloaded(orders: Orders) -> Reloaded | Refused:
     try:
-        orders.reload()
+        await orders.reload()
     except SettingsError as refusal:
         return Refused(str(refusal))
     except Exception as fault:

@@ -1,38 +1,40 @@
 """A provider's `client` -> the SDK client for one of its endpoints.
 
-Importing this module imports every SDK, which takes about two seconds; building clients takes
-milliseconds each. Both belong before the service says that it is ready.
+An SDK is imported when the first client of it is wanted: all five take two seconds of a core and
+80 MB, and nobody uses them all. Building a client then takes milliseconds. Where tokens flow
+already, `load` belongs into a thread, before `build`.
 """
 
 import logging
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from typing import Final, cast
 
-from adapters.clients.anthropic import AnthropicClient
 from adapters.clients.demo import DemoClient
-from adapters.clients.google import GoogleClient
-from adapters.clients.groq import GroqClient
-from adapters.clients.mistral import MistralClient
-from adapters.clients.openai import OpenAIClient
 from adapters.clients.transport import Connections
 from adapters.contract import Client, Endpoint
 
-_CLIENTS: Final[Mapping[str, Callable[[Endpoint, Connections], Client]]] = {
-    "openai": OpenAIClient,
-    "anthropic": AnthropicClient,
-    "groq": GroqClient,
-    "mistral": MistralClient,
-    "google": GoogleClient,
-    "demo": lambda _endpoint, _connections: DemoClient(),
+_Make = Callable[[Endpoint, Connections], Client]
+
+_CLIENTS: Final[Mapping[str, str]] = {
+    "openai": "OpenAIClient",
+    "anthropic": "AnthropicClient",
+    "groq": "GroqClient",
+    "mistral": "MistralClient",
+    "google": "GoogleClient",
 }
+"""The class of each SDK's client, in the module of that name beside this one."""
 _KEYLESS: Final = frozenset({"openai", "demo"})
 """The other SDKs look for a key of their own where they are given none."""
 
-# At DEBUG (`ANTHROPIC_LOG=debug`) some log a whole request with its prompt and key; at INFO the
-# HTTP libraries log a line for each, which tells nothing that an attempt's events do not. Here,
-# because the SDKs read their variables while they are imported.
-for _logger in ("anthropic", "google_genai", "groq", "httpx", "httpx2", "mistralai", "openai"):
-    logging.getLogger(_logger).setLevel(logging.WARNING)
+_LOGGERS: Final = ("anthropic", "google_genai", "groq", "httpx", "httpx2", "mistralai", "openai")
+
+
+def load(clients: Iterable[str]) -> None:
+    """Import the SDKs behind these names; what is there already costs nothing."""
+    for client in clients:
+        if client in _CLIENTS:
+            _ = _maker(client)
 
 
 def build(endpoint: Endpoint, connections: Connections) -> Client:
@@ -43,4 +45,16 @@ def build(endpoint: Endpoint, connections: Connections) -> Client:
     client = endpoint.provider.client
     if not endpoint.key and client not in _KEYLESS:
         raise ValueError(f"{endpoint.provider.name} needs a key")
-    return _CLIENTS[client](endpoint, connections)
+    if client == "demo":
+        return DemoClient()
+    return _maker(client)(endpoint, connections)
+
+
+def _maker(client: str) -> _Make:
+    module = import_module(f"adapters.clients.{client}")
+    # At DEBUG (`ANTHROPIC_LOG=debug`) some log a whole request with its prompt and key; at INFO the
+    # HTTP libraries log a line for each, which tells nothing that an attempt's events do not. Here,
+    # because the SDKs read their variables while they are imported.
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return cast("_Make", getattr(module, _CLIENTS[client]))

@@ -146,6 +146,11 @@ enabled = false
 base_url = "{host}/v1"
 models = ["two"]
 """
+NEWCOMER = """
+[providers.{name}]
+base_url = "{address}"
+key = "test-key-{name}"
+"""
 BAD = """
 [providers.ollama]
 base_url = "{host}/v1"
@@ -194,6 +199,21 @@ async def test_sighup_reads_the_configuration_again_and_keeps_the_old_one_from_a
         assert trap.accepted == 0
     for seen in double.requests:
         assert not any(CANARY in value for value in seen.headers.values())
+
+
+async def test_a_provider_whose_sdk_nobody_needed_before_answers_after_a_sighup(
+    double: Double, client: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    file = tmp_path / "tailrace.toml"
+    file.write_text(ONE.format(host=double.url), encoding="utf-8")
+    async with serving(tmp_path, "--config", str(file), environ={}) as served:
+        assert (await ask(client, served, "ollama/auto")).end["model"] == "one"
+        for name in ("claude", "mistral"):
+            with file.open("a", encoding="utf-8") as opened:
+                opened.write(NEWCOMER.format(name=name, address=double.base_url(name)))
+            served.tell(signal.SIGHUP)
+            await served.logs("configuration read again")
+            assert (await ask(client, served, f"{name}/auto")).end["status"] == "completed"
 
 
 # --- The loopback rule ----------------------------------------------------------------------

@@ -52,7 +52,7 @@ class Working:
         await self.seat.attend(orders)
         assert await self.said() == Serving()
 
-    def reload(self) -> None:
+    async def reload(self) -> None:
         self.fail()
         if self.refusal:
             raise SettingsError(self.refusal)

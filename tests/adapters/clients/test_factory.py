@@ -2,6 +2,8 @@ import asyncio
 import importlib
 import logging
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -268,6 +270,20 @@ async def test_an_sdk_that_would_look_for_a_key_of_its_own_is_not_built_without_
         monkeypatch.setenv(variable, "test-key-of-the-environment")
     with pytest.raises(ValueError, match=f"{name} needs a key"):
         factory.build(endpoint(name, "http://127.0.0.1:1", key=""), connections)
+
+
+def test_an_sdk_is_imported_when_it_is_wanted_and_no_other_is() -> None:
+    script = """
+import sys
+import service.app
+from adapters.clients import factory
+sdks = {"anthropic", "google.genai", "groq", "mistralai", "openai"}
+for clients in [], ["demo"], ["groq", "demo"]:
+    factory.load(clients)
+    print(*sdks & set(sys.modules))
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)  # noqa: S603 - the script above
+    assert ran.stdout.decode().splitlines() == ["", "", "groq"]
 
 
 async def test_the_demo_needs_neither_key_nor_connection() -> None:
