@@ -6,13 +6,10 @@
  * came, at once when the browser says it is online, else after a pause that grows. Leaving ends
  * nothing; `cancel` does, and is told to the service until it has heard it: an answer that nobody
  * wants would be paid for.
- *
- * A line may be dead without anybody saying so: a network that was left behind breaks nothing. The
- * service is never silent for long, so one on which nothing came for half a minute is given up, and
- * at once when the browser says that it is offline.
  */
 
 import { send } from '../api/http.ts';
+import { whileAlive } from '../api/line.ts';
 import { Refused } from '../api/problem.ts';
 import type { Problem, StreamEvent } from './events.ts';
 import { overServerSent } from './lines/serversent.ts';
@@ -55,9 +52,6 @@ export interface Told {
 }
 
 const LINES: Record<Carrier, Line> = { sse: overServerSent, websocket: overWebSocket };
-
-/** Silence after which a line is dead: SSE says something every 10 s, a WebSocket every 20 s. */
-const DEAD = 30_000;
 
 /** Milliseconds that the service may take to hear that a stream is to end. */
 const HEARING = 5_000;
@@ -136,23 +130,15 @@ export class Following {
   }
 
   /** Over one line, until it ends, breaks or is given up. */
-  async #listen(): Promise<void> {
-    const dead = new AbortController();
-    const give = (): void => dead.abort();
-    let silence = setTimeout(give, DEAD);
-    globalThis.addEventListener?.('offline', give);
-    const alive = (): void => {
-      clearTimeout(silence);
-      silence = setTimeout(give, DEAD);
-      if (!this.#left && !this.#over) this.#told.state('live');
-    };
-    const listener = { alive, event: (event: StreamEvent) => this.#heard(event) };
-    try {
-      await this.#line(this.#place, listener, AbortSignal.any([this.#leaving.signal, dead.signal]));
-    } finally {
-      clearTimeout(silence);
-      globalThis.removeEventListener?.('offline', give);
-    }
+  #listen(): Promise<void> {
+    return whileAlive(this.#leaving.signal, (signal, heard) => {
+      const alive = (): void => {
+        heard();
+        if (!this.#left && !this.#over) this.#told.state('live');
+      };
+      const listener = { alive, event: (event: StreamEvent) => this.#heard(event) };
+      return this.#line(this.#place, listener, signal);
+    });
   }
 
   get #left(): boolean {

@@ -1,5 +1,6 @@
 /** Trying again: after which failures, and when. */
 
+import { rested } from '../api/line.ts';
 import { Refused } from '../api/problem.ts';
 
 const SHORTEST = 250; // milliseconds
@@ -25,16 +26,6 @@ export class Pause {
   rest(signal: AbortSignal): Promise<void> {
     const milliseconds = this.#next;
     this.#next = Math.min(2 * milliseconds, LONGEST);
-    return new Promise((resolve) => {
-      const wake = (): void => {
-        clearTimeout(timer);
-        globalThis.removeEventListener?.('online', wake);
-        signal.removeEventListener('abort', wake);
-        resolve();
-      };
-      const timer = setTimeout(wake, milliseconds);
-      globalThis.addEventListener?.('online', wake);
-      signal.addEventListener('abort', wake);
-    });
+    return rested(milliseconds, signal);
   }
 }

@@ -6,19 +6,19 @@
  * forget the place where a proxy refuses it once, and tells no page the first one.
  */
 
-import { rested, whileAlive } from '../../api/line.ts';
+import { whileAlive } from '../../api/line.ts';
 import { refused } from '../../api/problem.ts';
 import { events, Reading, type Sent } from '../../api/sse.ts';
 import type { UsageEvent } from '../../api/usage.ts';
+import { Pause } from '../../stream/retry.ts';
 import { added, type Entry } from './ended.ts';
-
-const PAUSE = 2_000; // milliseconds until a line that broke or was refused is asked for again
 
 export class Tail {
   entries = $state.raw<Entry[]>([]);
   live = $state(false);
 
   readonly #heard: () => void;
+  readonly #pause = new Pause();
   /** Where to go on; undefined begins with what ends next. */
   #after: string | undefined;
 
@@ -42,7 +42,7 @@ export class Tail {
         // Refused or broken: the mark beside the list says that it is away, and it is asked again.
       }
       this.live = false;
-      await rested(PAUSE, leaving);
+      await this.#pause.rest(leaving);
     }
   }
 
@@ -52,6 +52,7 @@ export class Tail {
     const response = await fetch('/v1/usage/events', { headers, signal });
     if (!response.ok || response.body === null) throw await refused(response);
     this.live = true;
+    this.#pause.reset();
     this.#heard(); // what ended meanwhile is in the sums
     const reading = new Reading();
     try {
