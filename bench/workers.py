@@ -13,6 +13,7 @@ a service take which nobody has asked for anything yet.
 
 import argparse
 import asyncio
+import os
 import re
 import socket
 import subprocess
@@ -20,7 +21,7 @@ import sys
 import tempfile
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import product
@@ -29,6 +30,7 @@ from statistics import median
 
 import uvloop
 
+from adapters.registry import FIFTEEN
 from bench.load import REQUEST
 from service import clock
 
@@ -85,12 +87,17 @@ def _tailrace(workers: int, rate: int) -> list[int]:
 
 
 def _memory() -> str:
-    """What processes take that nobody has asked for anything yet; a line."""
-    with tempfile.TemporaryDirectory() as data, _started(data, 2) as (parent, _):
+    """What processes take that nobody has asked for anything yet; two lines."""
+    keys = {provider.key_vars[0]: "bench" for provider in FIFTEEN.values()}
+    return f"without a key: {_taken({})}\nwith every provider's SDK: {_taken(keys)}"
+
+
+def _taken(keys: Mapping[str, str]) -> str:
+    with tempfile.TemporaryDirectory() as data, _started(data, 2, keys) as (parent, _):
         children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
         workers = [_resident(int(child)) for child in children]
         own = _resident(parent)
-    return f"resident memory: the parent {own} MB, its workers {workers} MB"
+    return f"the parent takes {own} MB, its workers {workers} MB"
 
 
 def _resident(process: int) -> int:
@@ -99,7 +106,9 @@ def _resident(process: int) -> int:
 
 
 @contextmanager
-def _started(data: str, workers: int) -> Iterator[tuple[int, str]]:
+def _started(
+    data: str, workers: int, keys: Mapping[str, str] | None = None
+) -> Iterator[tuple[int, str]]:
     """Its process and address; not pinned to a core, as `bench.processes` would."""
     flags = ("--port", "0", "--data", data, "--workers", str(workers))
     service = subprocess.Popen(  # noqa: S603 - our own module
@@ -107,6 +116,7 @@ def _started(data: str, workers: int) -> Iterator[tuple[int, str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        env={**os.environ, **(keys or {})},
     )
     assert service.stdout is not None
     try:
