@@ -40,6 +40,7 @@ from service import clock, ids
 from service.dialects.projection import Asked, Dialect, Named, Projection
 from service.dialects.reading import routing_in
 from service.http import body, folded, problems, sse
+from service.http.json_answer import json_answer
 from service.http.native import idempotency_key, opened
 from service.http.problems import Shape
 from service.http.sse import Pulse
@@ -165,7 +166,7 @@ class Borrowed:
     def failure(self, error: Error, stream: Stream | None = None) -> web.Response:
         """The HTTP error, of a stream where there is one."""
         placed = msgspec.structs.replace(error, phase=Phase.BEFORE_STREAM)
-        response = _json(self.dialect.failure(placed), status=problems.status(error))
+        response = json_answer(self.dialect.failure(placed), status=problems.status(error))
         response.headers.update(problems.retry_after(error))
         if not error.retryable:
             # The SDKs would try any 5xx again, with the same result.
@@ -183,7 +184,7 @@ class Borrowed:
         if end.error is not None:
             return self.failure(end.error, stream)
         try:
-            response = _json(self.dialect.document(asked, named, fold, end))
+            response = json_answer(self.dialect.document(asked, named, fold, end))
         except UpstreamError as failure:
             return self.failure(failure.error, stream)
         response.headers.update(folded.headers(stream, end))
@@ -275,9 +276,3 @@ def _committed(log: StreamLog) -> AttemptStart | None:
             break
         fold.add(decode(entry))
     return None if fold.commit is None else fold.attempts[fold.commit.attempt]
-
-
-def _json(document: dict[str, Any], *, status: int = 200) -> web.Response:
-    # msgspec, because a provider's own citation may hold an integer beyond 64 bits.
-    encoded = msgspec.json.encode(document)
-    return web.Response(status=status, body=encoded, content_type="application/json")

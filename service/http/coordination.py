@@ -19,7 +19,6 @@ summary of everything that was ever counted, from the sums, some moments later.
 from typing import Any, cast
 
 import msgspec
-import orjson
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -33,6 +32,7 @@ from adapters.request import ChatRequest
 from service import clock, validation
 from service.endpoints import Inactive
 from service.http import body, problems, usage
+from service.http.json_answer import json_answer
 from service.http.native import Native
 from service.http.problems import Shape
 from service.overrides import Overrides
@@ -140,19 +140,19 @@ class Coordination:
 
     async def health(self, _request: web.Request) -> web.Response:
         """GET health."""
-        return _json({"status": "ok"})
+        return json_answer({"status": "ok"})
 
     async def providers(self, _request: web.Request) -> web.Response:
         """GET llm/providers: all fifteen, in their order."""
         known, now = self._relay.deployment.known, clock.monotonic()
         listed = [self._listed(known[name], now) for name in FIFTEEN]
-        return _json({"success": True, "providers": listed})
+        return json_answer({"success": True, "providers": listed})
 
     async def use_cases(self, _request: web.Request) -> web.Response:
         """GET llm/use-cases: the table, as it stands."""
         deployment = self._relay.deployment
         shown = use_cases(deployment.table, deployment.known)
-        return _json({"success": True, "use_cases": shown})
+        return json_answer({"success": True, "use_cases": shown})
 
     async def cost_summary(self, _request: web.Request) -> web.StreamResponse:
         """GET llm/cost-summary: what was spent, against the dearest model of one provider."""
@@ -161,7 +161,7 @@ class Coordination:
             spent = await self._sums.ask(summary, rates)
         except UnavailableError as failure:
             raise usage.unavailable(failure) from failure
-        return _json(_spent(spent))
+        return json_answer(_spent(spent))
 
     async def generate(self, request: web.Request) -> web.StreamResponse:
         """POST llm/generate: the whole answer, or with `stream` the native event stream."""
@@ -179,7 +179,7 @@ class Coordination:
         answer = _generated(stream, end, known)
         answer["total_session_cost"] = float(self._spending.total_usd)
         answer |= _fallen_back(plan, end, known)
-        return _json(answer)
+        return json_answer(answer)
 
     async def test(self, request: web.Request) -> web.StreamResponse:
         """POST llm/test: a short real request to one provider and to no other."""
@@ -207,8 +207,8 @@ class Coordination:
             "ttft_ms": end.timing.ttft_ms,
         }
         if failed is None:
-            return _json(result)
-        return _json(result | {"error": failed.message}, status=failed.http)
+            return json_answer(result)
+        return json_answer(result | {"error": failed.message}, status=failed.http)
 
     def _listed(self, entry: Endpoint | Inactive, now: float) -> dict[str, Any]:
         provider = entry.provider
@@ -409,10 +409,6 @@ def _worded(error: Error, known: Known) -> Error:
 
 
 def _failed(error: Error) -> web.Response:
-    response = _json({"success": False, "error": error.message}, status=error.http)
+    response = json_answer({"success": False, "error": error.message}, status=error.http)
     response.headers.update(problems.retry_after(error))
     return response
-
-
-def _json(document: dict[str, Any], *, status: int = 200) -> web.Response:
-    return web.Response(status=status, body=orjson.dumps(document), content_type="application/json")

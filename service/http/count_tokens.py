@@ -5,12 +5,12 @@ of text. Anthropic's own count is an estimate, too, and one model's; which provi
 not known before it is asked, and each has a tokenizer of its own.
 """
 
-import orjson
 from aiohttp import web
 
 from service.dialects.messages_request import read_counted
 from service.http import body
 from service.http.borrowed import Document
+from service.http.json_answer import json_answer
 from service.routing import estimate
 
 
@@ -25,5 +25,4 @@ class CountTokens:
         """POST: the tokens of system, messages and tools together."""
         sent = await body.read(request, Document)
         chat = read_counted(sent.root)
-        counted = {"input_tokens": estimate.input_tokens(chat)}
-        return web.Response(body=orjson.dumps(counted), content_type="application/json")
+        return json_answer({"input_tokens": estimate.input_tokens(chat)})

@@ -13,6 +13,7 @@ from aiohttp import web
 from adapters.errors import make
 from adapters.events import AttemptSummary, BlockKind, Error, ErrorCode, Phase, StreamEnd
 from service.http import problems
+from service.http.json_answer import json_answer
 from service.streams.fold import Fold
 from service.streams.stream import Stream
 
@@ -27,13 +28,7 @@ async def answer(stream: Stream) -> web.Response:
     error = stream.failed_before_content
     if error is not None:
         return failure(stream, error)
-    response = web.Response(
-        # msgspec, because a provider's own citation may hold an integer beyond 64 bits.
-        body=msgspec.json.encode(document(stream.id, fold, end)),
-        content_type="application/json",
-    )
-    response.headers.update(headers(stream, end))
-    return response
+    return json_answer(document(stream.id, fold, end), headers=headers(stream, end))
 
 
 def failure(stream: Stream, error: Error) -> web.Response:

@@ -13,7 +13,6 @@ Anthropic says so.
 from collections.abc import Iterator
 from typing import Any, Final
 
-import orjson
 from aiohttp import web
 
 from adapters.contract import Endpoint
@@ -21,6 +20,7 @@ from adapters.errors import RequestError, make
 from adapters.events import Error, ErrorCode, Phase
 from adapters.request import Tier, UseCase
 from service.dialects.chat_completions import failure
+from service.http.json_answer import json_answer
 from service.http.problems import Shape
 from service.relay import Deployment, Relay
 from service.routing import target
@@ -60,13 +60,13 @@ class Models:
         told: dict[str, Any] = {"object": "list", "data": shown}
         if _ANTHROPIC in request.headers:
             told |= {"has_more": False, "first_id": shown[0]["id"], "last_id": shown[-1]["id"]}
-        return _json(told)
+        return json_answer(told)
 
     async def one(self, request: web.Request) -> web.Response:
         """GET /v1/models/{id}; 404 in OpenAI's shape where nobody could be asked for it."""
         name = request.match_info["id"]
         owner = owner_of(name, self._relay.deployment)
-        return _json(_entry(name, owner, request))
+        return json_answer(_entry(name, owner, request))
 
 
 def listed(deployment: Deployment) -> Iterator[tuple[str, str]]:
@@ -119,10 +119,6 @@ def _entry(name: str, owner: str, request: web.Request) -> dict[str, Any]:
 def _failed(error: Error) -> web.Response:
     told = failure(error)
     if error.param != "model":
-        return _json(told, status=error.http)
+        return json_answer(told, status=error.http)
     told["error"]["code"] = "model_not_found"
-    return _json(told, status=web.HTTPNotFound.status_code)
-
-
-def _json(document: dict[str, Any], *, status: int = 200) -> web.Response:
-    return web.Response(status=status, body=orjson.dumps(document), content_type="application/json")
+    return json_answer(told, status=web.HTTPNotFound.status_code)

@@ -8,7 +8,6 @@ then is an HTTP error with its own status; after that it is an event.
 import asyncio
 import re
 
-import orjson
 from aiohttp import web
 
 from adapters.errors import RequestError, make
@@ -16,6 +15,7 @@ from adapters.events import ErrorCode, Phase
 from adapters.request import ChatRequest
 from service import clock
 from service.http import body, folded, sse
+from service.http.json_answer import json_answer
 from service.http.sse import Pulse
 from service.relay import Ask, Relay
 from service.settings import Streams
@@ -79,11 +79,7 @@ class Native:
         stream.cancel("cancelled by the client")
         end = stream.log.end
         status = end.status if end is not None else "cancelled"
-        return web.Response(
-            status=202,
-            body=orjson.dumps({"id": stream.id, "status": status}),
-            content_type="application/json",
-        )
+        return json_answer({"id": stream.id, "status": status}, status=202)
 
     async def respond(
         self,

@@ -12,6 +12,7 @@ from aiohttp import web
 from adapters import schema
 from adapters.errors import RequestError, make
 from adapters.events import ErrorCode, Phase
+from service.http.json_answer import json_answer
 from service.relay import Relay
 from service.usage.engine import Engine
 
@@ -41,7 +42,7 @@ class Operations:
         """GET /healthz: the process is alive."""
         engine = self._engine()
         told = {"status": "ok", "engine": {"kind": engine.kind, "url": engine.url}}
-        return web.Response(body=orjson.dumps(told), content_type="application/json")
+        return json_answer(told)
 
     async def ready(self, _request: web.Request) -> web.Response:
         """GET /readyz: 200 while new streams are taken.

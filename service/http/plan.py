@@ -6,11 +6,11 @@ now, and a moment later they may stand otherwise. A request that nobody could an
 that its stream would.
 """
 
-import orjson
 from aiohttp import web
 
 from adapters.request import ChatRequest
 from service.http import body
+from service.http.json_answer import json_answer
 from service.relay import Relay
 from service.routing import shown
 
@@ -32,5 +32,4 @@ class Plans:
         Raises RequestError: a bad body, nobody who could answer, everybody over the tier's cap.
         """
         chat = await body.read(request, ChatRequest)
-        decided = shown.document(self._relay.plan(chat))
-        return web.Response(body=orjson.dumps(decided), content_type="application/json")
+        return json_answer(shown.document(self._relay.plan(chat)))

@@ -14,12 +14,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-import orjson
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from adapters.errors import TailraceError, make
 from adapters.events import Error, ErrorCode, Phase
+from service.http.json_answer import json_answer
 
 _log = logging.getLogger(__name__)
 
@@ -55,12 +55,7 @@ def body(error: Error) -> dict[str, Any]:
 
 def response(error: Error, *, headers: dict[str, str] | None = None) -> web.Response:
     """The HTTP answer of an error."""
-    answer = web.Response(
-        status=error.http,
-        body=orjson.dumps({"error": body(error)}),
-        content_type="application/json",
-        headers=headers,
-    )
+    answer = json_answer({"error": body(error)}, status=error.http, headers=headers)
     answer.headers.update(retry_after(error))
     return answer
 

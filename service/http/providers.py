@@ -14,7 +14,6 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-import orjson
 from aiohttp import web
 from pydantic import RootModel
 
@@ -26,6 +25,7 @@ from service import clock
 from service.change import Change, ChangeError
 from service.endpoints import Inactive
 from service.http import body
+from service.http.json_answer import json_answer
 from service.limits.provider_limits import Left, Limits, Standing
 from service.overrides import Overrides
 from service.relay import Relay
@@ -78,7 +78,7 @@ class Providers:
     async def everybody(self, _request: web.Request) -> web.Response:
         """GET /v1/providers: all of them, in their order."""
         known = self._relay.deployment.known
-        return _json({"providers": [self._listed(entry) for entry in known.values()]})
+        return json_answer({"providers": [self._listed(entry) for entry in known.values()]})
 
     async def change(self, request: web.Request) -> web.Response:
         """PATCH /v1/providers/{name}: change what is given; the provider as it is then.
@@ -100,7 +100,7 @@ class Providers:
             raise _refused(ErrorCode.INTERNAL, message) from failure
         if change.given().get("enabled"):
             self._health.key_changed(name)
-        return _json(self._listed(self._entry(request)))
+        return json_answer(self._listed(self._entry(request)))
 
     async def stats(self, request: web.Request) -> web.Response:
         """GET /v1/providers/{name}/stats: how its attempts went; raises RequestError: not_found."""
@@ -108,7 +108,7 @@ class Providers:
         name, now = entry.provider.name, clock.monotonic()
         stats = self._stats.of(name, now)
         state, reason = self._state(entry, now)
-        return _json(
+        return json_answer(
             {
                 "name": name,
                 "state": state,
@@ -285,9 +285,3 @@ def _contests(contests: Contests) -> dict[str, int]:
 
 def _ms(seconds: float | None) -> int | None:
     return None if seconds is None else round(1000 * seconds)
-
-
-def _json(document: dict[str, Any]) -> web.Response:
-    # Outcomes and codes are keys here, and their type is an enum's.
-    encoded = orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS)
-    return web.Response(body=encoded, content_type="application/json")

@@ -16,7 +16,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
-import msgspec
 from aiohttp import web
 from typing_extensions import override
 
@@ -30,6 +29,7 @@ from service.http import folded
 from service.http.borrowed import Borrowed, named_of
 from service.http.compaction import CompactionRoute
 from service.http.earlier_responses import DIALECT, EarlierResponses, question_of
+from service.http.json_answer import json_answer
 from service.relay import Relay
 from service.settings import Streams
 from service.streams.question import Question
@@ -113,7 +113,7 @@ class ResponsesRoutes(Borrowed):
     def _document_of(self, stream: Stream, asked: Asked) -> web.Response:
         fold = stream.log.fold()
         document = DIALECT.document(asked, named_of(stream, asked), fold, fold.end)
-        response = web.Response(body=msgspec.json.encode(document), content_type="application/json")
+        response = json_answer(document)
         response.headers["Tailrace-Stream-Id"] = stream.id
         if fold.end is not None:
             response.headers.update(folded.headers(stream, fold.end))

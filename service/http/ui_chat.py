@@ -12,7 +12,6 @@ An error before the stream is its message as plain text with its status, because
 shows the body as it came.
 """
 
-import orjson
 from aiohttp import web
 
 from adapters.events import Error
@@ -20,6 +19,7 @@ from service.dialects.reading import routing_in
 from service.dialects.ui_messages import HEADERS
 from service.http import body, problems, receipt, sse
 from service.http.borrowed import Document, Telling
+from service.http.json_answer import json_answer
 from service.http.native import idempotency_key, opened
 from service.http.problems import Shape
 from service.http.sse import Pulse
@@ -73,10 +73,7 @@ class UiChat:
         running = await self._turns.running(request.match_info["id"])
         if running is not None:
             running[1].cancel(STOPPED)
-        document = {"stopped": running is not None}
-        return web.Response(
-            status=202, body=orjson.dumps(document), content_type="application/json"
-        )
+        return json_answer({"stopped": running is not None}, status=202)
 
     async def _respond(
         self, request: web.Request, turn: Turn, stream: Stream, *, again: bool

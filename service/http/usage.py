@@ -20,6 +20,7 @@ from aiohttp import web
 
 from adapters.errors import RequestError, TailraceError, make
 from adapters.events import Error, ErrorCode, Phase
+from service.http.json_answer import json_answer
 from service.http.sse import BATCH, HEADERS, LOOKS, RETRY_MS
 from service.settings import Streams
 from service.usage import live, report
@@ -75,7 +76,7 @@ class Usage:
                 charset="utf-8",
                 headers={"Content-Disposition": "attachment; filename=usage.csv"},
             )
-        return web.Response(body=orjson.dumps(answer.to_json()), content_type="application/json")
+        return json_answer(answer.to_json())
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/usage/events; raises RequestError for what is no position."""
