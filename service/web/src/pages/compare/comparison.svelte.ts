@@ -38,14 +38,14 @@ export class Comparison {
     this.lanes = this.models.map((model) => new Lane(model, question));
   }
 
-  async stop(): Promise<void> {
-    await Promise.all(this.lanes.map(({ answer }) => answer.stop()));
+  stop(): void {
+    for (const { answer } of this.lanes) if (answer.running) answer.stop();
   }
 
   /** End what runs, and listen to none of it any more. */
   abandon(): void {
     for (const { answer } of this.lanes) {
-      if (answer.running) void answer.stop();
+      if (answer.running) answer.stop();
       answer.leave();
     }
   }

@@ -43,14 +43,6 @@ export class Conversation {
     addEventListener('pagehide', this.#hidden);
   }
 
-  #resume(position: number, stopped: boolean): void {
-    const turn = this.turns[position]!;
-    const { running, said } = turn.answer;
-    const last = position === this.turns.length - 1;
-    if (running || (last && said.end !== undefined)) void this.#follow(turn);
-    if (stopped) turn.answer.stop();
-  }
-
   get running(): Turn | undefined {
     return this.turns.find((turn) => turn.answer.running);
   }
@@ -93,6 +85,15 @@ export class Conversation {
   readonly #hidden = (): void => {
     if (this.running !== undefined) this.keep();
   };
+
+  /** Go on with what was not over; learn the last one's route again. */
+  #resume(position: number, stopped: boolean): void {
+    const turn = this.turns[position]!;
+    const { running, said } = turn.answer;
+    const last = position === this.turns.length - 1;
+    if (running || (last && said.end !== undefined)) void this.#follow(turn);
+    if (stopped) turn.answer.stop();
+  }
 
   #begin(question: string, before: Message[]): void {
     const messages: Message[] = [...before, { role: 'user', content: question }];
