@@ -24,6 +24,7 @@ _CLIENTS: Final[Mapping[str, str]] = {
     "google": "GoogleClient",
 }
 """The class of each SDK's client, in the module of that name beside this one."""
+_WITHOUT_SDK: Final[Mapping[str, _Make]] = {"demo": lambda _endpoint, _connections: DemoClient()}
 _KEYLESS: Final = frozenset({"openai", "demo"})
 """The other SDKs look for a key of their own where they are given none."""
 
@@ -33,8 +34,7 @@ _LOGGERS: Final = ("anthropic", "google_genai", "groq", "httpx", "httpx2", "mist
 def load(clients: Iterable[str]) -> None:
     """Import the SDKs behind these names; what is there already costs nothing."""
     for client in clients:
-        if client in _CLIENTS:
-            _ = _maker(client)
+        _ = _maker(client)
 
 
 def build(endpoint: Endpoint, connections: Connections) -> Client:
@@ -45,12 +45,12 @@ def build(endpoint: Endpoint, connections: Connections) -> Client:
     client = endpoint.provider.client
     if not endpoint.key and client not in _KEYLESS:
         raise ValueError(f"{endpoint.provider.name} needs a key")
-    if client == "demo":
-        return DemoClient()
     return _maker(client)(endpoint, connections)
 
 
 def _maker(client: str) -> _Make:
+    if client in _WITHOUT_SDK:
+        return _WITHOUT_SDK[client]
     module = import_module(f"adapters.clients.{client}")
     # At DEBUG (`ANTHROPIC_LOG=debug`) some log a whole request with its prompt and key; at INFO the
     # HTTP libraries log a line for each, which tells nothing that an attempt's events do not. Here,
