@@ -29,21 +29,19 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, assert_never
 
 import msgspec
+from typing_extensions import override
 
-from adapters import errors
-from adapters.classify import classify
-from adapters.contract import Call, Decoder, Encoded, Failure
+from adapters.contract import Call, Decoder, Encoded
 from adapters.dialects import anthropic_messages_request
 from adapters.dialects import anthropic_messages_wire as wire
 from adapters.dialects.anthropic_messages_request import REDACTED, SIGNATURE, AnthropicQuirks
-from adapters.dialects.blocks import Blocks, OpenBlock
+from adapters.dialects.blocks import OpenBlock
+from adapters.dialects.framed_decoder import FramedDecoder
 from adapters.events import (
-    AttemptEvent,
     BlockKind,
     CitationAdd,
     Ending,
     Error,
-    ErrorCode,
     Finish,
     Meta,
     ReasoningSignature,
@@ -52,7 +50,7 @@ from adapters.events import (
     Usage,
     UsageUpdate,
 )
-from adapters.sse import Message, SseParser, TooLongError
+from adapters.sse import Message
 
 __all__ = ["FINISH", "AnthropicMessages", "AnthropicQuirks", "MessagesDecoder"]
 
@@ -108,24 +106,17 @@ class _ServerTool:
             return text
 
 
-class MessagesDecoder:
+class MessagesDecoder(FramedDecoder):
     """One answer's bytes -> events; see `contract.Decoder`.
 
     Blocks are kept under their index, a server tool's under the tool's id.
     """
 
+    _SIGNAL = "stop reason"
+
     def __init__(self, call: Call) -> None:
         """Start before the first byte."""
-        self.ending: Ending | None = None
-        self.finished = False
-        self.upstream_id: str | None = None
-        self.model: str | None = None
-        self._provider = call.provider
-        self._attempt = call.attempt
-        self._sse = SseParser()
-        self._blocks = Blocks(call.attempt)
-        self._out: list[AttemptEvent] = []
-        """What the running `feed` or `close` will return."""
+        super().__init__(call)
         self._started = False
         self._stop = wire.Stop()
         self._usage: dict[str, Any] = {}
@@ -139,40 +130,12 @@ class MessagesDecoder:
         self._tools_by_id: dict[str, _ServerTool] = {}
         self._compactions: dict[int, dict[str, Any]] = {}
 
-    def feed(self, data: bytes) -> list[AttemptEvent]:
-        """Decode a piece of the body; the events it completes, in order."""
-        self._out = []
-        if self.ending is not None:
-            return self._out
-        try:
-            messages = self._sse.feed(data)
-        except TooLongError as error:
-            self._malformed(f"the provider sent {error}")
-            return self._out
-        for message in messages:
-            self._read(message)
-            if self.ending is not None:
-                break
-        return self._out
-
-    def close(self) -> list[AttemptEvent]:
-        """The bytes are over: complete after a stop reason, else interrupted."""
-        self._out = []
-        if self.ending is not None:
-            return self._out
-        if self.finished:
-            self._complete()
-        else:
-            message = "the answer stopped without a stop reason"
-            error = errors.make(ErrorCode.STREAM_INTERRUPTED, message, provider=self._provider.name)
-            self._fail(Finish.INTERRUPTED, error)
-        return self._out
-
     # --- One payload ---
 
+    @override
     def _read(self, message: Message) -> None:
         if message.event == "error":
-            self._failed(message.data)
+            self._failed(message.data.decode("utf-8", "replace"))
             return
         try:
             frame = wire.read(message.data)
@@ -183,7 +146,7 @@ class MessagesDecoder:
             self._on_frame(frame)
         elif frame.get("error") and frame.get("type") in ("error", None):
             # An error without its event name. Anything else unknown is not ours to judge.
-            self._failed(message.data)
+            self._failed(message.data.decode("utf-8", "replace"))
 
     def _on_frame(self, frame: wire.AnyFrame) -> None:
         match frame:
@@ -203,15 +166,6 @@ class MessagesDecoder:
                 pass
             case _:
                 assert_never(frame)
-
-    def _failed(self, data: bytes) -> None:
-        """The provider says that it failed."""
-        body = data.decode("utf-8", "replace")
-        self._fail(Finish.ERROR, classify(Failure(status=None, body=body), self._provider))
-
-    def _malformed(self, message: str) -> None:
-        error = errors.make(ErrorCode.UPSTREAM_MALFORMED, message, provider=self._provider.name)
-        self._fail(Finish.ERROR, error)
 
     # --- The message ---
 
@@ -402,6 +356,7 @@ class MessagesDecoder:
 
     # --- The end ---
 
+    @override
     def _complete(self) -> None:
         """The answer is whole, as far as the provider goes."""
         self._settle_all()
@@ -417,6 +372,7 @@ class MessagesDecoder:
             usage=self._total(),
         )
 
+    @override
     def _fail(self, finish: Finish, error: Error) -> None:
         self._settle_all()
         self._blocks.end_all(self._out, complete=False)

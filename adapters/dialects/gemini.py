@@ -30,16 +30,16 @@ from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 import orjson
+from typing_extensions import override
 
 from adapters import errors
-from adapters.classify import classify
-from adapters.contract import Call, Decoder, Encoded, Failure
+from adapters.contract import Call, Decoder, Encoded
 from adapters.dialects import gemini_grounding, gemini_request
 from adapters.dialects import gemini_wire as wire
-from adapters.dialects.blocks import Blocks, OpenBlock
+from adapters.dialects.blocks import OpenBlock
+from adapters.dialects.framed_decoder import FramedDecoder
 from adapters.dialects.gemini_request import MADE_ID, SIGNATURE, GeminiQuirks
 from adapters.events import (
-    AttemptEvent,
     BlockKind,
     Ending,
     Error,
@@ -52,7 +52,7 @@ from adapters.events import (
     Usage,
     UsageUpdate,
 )
-from adapters.sse import SseParser, TooLongError
+from adapters.sse import Message
 
 __all__ = ["FINISH", "Gemini", "GeminiDecoder", "GeminiQuirks"]
 
@@ -126,24 +126,17 @@ class _ServerTool:
     name: str
 
 
-class GeminiDecoder:
+class GeminiDecoder(FramedDecoder):
     """One answer's bytes -> events; see `contract.Decoder`.
 
     Running text and thoughts are kept under their kind, everything else under a count.
     """
 
+    _SIGNAL = "finish reason"
+
     def __init__(self, call: Call) -> None:
         """Start before the first byte."""
-        self.ending: Ending | None = None
-        self.finished = False
-        self.upstream_id: str | None = None
-        self.model: str | None = None
-        self._provider = call.provider
-        self._attempt = call.attempt
-        self._sse = SseParser()
-        self._blocks = Blocks(call.attempt)
-        self._out: list[AttemptEvent] = []
-        """What the running `feed` or `close` will return."""
+        super().__init__(call)
         self._finish_raw: str | None = None
         self._blocked: str | None = None
         """Why the prompt was blocked."""
@@ -155,43 +148,12 @@ class GeminiDecoder:
         """Block id -> the text so far, to place citations in."""
         self._grounding: dict[str, Any] = {}
 
-    def feed(self, data: bytes) -> list[AttemptEvent]:
-        """Decode a piece of the body; the events it completes, in order."""
-        self._out = []
-        if self.ending is not None:
-            return self._out
-        try:
-            messages = self._sse.feed(data)
-        except TooLongError as error:
-            self._malformed(f"the provider sent {error}")
-            return self._out
-        for message in messages:
-            self._read(message.data)
-            if self.ending is not None:
-                break
-        return self._out
-
-    def close(self) -> list[AttemptEvent]:
-        """The bytes are over: complete after a finish reason, else interrupted or failed."""
-        self._out = []
-        if self.ending is not None:
-            return self._out
-        failure = self._unframed_error()
-        if failure is not None:
-            self._fail(Finish.ERROR, classify(failure, self._provider))
-        elif self.finished:
-            self._complete()
-        else:
-            message = "the answer stopped without a finish reason"
-            error = errors.make(ErrorCode.STREAM_INTERRUPTED, message, provider=self._provider.name)
-            self._fail(Finish.INTERRUPTED, error)
-        return self._out
-
     # --- One chunk ---
 
-    def _read(self, data: bytes) -> None:
+    @override
+    def _read(self, message: Message) -> None:
         try:
-            for chunk in wire.read(data):
+            for chunk in wire.read(message.data):
                 self._on_chunk(chunk)
                 if self.ending is not None:
                     return
@@ -200,8 +162,7 @@ class GeminiDecoder:
 
     def _on_chunk(self, chunk: wire.Chunk) -> None:
         if chunk.error:
-            failure = Failure(status=None, body={"error": chunk.error})
-            self._fail(Finish.ERROR, classify(failure, self._provider))
+            self._failed({"error": chunk.error})
             return
         self.upstream_id = chunk.response_id or self.upstream_id
         self.model = chunk.model_version or self.model
@@ -387,8 +348,16 @@ class GeminiDecoder:
 
     # --- The end ---
 
-    def _unframed_error(self) -> Failure | None:
-        """The error that broke the stream off, where it is in the body but in no event."""
+    @override
+    def _run_out(self) -> None:
+        body = self._unframed_error()
+        if body is not None:
+            self._failed(body)
+        else:
+            super()._run_out()
+
+    def _unframed_error(self) -> object:
+        """What the body ends with, outside of its framing, where that is an error."""
         text = self._sse.unframed.strip()
         if not text.startswith((b"{", b"[")):
             return None
@@ -398,9 +367,10 @@ class GeminiDecoder:
             return None
         told = body if isinstance(body, list) else [body]
         if any(isinstance(one, dict) and one.get("error") for one in told):
-            return Failure(status=None, body=body)
+            return body
         return None
 
+    @override
     def _complete(self) -> None:
         """The answer is over, in the provider's words."""
         self._end_call()
@@ -424,6 +394,7 @@ class GeminiDecoder:
         self._blocks.end_all(self._out)
         self.ending = Ending(finish=finish, finish_raw=raw[:_MAX_RAW], usage=self._total())
 
+    @override
     def _fail(self, finish: Finish, error: Error) -> None:
         self._cite()
         self._blocks.end_all(self._out, complete=False)
@@ -439,10 +410,6 @@ class GeminiDecoder:
         """Only now, since a citation is placed in the text as a whole."""
         texts = {block: "".join(pieces) for block, pieces in self._texts.items()}
         self._out += gemini_grounding.citations(self._grounding, texts, self._attempt)
-
-    def _malformed(self, message: str) -> None:
-        error = errors.make(ErrorCode.UPSTREAM_MALFORMED, message, provider=self._provider.name)
-        self._fail(Finish.ERROR, error)
 
     def _total(self) -> Usage | None:
         return wire.usage_of(self._usage) if self._usage else None

@@ -24,7 +24,6 @@ from adapters.events import (
     UsageUpdate,
     is_content,
 )
-from adapters.sse import MAX_LINE
 from tests import recordings
 from tests.adapters.dialects import cuts, oracle_anthropic
 from tests.adapters.dialects.chat_cases import STREAMS, call, hand_written, sse
@@ -444,15 +443,6 @@ def test_a_payload_that_cannot_be_read_ends_the_answer(payload: bytes) -> None:
     assert [event.status for event in told.of(BlockEnd)] == ["incomplete"]
 
 
-def test_a_line_beyond_the_bound_ends_the_answer() -> None:
-    decoder = DIALECT.decoder(call(DIALECT, provider="claude"))
-    decoder.feed(sse(START))
-    assert decoder.feed(b"data: " + b"x" * MAX_LINE) == []
-    assert decoder.ending is not None
-    assert decoder.ending.error is not None
-    assert decoder.ending.error.code is ErrorCode.UPSTREAM_MALFORMED
-
-
 # --- Errors ---------------------------------------------------------------------------------
 
 
@@ -523,12 +513,6 @@ def test_an_answer_cut_before_its_stop_reason_is_interrupted() -> None:
     assert told.ending.error.code is ErrorCode.STREAM_INTERRUPTED
     assert told.calls == [("toolu_1", "search", '{"query":"sl')]
     assert [event.args_valid for event in told.of(BlockEnd)] == [None, False]
-
-
-def test_no_bytes_at_all_are_an_interrupted_answer() -> None:
-    told = decoded(b"")
-    assert (told.events, told.ending.finish) == ([], Finish.INTERRUPTED)
-    assert told.ending.usage is None
 
 
 def test_the_end_of_the_message_without_a_stop_reason_is_an_end_like_no_other() -> None:

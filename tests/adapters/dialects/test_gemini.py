@@ -7,7 +7,6 @@ import pytest
 
 from adapters.dialects.gemini import FINISH, Gemini
 from adapters.events import (
-    AttemptEvent,
     BlockEnd,
     BlockKind,
     BlockStart,
@@ -24,7 +23,6 @@ from adapters.events import (
     ToolDelta,
     UsageUpdate,
 )
-from adapters.sse import MAX_LINE
 from tests import recordings
 from tests.adapters.dialects import cuts, oracle_gemini
 from tests.adapters.dialects.chat_cases import STREAMS, call, hand_written, sse
@@ -499,22 +497,6 @@ def test_a_payload_that_cannot_be_read_ends_the_answer(payload: bytes) -> None:
     assert told.text == "Hi"
     assert told.ending.error is not None
     assert told.ending.error.code is ErrorCode.UPSTREAM_MALFORMED
-
-
-def test_a_line_beyond_the_bound_ends_the_answer() -> None:
-    decoder = DIALECT.decoder(call(DIALECT, provider="gemini"))
-    decoder.feed(sse(chunk(text("Hi"))))
-    events: list[AttemptEvent] = decoder.feed(b"data: " + b"x" * MAX_LINE)
-    assert [type(event) for event in events] == [BlockEnd]
-    assert decoder.ending is not None
-    assert decoder.ending.error is not None
-    assert decoder.ending.error.code is ErrorCode.UPSTREAM_MALFORMED
-
-
-def test_no_bytes_at_all_are_an_interrupted_answer() -> None:
-    told = decoded(b"")
-    assert (told.events, told.ending.finish) == ([], Finish.INTERRUPTED)
-    assert told.ending.usage is None
 
 
 # --- Usage ----------------------------------------------------------------------------------
