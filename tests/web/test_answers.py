@@ -28,7 +28,7 @@ async def running() -> AsyncIterator[Stack]:
 
 async def pinned(visit: Visit, provider: str) -> None:
     """Ask that provider's first model from now on."""
-    await visit.page.wait_for_function("document.querySelectorAll('option').length > 40")
+    await visit.page.wait_for_function("() => document.querySelectorAll('option').length > 40")
     await choose(visit.page)
     box = visit.page.get_by_role("combobox", name="Model", exact=True)
     names = await box.locator("option").evaluate_all("all => all.map((one) => one.value)")

@@ -104,7 +104,7 @@ async def test_of_answers_that_were_over_only_the_last_is_asked_for_again(
     running: Stack, visit: Visit
 ) -> None:
     running.double.script(reply(reasoning("Hm."), "**One**."), reply("Two."), reply("Three."))
-    await visit.page.wait_for_function("document.querySelectorAll('option').length > 40")
+    await visit.page.wait_for_function("() => document.querySelectorAll('option').length > 40")
     await choose(visit.page, Model="claude/auto")
     for number, said in enumerate(("One.", "Two.", "Three."), 1):
         await ask(visit.page)

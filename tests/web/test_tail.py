@@ -44,6 +44,11 @@ async def said(page: Page, words: str) -> None:
     await page.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => drawn()))")
 
 
+async def in_view(page: Page) -> None:
+    """Wait for the last words to be above the composer, where only following takes them."""
+    await page.wait_for_function(f"() => {HIDDEN} <= 0")
+
+
 async def hidden(page: Page) -> float:
     """Pixels of the last answer that are behind the composer."""
     pixels: float = await page.evaluate(HIDDEN)
@@ -67,15 +72,15 @@ async def test_who_has_asked_sees_the_newest_words_above_the_composer(
     await ask(visit.page)
     for words, gate in zip(("First.", "Second."), gates, strict=True):
         await said(visit.page, words)
-        assert await hidden(visit.page) <= 0
+        await in_view(visit.page)
         gate.open()
     await expect(answer(visit.page)).to_have_attribute("data-state", "over")
     await visit.page.mouse.move(100, 100)
     await visit.page.mouse.wheel(0, -100_000)
-    await visit.page.wait_for_function("scrollY === 0")
+    await visit.page.wait_for_function("() => scrollY === 0")
     await ask(visit.page)
     await said(visit.page, "Again.")
-    assert await hidden(visit.page) <= 0
+    await in_view(visit.page)
 
 
 @SCREENS
@@ -97,10 +102,10 @@ async def test_who_scrolls_up_is_left_there_and_who_comes_back_is_taken_along(
     await said(page, "Second.")
     assert await scrolled(page) == before - 200
     await page.mouse.wheel(0, await hidden(page))
-    await page.wait_for_function(f"() => {HIDDEN} <= 0")
+    await in_view(page)
     back.open()
     await said(page, "Third.")
-    await page.wait_for_function(f"() => {HIDDEN} <= 0")
+    await in_view(page)
 
 
 @SCREENS

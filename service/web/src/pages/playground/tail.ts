@@ -24,6 +24,8 @@ export class Tail {
   /** Undefined until the page has been laid out for the first time. */
   #following: boolean | undefined;
   #rest: ReturnType<typeof setTimeout> | undefined;
+  /** Where the page was scrolled to when it was last looked at. */
+  #at = scrollY;
 
   constructor(conversation: HTMLElement, composer: HTMLElement) {
     this.#conversation = conversation;
@@ -38,6 +40,7 @@ export class Tail {
   /** Be at the end, from the next layout on. */
   follow(): void {
     this.#following = true;
+    this.#at = scrollY; // what a scroll has yet to tell of came before
   }
 
   /** Watch no more. */
@@ -48,12 +51,14 @@ export class Tail {
     removeEventListener('resize', this.#resized);
   }
 
-  /** By us, who follow and end where the end is in view; or by the reader. */
+  /** Up only by the reader; down also by us, and words may have come since that it is told of late. */
   readonly #scrolled = (): void => {
     clearTimeout(this.#rest);
+    const up = scrollY < this.#at;
+    this.#at = scrollY;
     const atEnd = this.#hidden() <= SLACK;
-    if (!atEnd) this.#following = false;
-    else if (!this.#following) this.#rest = setTimeout(this.#returned, REST);
+    if (up && !atEnd) this.#following = false;
+    else if (atEnd && this.#following === false) this.#rest = setTimeout(this.#returned, REST);
   };
 
   readonly #returned = (): void => {
