@@ -6,10 +6,13 @@ and refused keys would go on into the next. Other files have fixtures of the sam
 
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 
 from tests.clients.programs import Program
 from tests.e2e.stack import Stack, stack
+
+pytest.register_assert_rewrite("tests.clients.frameworks")  # its scenes are tests, too
 
 
 @pytest_asyncio.fixture(loop_scope="module")

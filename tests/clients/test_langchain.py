@@ -2,24 +2,20 @@
 
 from collections.abc import AsyncIterator
 
-import orjson
 import pytest
 import pytest_asyncio
 
+from tests.clients import frameworks
 from tests.clients.programs import Program
 from tests.clients.pythons import program
-from tests.double.answer import reasoning, tool_call
+from tests.double.answer import tool_call
 from tests.double.errors import Kind
-from tests.double.script import http_error, reply
-from tests.double.steps import Cut, Gate, Wait
+from tests.double.script import reply
 from tests.e2e.stack import stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 either_api = pytest.mark.parametrize("api", ["chat", "responses"])
 either_way = pytest.mark.parametrize("how", ["ask", "whole"])
-
-PROOF = "c2lnbmVk"
-"""What a provider signs with."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -42,61 +38,33 @@ async def test_an_answer_has_its_end_and_its_tokens(chain: Program, api: str, ho
 @either_way
 @either_api
 async def test_a_tool_is_called_and_its_result_answered(chain: Program, api: str, how: str) -> None:
-    call = tool_call("weather", '{"city":', '"Oslo"}')
-    async with stack("groq") as running:
-        running.double.script(reply("Let me look. ", call), reply("It rains."))
-        seen = await chain.do(how, api=api, url=running.url, model="groq/auto", tools=True)
-        told = running.double.requests[1].body["messages"]
-    assert seen["calls"] == [["weather", {"city": "Oslo"}]]
-    assert (seen["output"], seen["error"], seen["tokens"]) == ("It rains.", None, 42)
-    assert [(one["role"], one["content"]) for one in told[1:]] == [
-        ("assistant", "Let me look. "),
-        ("tool", "rain in Oslo"),
-    ]
+    await frameworks.calls_a_tool(chain, api, how)
 
 
-@pytest.mark.parametrize("model", ["openai/auto", "claude/sonnet", "gemini/flash"])
+@pytest.mark.parametrize("model", frameworks.SIGNING)
 async def test_what_a_provider_signed_goes_back_to_it_with_the_result(
     chain: Program, model: str
 ) -> None:
-    call = tool_call("weather", '{"city":"Oslo"}', signature=PROOF)
-    async with stack(model.partition("/")[0]) as running:
-        running.double.script(reply(reasoning("Hm.", signature=PROOF), call), reply("It rains."))
-        seen = await chain.do("ask", api="responses", url=running.url, model=model, tools=True)
-        second = orjson.dumps(running.double.requests[1].body)
-    assert seen["output"] == "It rains."
-    assert PROOF.encode() in second
+    await frameworks.gives_a_signature_back(chain, "responses", model)
 
 
 @either_api
 async def test_an_answer_that_breaks_raises_after_what_came(chain: Program, api: str) -> None:
-    async with stack("openai") as running:
-        running.double.script(reply("Half an", Cut()))
-        seen = await chain.do("ask", api=api, url=running.url, model="openai/auto")
-    assert seen["text"] == "Half an"
+    seen = await frameworks.streams_half(chain, api)
     assert seen["error"] == {"chat": "APIError", "responses": "ValueError"}[api]
-    assert "output" not in seen
 
 
 @either_api
 async def test_half_of_a_whole_answer_raises(chain: Program, api: str) -> None:
-    async with stack("openai") as running:
-        running.double.script(reply("Half an", Cut()), http_error(Kind.OVERLOADED))
-        seen = await chain.do("whole", api=api, url=running.url, model="openai/auto")
+    seen = await frameworks.waits_for_half(chain, api)
     assert seen["error"] == "OpenAIAPIError"
-    assert "output" not in seen
 
 
 @either_api
 async def test_an_answer_that_is_cancelled_is_cancelled_at_the_provider(
     chain: Program, api: str
 ) -> None:
-    async with stack("claude") as running:
-        running.double.script(reply("Hello ", Wait(Gate()), "you."))
-        seen = await chain.do("cancel", api=api, url=running.url, model="claude/auto")
-        await running.double.requests[0].left()
-    assert seen["cancelled"]
-    assert seen["text"] == "Hello "
+    await frameworks.is_cancelled(chain, api)
 
 
 @pytest.mark.parametrize("streams", [True, False], ids=["streamed", "whole"])
@@ -131,7 +99,4 @@ async def test_an_answer_has_the_structure_that_was_asked_for(
 async def test_a_failure_is_the_error_that_a_chain_can_act_on(
     chain: Program, api: str, kind: Kind, error: str
 ) -> None:
-    async with stack("openai") as running:
-        running.double.script(http_error(kind))
-        seen = await chain.do("ask", api=api, url=running.url, model="openai/auto")
-    assert (seen["text"], seen["error"]) == ("", error)
+    assert (await frameworks.fails(chain, api, kind))["error"] == error

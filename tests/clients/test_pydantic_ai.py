@@ -2,24 +2,20 @@
 
 from collections.abc import AsyncIterator
 
-import orjson
 import pytest
 import pytest_asyncio
 
+from tests.clients import frameworks
 from tests.clients.programs import Program
 from tests.clients.pythons import program
 from tests.double.answer import reasoning, tool_call
 from tests.double.errors import Kind
-from tests.double.script import http_error, reply
-from tests.double.steps import Cut, Gate, Wait
+from tests.double.script import reply
 from tests.e2e.stack import stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 every_model = pytest.mark.parametrize("api", ["chat", "responses", "messages"])
 either_way = pytest.mark.parametrize("how", ["ask", "whole"])
-
-PROOF = "c2lnbmVk"
-"""What a provider signs with."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -44,61 +40,33 @@ async def test_an_answer_has_its_thoughts_its_end_and_its_tokens(
 @either_way
 @every_model
 async def test_a_tool_is_called_and_its_result_answered(agent: Program, api: str, how: str) -> None:
-    call = tool_call("weather", '{"city":', '"Oslo"}')
-    async with stack("groq") as running:
-        running.double.script(reply("Let me look. ", call), reply("It rains."))
-        seen = await agent.do(how, api=api, url=running.url, model="groq/auto", tools=True)
-        told = running.double.requests[1].body["messages"]
-    assert seen["calls"] == [["weather", {"city": "Oslo"}]]
-    assert (seen["output"], seen["error"], seen["tokens"]) == ("It rains.", None, 42)
-    assert [(one["role"], one["content"]) for one in told[1:]] == [
-        ("assistant", "Let me look. "),
-        ("tool", "rain in Oslo"),
-    ]
+    await frameworks.calls_a_tool(agent, api, how)
 
 
-@pytest.mark.parametrize("model", ["openai/auto", "claude/sonnet", "gemini/flash"])
+@pytest.mark.parametrize("model", frameworks.SIGNING)
 @pytest.mark.parametrize("api", ["responses", "messages"])
 async def test_what_a_provider_signed_goes_back_to_it_with_the_result(
     agent: Program, api: str, model: str
 ) -> None:
-    call = tool_call("weather", '{"city":"Oslo"}', signature=PROOF)
-    async with stack(model.partition("/")[0]) as running:
-        running.double.script(reply(reasoning("Hm.", signature=PROOF), call), reply("It rains."))
-        seen = await agent.do("ask", api=api, url=running.url, model=model, tools=True)
-        second = orjson.dumps(running.double.requests[1].body)
-    assert seen["output"] == "It rains."
-    assert PROOF.encode() in second
+    await frameworks.gives_a_signature_back(agent, api, model)
 
 
 @every_model
 async def test_an_answer_that_breaks_raises_after_what_came(agent: Program, api: str) -> None:
-    async with stack("openai") as running:
-        running.double.script(reply("Half an", Cut()))
-        seen = await agent.do("ask", api=api, url=running.url, model="openai/auto")
-    assert (seen["text"], seen["error"]) == ("Half an", "ModelServerError")
-    assert "output" not in seen
+    seen = await frameworks.streams_half(agent, api)
+    assert seen["error"] == "ModelServerError"
 
 
 @every_model
 async def test_half_of_a_whole_answer_raises(agent: Program, api: str) -> None:
-    async with stack("openai") as running:
-        running.double.script(reply("Half an", Cut()), http_error(Kind.OVERLOADED))
-        seen = await agent.do("whole", api=api, url=running.url, model="openai/auto")
-    assert seen["error"]
-    assert "output" not in seen
+    await frameworks.waits_for_half(agent, api)
 
 
 @every_model
 async def test_a_run_that_is_cancelled_is_cancelled_at_the_provider(
     agent: Program, api: str
 ) -> None:
-    async with stack("claude") as running:
-        running.double.script(reply("Hello ", Wait(Gate()), "you."))
-        seen = await agent.do("cancel", api=api, url=running.url, model="claude/auto")
-        await running.double.requests[0].left()
-    assert seen["cancelled"]
-    assert seen["text"] == "Hello "
+    await frameworks.is_cancelled(agent, api)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +103,4 @@ async def test_an_answer_has_the_structure_that_was_asked_for(
 async def test_a_failure_is_the_error_that_the_agent_can_act_on(
     agent: Program, api: str, kind: Kind, error: str
 ) -> None:
-    async with stack("openai") as running:
-        running.double.script(http_error(kind))
-        seen = await agent.do("ask", api=api, url=running.url, model="openai/auto")
-    assert (seen["text"], seen["error"]) == ("", error)
+    assert (await frameworks.fails(agent, api, kind))["error"] == error
