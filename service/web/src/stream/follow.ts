@@ -77,19 +77,21 @@ export class Following {
     this.#told.state('connecting');
     while (!this.#left) {
       const before = this.#place.after;
+      let failure: unknown;
       try {
         await this.#listen();
-      } catch (failure) {
-        if (failure instanceof Refused && !passing(failure)) {
-          this.#over = true;
-          if (!this.#left) this.#told.state('refused', failure.problem);
-          return;
-        }
+      } catch (thrown) {
+        failure = thrown;
+      }
+      if (failure instanceof Refused && !passing(failure)) {
+        this.#over = true;
+        if (!this.#left) this.#told.state('refused', failure.problem);
+        return;
       }
       if (this.#over || this.#left) return;
       if (this.#place.after > before) pause.reset();
       this.#told.state('waiting');
-      await pause.rest(this.#leaving.signal);
+      await pause.rest(this.#leaving.signal, failure);
     }
   }
 
@@ -124,8 +126,8 @@ export class Following {
           return this.#told.stop('refused', failure.problem);
         }
         this.#told.stop('untold');
+        await pause.rest(signal, failure);
       }
-      await pause.rest(signal);
     }
   }
 

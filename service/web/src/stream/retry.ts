@@ -22,10 +22,14 @@ export class Pause {
     this.#next = SHORTEST;
   }
 
-  /** Wait; not any longer when the browser is online again, or nobody waits any more. */
-  rest(signal: AbortSignal): Promise<void> {
-    const milliseconds = this.#next;
-    this.#next = Math.min(2 * milliseconds, LONGEST);
+  /**
+   * Wait after a failure, no less than it asks for; not any longer when the browser is online again,
+   * or nobody waits any more.
+   */
+  rest(signal: AbortSignal, failure?: unknown): Promise<void> {
+    const wanted = failure instanceof Refused ? (failure.problem.retry_after_ms ?? 0) : 0;
+    const milliseconds = Math.max(this.#next, wanted);
+    this.#next = Math.min(2 * this.#next, LONGEST);
     return rested(milliseconds, signal);
   }
 }

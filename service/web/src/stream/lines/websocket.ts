@@ -18,6 +18,10 @@ const TOO_LONG = 1009;
 /** Codes after which the same would happen again. */
 const HOPELESS = new Set([1002, 1003, 1007, TOO_LONG, 4400, 4401, 4403, 4406]);
 
+/** The service has too many sockets: what it asks to be waited, in milliseconds. */
+const CROWDED = 4429;
+const CROWDED_REST = 5_000;
+
 /** Bytes that are sent without asking. */
 const SHORT = 65_536;
 
@@ -71,8 +75,9 @@ export const overWebSocket: Line = (place, listener, signal) =>
     };
     socket.onclose = ({ code, reason }) => {
       signal.removeEventListener('abort', leave);
-      if (!HOPELESS.has(code)) return resolve();
-      reject(closed(code, reason, limit));
+      if (HOPELESS.has(code)) reject(closed(code, reason, limit));
+      else if (code === CROWDED) reject(crowded(reason));
+      else resolve();
     };
   });
 
@@ -87,6 +92,11 @@ function closed(code: number, reason: string, limit: number | undefined): Refuse
   const message = reason === '' ? `closed with ${code}` : reason;
   const told = { code: `ws_${code}`, message, retryable: false };
   return new Refused(code, limit === undefined ? told : { ...told, limit_bytes: limit });
+}
+
+function crowded(message: string): Refused {
+  const told = { code: `ws_${CROWDED}`, message, retryable: true, retry_after_ms: CROWDED_REST };
+  return new Refused(statusOf(told), told);
 }
 
 /** HTTP's status for what may pass; a frame has none. */
