@@ -24,11 +24,11 @@ from tests.service.dialects.messages_streams import (
     answers,
     call,
     counted,
-    ended,
     pieces,
     stream,
     woven_by,
 )
+from tests.service.streams.events_for_tests import end
 
 BEGUN = 3
 """Events until an attempt has committed."""
@@ -49,8 +49,7 @@ def cut(draw: st.DrawFn, whole: list[SequencedEvent]) -> list[SequencedEvent]:
     over = {event.block for event in kept if isinstance(event, BlockEnd)}
     left = [BlockEnd(block=name, status="incomplete") for name in begun if name not in over]
     error = make(code, "so it ended", bytes_out=True)
-    end = ended(finish, status=status, usage=counted(9, 3), error=error)
-    return [*kept, *left, end]
+    return [*kept, *left, end(finish, status, usage=counted(9, 3), error=error)]
 
 
 @st.composite
@@ -61,7 +60,7 @@ def parallel(draw: st.DrawFn) -> list[SequencedEvent]:
     turns = draw(st.permutations([number for number, of in enumerate(calls) for _ in of]))
     usage = counted(9, 3)
     over = AttemptEnd(attempt=1, outcome=Outcome.COMPLETED, usage=usage)
-    return stream(*woven_by(calls, turns), over, end=ended(Finish.TOOL_CALLS, usage=usage))
+    return stream(*woven_by(calls, turns), over, end=end(Finish.TOOL_CALLS, usage=usage))
 
 
 @st.composite

@@ -27,20 +27,13 @@ from adapters.events import (
     FileDelta,
     Finish,
     Outcome,
-    ReasoningDelta,
     ReasoningSignature,
-    RefusalDelta,
     SequencedEvent,
-    Status,
     StreamEnd,
-    TextDelta,
-    Timing,
-    ToolDelta,
     Usage,
     UsageSource,
     UsageUpdate,
 )
-from adapters.tokens import UNKNOWN
 from service.dialects.messages_words import STOP_REASONS
 from tests.service.http.serving import parsed
 from tests.service.streams import events_for_tests as native
@@ -87,26 +80,6 @@ _client = cache(_Reader)
 # --- Events ---------------------------------------------------------------------------------
 
 
-def ended(
-    finish: Finish = Finish.STOP,
-    *,
-    status: Status = Status.COMPLETED,
-    usage: Usage = UNKNOWN,
-    **fields: Any,  # noqa: ANN401 - what an end may have beside
-) -> StreamEnd:
-    return StreamEnd(
-        status=status,
-        finish=finish,
-        provider="groq",
-        model="m",
-        usage=usage,
-        usage_total=usage,
-        timing=Timing(queued_ms=0, ttft_ms=1, total_ms=2),
-        attempts=[],
-        **fields,
-    )
-
-
 def counted(input_: int | None, output: int | None, **fields: int | None) -> Usage:
     told: dict[str, Any] = {"input_cached": None, "input_cache_write": None} | fields
     told.setdefault("output_reasoning", None)
@@ -136,18 +109,10 @@ def signature(
     return ReasoningSignature(block=name, provider="claude", format=format_, value=value)
 
 
-DELTAS: dict[BlockKind, Any] = {
-    BlockKind.TEXT: TextDelta,
-    BlockKind.REASONING: ReasoningDelta,
-    BlockKind.REFUSAL: RefusalDelta,
-    BlockKind.TOOL_CALL: ToolDelta,
-}
-
-
 def block(name: str, kind: BlockKind, *deltas: str, **fields: Any) -> list[SequencedEvent]:  # noqa: ANN401 - the start's
     """A whole block of words."""
     args = ("".join(deltas) or "{}") if kind is BlockKind.TOOL_CALL else None
-    said = [DELTAS[kind](name, delta) for delta in deltas]
+    said = [native.DELTAS[kind](name, delta) for delta in deltas]
     return [opening(name, kind, **fields), *said, closing(name, args)]
 
 
@@ -157,7 +122,7 @@ def call(name: str, *deltas: str) -> list[SequencedEvent]:
 
 def stream(*events: SequencedEvent, end: StreamEnd | None = None) -> list[SequencedEvent]:
     """An answer of these events."""
-    return [native.start(), *native.attempt(), *events, end or ended()]
+    return [native.start(), *native.attempt(), *events, end or native.end()]
 
 
 # --- Random streams -------------------------------------------------------------------------
@@ -194,8 +159,8 @@ def pieces(draw: st.DrawFn, text: str) -> list[str]:
 def blocks(draw: st.DrawFn, number: int) -> list[SequencedEvent]:
     """One block of any kind, whole."""
     name = f"b1.{number}"
-    kind = draw(st.sampled_from([*DELTAS, BlockKind.FILE, BlockKind.SERVER_TOOL]))
-    if kind not in DELTAS:
+    kind = draw(st.sampled_from([*native.DELTAS, BlockKind.FILE, BlockKind.SERVER_TOOL]))
+    if kind not in native.DELTAS:
         told = [FileDelta(block=name, url="https://example.com/a")] * (kind is BlockKind.FILE)
         return [opening(name, kind), *told, closing(name)]
     text = draw(st.just("") | WORDS)
@@ -229,7 +194,7 @@ def answers(draw: st.DrawFn) -> list[SequencedEvent]:
     over = AttemptEnd(attempt=1, outcome=Outcome.COMPLETED, usage=usage)
     finish = draw(st.sampled_from(list(STOP_REASONS)))
     stop = draw(st.none() | WORDS) if finish is Finish.STOP else None
-    return stream(*woven, over, end=ended(finish, usage=usage, stop_sequence=stop))
+    return stream(*woven, over, end=native.end(finish, usage=usage, stop_sequence=stop))
 
 
 def woven_by(made: Sequence[list[SequencedEvent]], turns: Sequence[int]) -> list[SequencedEvent]:

@@ -23,33 +23,21 @@ from adapters.events import (
     CitationAdd,
     Error,
     Finish,
-    ReasoningDelta,
     ReasoningSignature,
-    RefusalDelta,
     SequencedEvent,
     Status,
     StreamEnd,
-    TextDelta,
-    Timing,
-    ToolDelta,
     Usage,
     UsageSource,
 )
 from service.dialects.projection import Named
 from service.dialects.responses import ResponsesProjection
 from service.dialects.responses_request import Turn
-from tests.service.streams.events_for_tests import attempt, start
+from tests.service.streams import events_for_tests as native
 
 NAMED = Named(stream="st_01JD0000000000000000000000", model="auto", created=1_795_392_000)
 
 _event: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
-
-DELTAS: dict[BlockKind, Any] = {
-    BlockKind.TEXT: TextDelta,
-    BlockKind.REASONING: ReasoningDelta,
-    BlockKind.REFUSAL: RefusalDelta,
-    BlockKind.TOOL_CALL: ToolDelta,
-}
 
 
 def no_turn(response: str) -> Turn:
@@ -99,17 +87,7 @@ def ending(
         requests=1,
         source=UsageSource.PROVIDER,
     )
-    return StreamEnd(
-        status=status,
-        finish=finish,
-        provider="groq",
-        model="m",
-        usage=usage,
-        error=error,
-        usage_total=usage,
-        timing=Timing(queued_ms=0, ttft_ms=1, total_ms=2_500),
-        attempts=[],
-    )
+    return native.end(finish, status, usage=usage, total_ms=2_500, error=error)
 
 
 def block(
@@ -125,7 +103,7 @@ def block(
     events: list[SequencedEvent] = [
         BlockStart(block=name, index=0, attempt=1, kind=kind, form=form, **call)
     ]
-    events += [DELTAS[kind](name, delta) for delta in deltas]
+    events += [native.DELTAS[kind](name, delta) for delta in deltas]
     if signed:
         events.append(
             ReasoningSignature(block=name, provider="gemini", format="f", value="v", id="i")
@@ -136,7 +114,7 @@ def block(
 def whole(*blocks: list[SequencedEvent], end: StreamEnd | None = None) -> list[SequencedEvent]:
     """A stream around its blocks."""
     inner = [event for one in blocks for event in one]
-    return [start(), *attempt(), *inner, end or ending()]
+    return [native.start(), *native.attempt(), *inner, end or ending()]
 
 
 _KINDS: tuple[tuple[BlockKind, Literal["raw", "summary"] | None], ...] = (

@@ -33,7 +33,6 @@ from adapters.events import (
     SequencedEvent,
     StreamEnd,
     TextDelta,
-    Timing,
     ToolDelta,
     Usage,
     UsageSource,
@@ -44,6 +43,7 @@ from service.dialects.chat_completions import FINISH, ChatCompletions
 from service.dialects.projection import Asked, Named
 from service.dialects.seal import sealed
 from service.streams.fold import Fold
+from tests.service.streams.events_for_tests import end
 
 SAID: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}]}
 NAMED = Named(stream="st_01ABC", model="auto", created=5)
@@ -65,17 +65,7 @@ LOST = make(ErrorCode.STREAM_INTERRUPTED, "the connection was reset")
 def ended(
     finish: Finish = Finish.STOP, *, usage: Usage = COUNTED, error: Error | None = None
 ) -> StreamEnd:
-    return StreamEnd(
-        status=STATUS_OF_FINISH[finish],
-        finish=finish,
-        provider="openai",
-        model="m",
-        usage=usage,
-        usage_total=usage,
-        error=error,
-        timing=Timing(queued_ms=0, ttft_ms=1, total_ms=2),
-        attempts=[],
-    )
+    return end(finish, STATUS_OF_FINISH[finish], usage=usage, error=error)
 
 
 def block(name: str, kind: BlockKind, /, **fields: Any) -> BlockStart:  # noqa: ANN401 - any field

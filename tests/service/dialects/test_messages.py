@@ -28,13 +28,13 @@ from tests.service.dialects.messages_streams import (
     call,
     closing,
     counted,
-    ended,
     opening,
     signature,
     stream,
 )
 from tests.service.dialects.test_messages_request import body
 from tests.service.http.serving import parsed
+from tests.service.streams.events_for_tests import end
 
 NAMED = Named(stream="st_01", model="auto:analysis", created=1_795_392_000)
 THINKING = {"thinking": {"type": "enabled", "budget_tokens": 2048}}
@@ -126,7 +126,7 @@ def test_a_whole_answer_is_a_message() -> None:
         *block("b0", BlockKind.REASONING, "Hm."),
         *block("b1", BlockKind.TEXT, "Hel", "lo."),
         *call("b2", '{"a":', "1}"),
-        end=ended(Finish.TOOL_CALLS, usage=counted(30, 5, input_cached=20)),
+        end=end(Finish.TOOL_CALLS, usage=counted(30, 5, input_cached=20)),
     )
     assert shown(whole(events)) == {
         "id": "msg_01",
@@ -149,7 +149,7 @@ def test_a_whole_answer_is_a_message() -> None:
 
 def test_a_call_that_was_cut_off_is_none() -> None:
     cut = [opening("b1", BlockKind.TOOL_CALL), closing("b1", '{"a', complete=False)]
-    events = stream(*cut, end=ended(Finish.LENGTH))
+    events = stream(*cut, end=end(Finish.LENGTH))
     assert whole(events).content == []
 
 
@@ -157,7 +157,7 @@ def test_a_call_that_was_cut_off_is_none() -> None:
 def test_a_call_whose_arguments_are_no_object_is_an_error_whole_and_streamed(
     arguments: str,
 ) -> None:
-    events = stream(*call("b1", '{"a": 1}'), *call("b2", arguments), end=ended(Finish.TOOL_CALLS))
+    events = stream(*call("b1", '{"a": 1}'), *call("b2", arguments), end=end(Finish.TOOL_CALLS))
     with pytest.raises(errors.UpstreamError, match="no JSON object") as refused:
         whole(events)
     assert refused.value.error.code is ErrorCode.UPSTREAM_MALFORMED
@@ -167,7 +167,7 @@ def test_a_call_whose_arguments_are_no_object_is_an_error_whole_and_streamed(
 
 def test_a_call_that_cannot_be_told_breaks_the_stream_before_its_block_stops() -> None:
     projection = Messages().projection(asked(stream=True), NAMED)
-    events = stream(*call("b1", "{}"), *call("b2", "[1]"), end=ended(Finish.TOOL_CALLS))
+    events = stream(*call("b1", "{}"), *call("b2", "[1]"), end=end(Finish.TOOL_CALLS))
     seen = parsed(b"".join(map(projection.feed, events)))
     assert seen[-1].event == "error"
     assert [frame.data["index"] for frame in seen if frame.event == "content_block_stop"] == [0]
@@ -177,15 +177,15 @@ def test_a_call_that_cannot_be_told_breaks_the_stream_before_its_block_stops() -
 @pytest.mark.parametrize(
     ("events", "reason"),
     [
-        (stream(*call("b1"), end=ended(Finish.STOP)), "tool_use"),
-        (stream(*call("b1", "{}"), end=ended(Finish.STOP)), "tool_use"),
-        (stream(*block("b1", BlockKind.TEXT, "Hi"), end=ended(Finish.TOOL_CALLS)), "end_turn"),
+        (stream(*call("b1"), end=end(Finish.STOP)), "tool_use"),
+        (stream(*call("b1", "{}"), end=end(Finish.STOP)), "tool_use"),
+        (stream(*block("b1", BlockKind.TEXT, "Hi"), end=end(Finish.TOOL_CALLS)), "end_turn"),
         (
             stream(
                 opening("b1", BlockKind.TOOL_CALL),
                 ToolDelta("b1", '{"a'),
                 closing("b1", '{"a', complete=False),
-                end=ended(Finish.TOOL_CALLS),
+                end=end(Finish.TOOL_CALLS),
             ),
             "end_turn",
         ),
@@ -198,7 +198,7 @@ def test_a_message_stops_for_a_tool_where_it_holds_a_whole_call_and_nowhere_else
 
 
 def test_a_call_without_arguments_is_one_with_none() -> None:
-    events = stream(*call("b1"), end=ended(Finish.TOOL_CALLS))
+    events = stream(*call("b1"), end=end(Finish.TOOL_CALLS))
     assert [made.input for made in whole(events).content] == [{}]
     assert shown(streamed(events))["content"] == shown(whole(events))["content"]
 

@@ -37,7 +37,6 @@ from tests.service.dialects.messages_streams import (
     call,
     closing,
     counted,
-    ended,
     opening,
     signature,
     stream,
@@ -135,7 +134,7 @@ def test_a_continued_answer_is_still_one_message() -> None:
 
 
 def test_an_answer_of_nothing_is_an_empty_message() -> None:
-    message = accumulated(told(native.start(), ended()))
+    message = accumulated(told(native.start(), native.end()))
     assert (message.content, message.stop_reason) == ([], "end_turn")
 
 
@@ -145,7 +144,7 @@ def test_silence_is_filled_with_pings_once_the_message_has_begun() -> None:
     for event in native.attempt():
         view.feed(event)
     assert view.keepalive() == PING
-    view.feed(ended())
+    view.feed(native.end())
     assert view.keepalive() == COMMENT
 
 
@@ -286,7 +285,7 @@ def test_the_signature_of_a_call_stands_beside_it_whatever_is_shown(thoughts: Th
 
 def broken(*events: SequencedEvent, code: ErrorCode = ErrorCode.OVERLOADED) -> bytes:
     error = errors.make(code, "too much")
-    end = ended(Finish.ERROR, status=Status.FAILED, error=error)
+    end = native.end(Finish.ERROR, status=Status.FAILED, error=error)
     return told(*stream(*events, end=end))
 
 
@@ -305,7 +304,7 @@ def test_a_break_is_an_error_and_nothing_follows() -> None:
 
 
 def test_a_cancelled_answer_is_broken_too() -> None:
-    end = ended(Finish.CANCELLED, status=Status.CANCELLED)
+    end = native.end(Finish.CANCELLED, status=Status.CANCELLED)
     *_, last = parsed(told(*stream(end=end)))
     assert last.data["error"] == {"type": "api_error", "message": "the answer broke off"}
 
@@ -323,7 +322,7 @@ def test_what_was_shown_cannot_be_taken_back() -> None:
         view.feed(event)
     (said,) = parsed(view.feed(restart()))
     assert said.event == "error"
-    assert view.feed(TextDelta("a", "lo")) == view.feed(ended()) == b""
+    assert view.feed(TextDelta("a", "lo")) == view.feed(native.end()) == b""
 
 
 def test_what_was_not_shown_can_be_forgotten() -> None:

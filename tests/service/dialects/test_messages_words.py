@@ -10,7 +10,8 @@ from adapters import errors
 from adapters.events import BlockKind, Citation, ErrorCode, Finish, ReasoningSignature
 from service.dialects import messages_words as words
 from service.dialects.seal import sealed
-from tests.service.dialects.messages_streams import counted, ended
+from tests.service.dialects.messages_streams import counted
+from tests.service.streams.events_for_tests import end
 
 TEXT = {BlockKind.TEXT}
 CALL = {BlockKind.TEXT, BlockKind.TOOL_CALL}
@@ -21,7 +22,7 @@ def test_every_finish_of_a_whole_answer_is_a_stop_reason_of_the_api(
     finish: Finish, reason: str
 ) -> None:
     made_of = CALL if finish is Finish.TOOL_CALLS else TEXT
-    assert words.stop(ended(finish), made_of)["stop_reason"] == reason
+    assert words.stop(end(finish), made_of)["stop_reason"] == reason
     assert reason in get_args(StopReason)
 
 
@@ -31,34 +32,34 @@ def test_only_what_broke_has_no_stop_reason() -> None:
 
 
 def test_a_stop_sequence_is_a_reason_of_its_own() -> None:
-    told = words.stop(ended(Finish.STOP, stop_sequence="END"), TEXT)
+    told = words.stop(end(Finish.STOP, stop_sequence="END"), TEXT)
     assert told == {"stop_reason": "stop_sequence", "stop_sequence": "END"}
 
 
 def test_a_refusal_that_ends_as_any_answer_is_one_all_the_same() -> None:
-    told = words.stop(ended(Finish.STOP), {BlockKind.REFUSAL})
+    told = words.stop(end(Finish.STOP), {BlockKind.REFUSAL})
     assert told["stop_reason"] == "refusal"
     assert told["stop_details"] == {"type": "refusal", "category": None, "explanation": None}
 
 
 @pytest.mark.parametrize("finish", [Finish.STOP, Finish.OTHER])
 def test_a_message_with_a_call_stops_for_it_whatever_its_provider_said(finish: Finish) -> None:
-    assert words.stop(ended(finish), CALL)["stop_reason"] == "tool_use"
+    assert words.stop(end(finish), CALL)["stop_reason"] == "tool_use"
 
 
 def test_a_message_without_a_call_does_not_stop_for_one() -> None:
-    assert words.stop(ended(Finish.TOOL_CALLS), TEXT)["stop_reason"] == "end_turn"
-    refused = words.stop(ended(Finish.TOOL_CALLS), {BlockKind.REFUSAL})
+    assert words.stop(end(Finish.TOOL_CALLS), TEXT)["stop_reason"] == "end_turn"
+    refused = words.stop(end(Finish.TOOL_CALLS), {BlockKind.REFUSAL})
     assert refused["stop_reason"] == "refusal"
 
 
 @pytest.mark.parametrize("finish", [Finish.LENGTH, Finish.CONTENT_FILTER])
 def test_a_message_that_was_cut_after_a_call_says_so(finish: Finish) -> None:
-    assert words.stop(ended(finish), CALL)["stop_reason"] == words.STOP_REASONS[finish]
+    assert words.stop(end(finish), CALL)["stop_reason"] == words.STOP_REASONS[finish]
 
 
 def test_a_stop_sequence_after_a_call_is_the_reason_as_its_provider_said() -> None:
-    told = words.stop(ended(Finish.STOP, stop_sequence="END"), CALL)
+    told = words.stop(end(Finish.STOP, stop_sequence="END"), CALL)
     assert told["stop_reason"] == "stop_sequence"
 
 

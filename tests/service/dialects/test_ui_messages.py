@@ -29,13 +29,12 @@ from tests.service.dialects.messages_streams import (
     call,
     closing,
     counted,
-    ended,
     opening,
     signature,
     stream,
 )
 from tests.service.dialects.ui_page import Page
-from tests.service.streams.events_for_tests import start
+from tests.service.streams.events_for_tests import end, start
 
 NAMED = Named(stream="st_01", model="auto", created=1)
 DIALECT = UiMessages()
@@ -67,7 +66,7 @@ def inner(*events: SequencedEvent) -> list[dict[str, Any]]:
 
 def broken(code: ErrorCode = ErrorCode.STREAM_INTERRUPTED, **fields: Any) -> StreamEnd:  # noqa: ANN401 - the error's
     error = make(code, "it broke", **fields)
-    return ended(Finish.INTERRUPTED, status=Status.FAILED, error=error)
+    return end(Finish.INTERRUPTED, status=Status.FAILED, error=error)
 
 
 def restart() -> Failover:
@@ -82,7 +81,7 @@ def restart() -> Failover:
 
 def test_an_answer_is_one_step_of_a_message_with_a_name() -> None:
     usage = counted(30, 20, input_cached=10, output_reasoning=5)
-    chunks = told(*stream(*block("b1", BlockKind.TEXT, "Hello", " you."), end=ended(usage=usage)))
+    chunks = told(*stream(*block("b1", BlockKind.TEXT, "Hello", " you."), end=end(usage=usage)))
     metadata = {
         "provider": "groq",
         "model": "m",
@@ -140,16 +139,16 @@ def test_an_error_that_would_come_again_says_no_time_to_come_back() -> None:
 
 
 def test_a_failed_answer_without_an_error_still_ends_with_one() -> None:
-    end = ended(Finish.ERROR, status=Status.FAILED)
-    assert told(*stream(end=end))[-1]["type"] == "error"
+    failed = end(Finish.ERROR, Status.FAILED)
+    assert told(*stream(end=failed))[-1]["type"] == "error"
 
 
 @pytest.mark.parametrize("why", ["stopped by the user", None])
 def test_a_cancelled_answer_is_aborted_and_ends_cleanly(why: str | None) -> None:
     error = None if why is None else make(ErrorCode.CANCELLED, why)
-    end = ended(Finish.CANCELLED, status=Status.CANCELLED, error=error)
-    assert told(*stream(end=end))[-1] == {"type": "abort", "reason": why or "cancelled"}
-    assert projection().feed(end).endswith(b"data: [DONE]\n\n")
+    cancelled = end(Finish.CANCELLED, Status.CANCELLED, error=error)
+    assert told(*stream(end=cancelled))[-1] == {"type": "abort", "reason": why or "cancelled"}
+    assert projection().feed(cancelled).endswith(b"data: [DONE]\n\n")
 
 
 @pytest.mark.parametrize(
@@ -163,7 +162,7 @@ def test_a_cancelled_answer_is_aborted_and_ends_cleanly(why: str | None) -> None
     ],
 )
 def test_a_finish_is_said_in_the_clients_word(finish: Finish, word: str) -> None:
-    assert told(*stream(end=ended(finish)))[-1]["finishReason"] == word
+    assert told(*stream(end=end(finish)))[-1]["finishReason"] == word
 
 
 def test_a_restart_takes_back_what_the_step_has_shown_and_a_continuation_nothing() -> None:
@@ -171,7 +170,7 @@ def test_a_restart_takes_back_what_the_step_has_shown_and_a_continuation_nothing
     said = block("b1", BlockKind.TEXT, "Half")[:-1]
     assert told(restart(), by=by) == [{"type": "reset-step"}]
     page = Page()
-    for event in (start(), *said, restart(), *block("b2", BlockKind.TEXT, "Whole"), ended()):
+    for event in (start(), *said, restart(), *block("b2", BlockKind.TEXT, "Whole"), end()):
         page.take(told(event, by=by))
     assert page.text == "Whole"
     go_on = Failover(

@@ -1,5 +1,7 @@
 """Events as a relay would append them, for tests of what reads them."""
 
+from typing import Any
+
 import msgspec
 
 from adapters.events import (
@@ -11,12 +13,16 @@ from adapters.events import (
     Caps,
     Event,
     Finish,
+    ReasoningDelta,
+    RefusalDelta,
     Role,
     Status,
     StreamEnd,
     StreamStart,
     TextDelta,
     Timing,
+    ToolDelta,
+    Usage,
 )
 from adapters.tokens import UNKNOWN
 from service.streams.log import StreamLog
@@ -29,6 +35,15 @@ NEWER = (
 """Events of a version that is yet to come: of a new type, and of a block of a new kind."""
 
 
+DELTAS: dict[BlockKind, Any] = {
+    BlockKind.TEXT: TextDelta,
+    BlockKind.REASONING: ReasoningDelta,
+    BlockKind.REFUSAL: RefusalDelta,
+    BlockKind.TOOL_CALL: ToolDelta,
+}
+"""What each kind of block grows by: of the block's id, and its text."""
+
+
 def start() -> StreamStart:
     return StreamStart(
         request_id="rq_1",
@@ -39,16 +54,24 @@ def start() -> StreamStart:
     )
 
 
-def end(finish: Finish = Finish.STOP, status: Status = Status.COMPLETED) -> StreamEnd:
+def end(
+    finish: Finish = Finish.STOP,
+    status: Status = Status.COMPLETED,
+    *,
+    usage: Usage = UNKNOWN,
+    total_ms: int = 2,
+    **fields: Any,  # noqa: ANN401 - what an end may have beside
+) -> StreamEnd:
     return StreamEnd(
         status=status,
         finish=finish,
         provider="groq",
         model="m",
-        usage=UNKNOWN,
-        usage_total=UNKNOWN,
-        timing=Timing(queued_ms=0, ttft_ms=1, total_ms=2),
+        usage=usage,
+        usage_total=usage,
+        timing=Timing(queued_ms=0, ttft_ms=1, total_ms=total_ms),
         attempts=[],
+        **fields,
     )
 
 
