@@ -1,7 +1,8 @@
-"""What the files about an SDK for Node share: a service for each test, and the SDK pointed at it.
+"""What the files about an SDK share: a service for each test, and an SDK for Node pointed at it.
 
-Such a file has a fixture `node`, its one program. The service is each test's own, because health
-and refused keys would go on into the next. Other files have fixtures of the same names.
+A file about one for Node has a fixture `node`, its one program. The service is each test's own,
+because health and refused keys would go on into the next; its loop is the file's, as the program's
+is. Other files have fixtures of the same names.
 """
 
 from collections.abc import AsyncIterator

@@ -6,8 +6,6 @@ framework's program saw, where the frameworks differ in more.
 
 from typing import Any
 
-import orjson
-
 from tests.clients.programs import Program
 from tests.double.answer import reasoning, tool_call
 from tests.double.errors import Kind
@@ -42,7 +40,7 @@ async def gives_a_signature_back(framework: Program, api: str, model: str) -> No
     async with stack(model.partition("/")[0]) as running:
         running.double.script(reply(reasoning("Hm.", signature=_PROOF), call), reply("It rains."))
         seen = await framework.do("ask", api=api, url=running.url, model=model, tools=True)
-        second = orjson.dumps(running.double.requests[1].body)
+        second = running.sent(1)
     assert seen["output"] == "It rains."
     assert _PROOF.encode() in second
 

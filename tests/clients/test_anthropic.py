@@ -7,6 +7,7 @@ from typing import Any, Literal
 import anthropic
 import orjson
 import pytest
+import pytest_asyncio
 from anthropic import Anthropic, AsyncAnthropic, beta_async_tool
 from anthropic.types import Message, MessageParam, ToolParam
 
@@ -14,7 +15,9 @@ from tests.double.answer import Citation, Tokens, reasoning, refusal, text, tool
 from tests.double.errors import Kind
 from tests.double.script import http_error, reply
 from tests.double.steps import Cut, Gate, Wait
-from tests.e2e.stack import Stack, stack
+from tests.e2e.stack import Stack
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SAID: list[MessageParam] = [{"role": "user", "content": "Say hello."}]
 WEATHER: ToolParam = {
@@ -33,21 +36,10 @@ PROOF = "c2lnbmVk"
 SONNET, FLASH, GPT, GROQ = "claude/sonnet", "gemini/flash", "openai/auto", "groq/auto"
 
 
-@pytest.fixture
-async def service() -> AsyncIterator[Stack]:
-    async with stack("openai", "groq", "claude", "gemini") as running:
-        yield running
-
-
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def client(service: Stack) -> AsyncIterator[AsyncAnthropic]:
     async with AsyncAnthropic(base_url=service.url, api_key="none", max_retries=0) as client:
         yield client
-
-
-def sent(service: Stack, number: int = -1) -> bytes:
-    """What a provider was sent, the last one unless said otherwise."""
-    return orjson.dumps(service.double.requests[number].body)
 
 
 async def answer(
@@ -137,15 +129,15 @@ async def test_an_agent_s_request_is_taken_with_all_it_brings(
     ) as streamed:
         message = await streamed.get_final_message()
     assert message.stop_reason == "end_turn"
-    assert b"Instruction 0.\\n\\nInstruction 1." in sent(service)
-    assert b"tool_39" in sent(service)
+    assert b"Instruction 0.\\n\\nInstruction 1." in service.sent()
+    assert b"tool_39" in service.sent()
 
 
 async def test_an_image_reaches_the_provider(service: Stack, client: AsyncAnthropic) -> None:
     service.double.script(reply("A dot."))
     source: Any = {"type": "base64", "media_type": "image/png", "data": "aGVsbG8="}
     await answer(client, GPT, [{"role": "user", "content": [{"type": "image", "source": source}]}])
-    assert b"aGVsbG8=" in sent(service)
+    assert b"aGVsbG8=" in service.sent()
 
 
 async def test_a_refusal_is_text_and_a_reason(service: Stack, client: AsyncAnthropic) -> None:
@@ -219,11 +211,11 @@ async def test_the_sdks_own_tool_runner_goes_round(
     assert final.content[0].text == "Cold."
     assert sorted(asked) == ["Oslo", "Rome"]
     assert len(service.double.requests) == 2
-    body = orjson.loads(sent(service))
+    body = orjson.loads(service.sent())
     results = dict(_results(body))
     assert set(dict(_calls(body))) == set(results), "the calls did not come with their results"
     assert "-3 C" in results.values()
-    assert b"Error: " in sent(service)
+    assert b"Error: " in service.sent()
 
 
 @pytest.mark.parametrize("model", [SONNET, FLASH])
@@ -241,8 +233,8 @@ async def test_thinking_and_its_signature_come_back_to_who_made_them(
     assert "".join(block.thinking for block in thoughts) == "Hmm."
     assert PROOF not in str(message)
     await answer(client, model, [*SAID, turn(message), results(message)], **fields)
-    assert PROOF.encode() in sent(service)
-    assert b"tailrace" not in sent(service)
+    assert PROOF.encode() in service.sent()
+    assert b"tailrace" not in service.sent()
 
 
 async def test_a_withheld_thought_comes_back_too(service: Stack, client: AsyncAnthropic) -> None:
@@ -252,7 +244,7 @@ async def test_a_withheld_thought_comes_back_too(service: Stack, client: AsyncAn
     assert [block.type for block in message.content] == ["redacted_thinking", "text"]
     again: MessageParam = {"role": "user", "content": "Again?"}
     await answer(client, SONNET, [*SAID, turn(message), again], **fields)
-    assert b'{"type":"redacted_thinking","data":"c2lnbmVk"}' in sent(service)
+    assert b'{"type":"redacted_thinking","data":"c2lnbmVk"}' in service.sent()
 
 
 def results(message: Message) -> MessageParam:
@@ -298,7 +290,7 @@ async def test_a_conversation_goes_on_while_the_answering_provider_changes(
     for model in (GPT, SONNET, FLASH, GROQ):
         service.double.script(reply("So."))
         await answer(client, model, conversation, **fields)
-        body = orjson.loads(sent(service))
+        body = orjson.loads(service.sent())
         assert dict(_calls(body)) == calls
         assert dict(_results(body)) == {call: f"result of {call}" for call in calls}
         proofs[model] = _proofs(service)
@@ -312,7 +304,7 @@ async def test_a_conversation_goes_on_while_the_answering_provider_changes(
 
 def _proofs(service: Stack) -> set[str]:
     """The signatures that a provider was sent."""
-    return {word for word in sent(service).decode().split('"') if word.startswith("proof")}
+    return {word for word in service.sent().decode().split('"') if word.startswith("proof")}
 
 
 def _calls(value: object) -> Iterator[tuple[str, object]]:

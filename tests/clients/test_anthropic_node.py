@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from typing import Any, Literal
 
-import orjson
 import pytest
 import pytest_asyncio
 
@@ -37,11 +36,6 @@ async def node() -> AsyncIterator[Program]:
 
 def ask(model: str = GPT, **fields: object) -> dict[str, object]:
     return {"model": model, "max_tokens": 4096, "messages": SAID, **fields}
-
-
-def sent(service: Stack) -> bytes:
-    """What a provider was sent last."""
-    return orjson.dumps(service.double.requests[-1].body)
 
 
 def said(told: dict[str, Any], name: str) -> list[str]:
@@ -89,7 +83,7 @@ async def test_the_sdks_own_loop_calls_tools_and_answers_them(
     assert [each["role"] for each in told["messages"]] == ["user", "assistant", "user", "assistant"]
     assert len(service.double.requests) == 2
     for words in (b"Let me look.", b"rain in Oslo", b"no weather in Rome"):
-        assert words in sent(service)
+        assert words in service.sent()
 
 
 @pytest.mark.parametrize("model", [SONNET, FLASH])
@@ -113,8 +107,8 @@ async def test_thinking_and_its_signature_come_back_to_who_made_them(
         {"role": "user", "content": [result]},
     ]
     await sdk.do("helper", ask=ask(model, messages=turns, tools=[WEATHER], thinking=thinking))
-    assert PROOF.encode() in sent(service)
-    assert b"tailrace" not in sent(service)
+    assert PROOF.encode() in service.sent()
+    assert b"tailrace" not in service.sent()
 
 
 async def test_sources_are_citations(service: Stack, sdk: Program) -> None:
@@ -128,7 +122,7 @@ async def test_sources_are_citations(service: Stack, sdk: Program) -> None:
 async def test_a_structured_answer_is_parsed(service: Stack, sdk: Program) -> None:
     service.double.script(reply('{"city":', '"Oslo"}'))
     assert (await sdk.do("parsed", ask=ask()))["parsed"] == {"city": "Oslo"}
-    assert b"json_schema" in sent(service)
+    assert b"json_schema" in service.sent()
 
 
 async def test_tokens_are_counted_before_they_are_sent(service: Stack, sdk: Program) -> None:

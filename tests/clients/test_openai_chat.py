@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from typing import Any, Literal
 
 import openai
-import orjson
 import pytest
+import pytest_asyncio
 from openai import AsyncOpenAI, OpenAI
 from openai.types.chat import (
     ChatCompletionChunk,
@@ -18,7 +18,9 @@ from tests.double.answer import Citation, Tokens, reasoning, refusal, text, tool
 from tests.double.errors import Kind
 from tests.double.script import http_error, reply
 from tests.double.steps import Cut, Gate, Wait
-from tests.e2e.stack import Stack, stack
+from tests.e2e.stack import Stack
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SAID: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Say hello."}]
 WEATHER: ChatCompletionToolParam = {
@@ -40,11 +42,6 @@ SIGNING = {"claude/sonnet", "gemini/flash", "openai/auto"}
 """Models whose provider signs, and wants its signature back."""
 
 
-def sent(service: Stack, number: int = 0) -> bytes:
-    """What a provider was sent."""
-    return orjson.dumps(service.double.requests[number].body)
-
-
 async def until_it_raised(
     streamed: openai.AsyncStream[ChatCompletionChunk],
 ) -> tuple[str, openai.APIError]:
@@ -58,13 +55,7 @@ async def until_it_raised(
     pytest.fail("a broken answer passed for a whole one")
 
 
-@pytest.fixture
-async def service() -> AsyncIterator[Stack]:
-    async with stack("openai", "groq", "claude", "gemini") as running:
-        yield running
-
-
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def client(service: Stack) -> AsyncIterator[AsyncOpenAI]:
     address = f"{service.url}/v1"
     async with AsyncOpenAI(base_url=address, api_key="none", max_retries=0) as client:
@@ -158,7 +149,7 @@ async def test_a_tool_is_called_and_answered_in_two_steps(
     conversation.append({"role": "tool", "tool_call_id": made["id"], "content": "-3 C"})
     told = await _answer(client, model, conversation, streams=streams)
     assert told["content"] == "Cold."
-    second = sent(service, 1)
+    second = service.sent(1)
     assert b"-3 C" in second
     assert (b"c2lnbmVk" in second) is (model in SIGNING)
 
@@ -177,7 +168,7 @@ async def test_a_signature_goes_to_nobody_but_who_made_it(
     ]
     told = await _answer(client, "groq/auto", conversation, streams=True)
     assert told["content"] == "Cold."
-    second = sent(service, 1)
+    second = service.sent(1)
     assert made["id"].encode() in second
     assert b"c2lnbmVk" not in second
     assert b"tailrace" not in second
@@ -288,7 +279,7 @@ async def test_a_structured_answer_is_parsed(service: Stack, client: AsyncOpenAI
         },
     )
     assert answer.choices[0].message.content == '{"city":"Oslo"}'
-    assert b"json_schema" in sent(service)
+    assert b"json_schema" in service.sent(0)
 
 
 async def test_a_refusal_is_told_apart_from_an_answer(service: Stack, client: AsyncOpenAI) -> None:
@@ -326,7 +317,7 @@ async def test_an_image_reaches_the_provider(service: Stack, client: AsyncOpenAI
             }
         ],
     )
-    assert b"aGVsbG8=" in sent(service)
+    assert b"aGVsbG8=" in service.sent(0)
 
 
 async def test_routing_rides_in_headers_or_metadata(service: Stack, client: AsyncOpenAI) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from typing import Any, Literal
 
-import orjson
 import pytest
 import pytest_asyncio
 
@@ -37,11 +36,6 @@ def ask(model: str = "openai/auto", **fields: object) -> dict[str, Any]:
     return {"model": model, "input": "Say hello.", **fields}
 
 
-def sent(service: Stack) -> bytes:
-    """What a provider was sent last."""
-    return orjson.dumps(service.double.requests[-1].body)
-
-
 def said(events: list[dict[str, Any]]) -> list[str]:
     return [event["delta"] for event in events if event["type"] == "response.output_text.delta"]
 
@@ -70,7 +64,7 @@ async def test_the_sdks_own_loop_calls_a_tool_and_answers_it_with_items(
     told = await sdk.do("tools", ask=ask(model), stream=streams)
     assert (told["asked"], told["response"]["output_text"]) == (["Oslo"], "It rains.")
     for words in (b"Say hello.", b"Let me look.", b"rain in Oslo"):
-        assert words in sent(service)
+        assert words in service.sent()
 
 
 @pytest.mark.parametrize("model", ALL)
@@ -85,8 +79,8 @@ async def test_a_tool_is_answered_by_the_id_of_the_response_that_called_it(
     result = {"type": "function_call_output", "call_id": made["call_id"], "output": "-3 C"}
     more = ask(model, input=[result], previous_response_id=first["id"], tools=[WEATHER])
     assert (await sdk.do("helper", ask=more))["response"]["output_text"] == "Cold."
-    assert b"Say hello." in sent(service)
-    assert b"-3 C" in sent(service)
+    assert b"Say hello." in service.sent()
+    assert b"-3 C" in service.sent()
 
 
 async def test_reasoning_refusals_and_sources_have_their_own_forms(
@@ -107,7 +101,7 @@ async def test_reasoning_refusals_and_sources_have_their_own_forms(
 async def test_a_structured_answer_is_parsed(service: Stack, sdk: Program) -> None:
     service.double.script(reply('{"city":', '"Oslo"}'))
     assert (await sdk.do("parsed", ask=ask()))["parsed"] == {"city": "Oslo"}
-    assert b"json_schema" in sent(service)
+    assert b"json_schema" in service.sent()
 
 
 @pytest.mark.parametrize("how", ["fin", "rst"])
@@ -192,7 +186,7 @@ async def test_the_websocket_goes_on_from_its_own_answers(service: Stack, line: 
     await line.do("send", lane="one", ask=more)
     second = (await line.do("answered", lane="one"))["response"]
     assert (first["status"], second["output_text"]) == ("completed", "Cold.")
-    assert b"Is it cold?" in sent(service)
+    assert b"Is it cold?" in service.sent()
 
 
 async def test_lanes_of_a_websocket_run_side_by_side(service: Stack, line: Program) -> None:

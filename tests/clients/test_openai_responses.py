@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from typing import Any, Literal
 
 import openai
-import orjson
 import pytest
+import pytest_asyncio
 from openai import AsyncOpenAI, OpenAI
 from openai.types.responses import FunctionToolParam, Response, ResponseInputParam
 from pydantic import BaseModel
@@ -15,7 +15,9 @@ from tests.double.answer import Citation, reasoning, refusal, text, tool_call
 from tests.double.errors import Kind
 from tests.double.script import http_error, reply
 from tests.double.steps import Cut, Gate, Wait
-from tests.e2e.stack import Stack, stack
+from tests.e2e.stack import Stack
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 WEATHER: FunctionToolParam = {
     "type": "function",
@@ -35,18 +37,7 @@ SIGNING = {"openai/auto", "claude/sonnet", "gemini/flash"}
 """Models whose provider signs, and wants its signature back."""
 
 
-def sent(service: Stack, number: int = 0) -> bytes:
-    """What a provider was sent."""
-    return orjson.dumps(service.double.requests[number].body)
-
-
-@pytest.fixture
-async def service() -> AsyncIterator[Stack]:
-    async with stack("openai", "groq", "claude", "gemini") as running:
-        yield running
-
-
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def client(service: Stack) -> AsyncIterator[AsyncOpenAI]:
     address = f"{service.url}/v1"
     async with AsyncOpenAI(base_url=address, api_key="none", max_retries=0) as client:
@@ -121,7 +112,7 @@ async def test_a_tool_is_called_and_answered_in_two_steps(
         fields |= {"input": [result], "previous_response_id": first.id}
     second = await asked(client, streams=streams, **fields)
     assert second.output_text == "Cold."
-    told = sent(service, 1)
+    told = service.sent(1)
     assert b"-3 C" in told
     assert b"Say hello." in told
     assert (b"c2lnbmVk" in told) is (model in SIGNING)
@@ -147,7 +138,7 @@ async def test_a_signature_goes_to_nobody_but_who_made_it(
         tools=[WEATHER],
     )
     assert second.output_text == "Cold."
-    told = sent(service, 1)
+    told = service.sent(1)
     assert made.call_id.encode() in told
     assert b"c2lnbmVk" not in told
     assert b"tailrace" not in told
@@ -239,7 +230,7 @@ async def test_a_structured_answer_is_parsed(service: Stack, client: AsyncOpenAI
     ) as streamed:
         final = await streamed.get_final_response()
     assert final.output_parsed == Place(city="Oslo")
-    assert b"json_schema" in sent(service)
+    assert b"json_schema" in service.sent(0)
 
 
 async def test_reasoning_refusals_and_sources_have_their_own_forms(
@@ -270,7 +261,7 @@ async def test_an_image_reaches_the_provider(service: Stack, client: AsyncOpenAI
     image = {"type": "input_image", "image_url": "data:image/png;base64,aGVsbG8=", "detail": "low"}
     content = [{"type": "input_text", "text": "What is it?"}, image]
     await asked(client, streams=False, input=[{"role": "user", "content": content}])
-    assert b"aGVsbG8=" in sent(service)
+    assert b"aGVsbG8=" in service.sent(0)
 
 
 async def test_the_websocket_goes_on_from_its_own_answers(
@@ -295,7 +286,7 @@ async def test_the_websocket_goes_on_from_its_own_answers(
         )
         second = await _completed(line)
     assert second.output_text == "Cold."
-    assert b"Is it cold?" in sent(service, 1)
+    assert b"Is it cold?" in service.sent(1)
 
 
 async def test_an_answer_that_breaks_on_the_websocket_is_a_failed_response(

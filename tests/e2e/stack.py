@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import aiohttp
+import orjson
 from aiohttp import web
 
 from adapters.registry import FIFTEEN
@@ -187,6 +188,10 @@ class Stack:
             told = Told(101, {}, [event async for event in heard(ws)])
         grammar.check(told.events)
         return told
+
+    def sent(self, number: int = -1) -> bytes:
+        """What a provider was sent: the last request's body unless another is named."""
+        return orjson.dumps(self.double.requests[number].body)
 
     async def fetch(self, stream: str, after: int = -1) -> Told:
         """Attach to a stream and read it to its end."""
