@@ -535,7 +535,11 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
         "--days", type=_days, default=7, metavar="N", help="how many, up to now (default 7)"
     )
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="another one makes other days (default 0)"
+        "--seed",
+        type=_seed,
+        default=0,
+        metavar="N",
+        help="another one makes other days (default 0)",
     )
     parser.add_argument(
         "--force", action="store_true", help="add it to usage of your own, or with REDIS_URL set"
@@ -544,12 +548,19 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
 
 
 _MOST_DAYS = 31
+_LAST_SEED = 2**63 - 1  # what JSON is read back with
 """Of a made-up past: more than any page shows."""
 
 
 def _days(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= _MOST_DAYS:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {_MOST_DAYS}")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) > _LAST_SEED:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {_LAST_SEED}")
     return int(text)
 
 

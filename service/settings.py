@@ -116,6 +116,13 @@ class Server(Section):
     """Web origins (`https://chat.example.com`) whose pages may call this service; `*` is any.
     Same-origin pages and programs that are not browsers need no entry. Default none."""
 
+    @field_validator("data", mode="before")
+    @classmethod
+    def _names_a_folder(cls, data: object) -> object:
+        if data == "":  # pathlib takes it for the present folder
+            raise ValueError("the name of a folder")
+        return data
+
     @field_validator("host")
     @classmethod
     def _loopback_unless_insecure(cls, host: str, info: ValidationInfo) -> str:

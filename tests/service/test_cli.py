@@ -317,6 +317,9 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
         ["ask", "Hi", "--latency", "fast"],
         ["ask", "Hi", "--latency", '{"strategy"'],
         ["plan", "Hi", "--after-commit", "fail"],
+        ["demo-load", "--days", "0"],
+        ["demo-load", "--seed", "-1"],
+        ["demo-load", "--seed", "9" * 23],
     ],
     ids=" ".join,
 )

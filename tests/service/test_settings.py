@@ -157,6 +157,7 @@ def test_a_bad_variable_and_a_bad_flag_are_named() -> None:
         "server.port in TAILRACE_SERVER__PORT: '-1' is not allowed; must be at least 0"
     )
     assert refusal(flags={"server.port": "http"}).startswith("server.port in --port: 'http'")
+    assert refusal(flags={"server.data": ""}).startswith("server.data in --data: '' is not allowed")
     assert refusal(environ={"TAILRACE_SEVER__PORT": "1"}).startswith("sever in TAILRACE_SEVER__")
 
 
