@@ -35,7 +35,10 @@ _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
 }
 _FRESH: Final = _HEADERS | {"Cache-Control": "no-cache"}
-_KEPT: Final = _HEADERS | {"Cache-Control": "public, max-age=31536000, immutable"}
+_KEPT: Final = _HEADERS | {
+    "Cache-Control": "public, max-age=31536000, immutable",
+    "Vary": "Accept-Encoding",  # aiohttp says so of the compressed copy only
+}
 
 _NOT_BUILT: Final = """<!doctype html>
 <html lang="en">

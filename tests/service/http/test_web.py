@@ -66,6 +66,8 @@ async def test_the_compressed_copy_goes_to_who_takes_one(session: aiohttp.Client
     async with session.get(path, headers={"Accept-Encoding": "identity"}) as plain:
         assert "Content-Encoding" not in plain.headers
         assert await plain.text() == "plain"
+    for response in small, plain:
+        assert response.headers["Vary"] == "Accept-Encoding"
 
 
 @pytest.mark.parametrize("name", ["none.js", "..%2Fsecret.txt", "%2E%2E%2Fsecret.txt", "", "%00"])
