@@ -6,12 +6,16 @@ from playwright.async_api import expect
 from tests.double.script import reply
 from tests.double.steps import Gate, Wait
 from tests.e2e.stack import Stack
+from tests.web.hidden import hide
 from tests.web.test_compare import choose, start
 from tests.web.visits import Visit
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 TABS, MODELS = 2, 4
+
+FORGOTTEN = 7
+"""Tabs that nobody looks at any more, one more than a browser has connections."""
 
 
 async def test_comparisons_in_two_tabs_keep_nothing_else_waiting(
@@ -30,3 +34,13 @@ async def test_comparisons_in_two_tabs_keep_nothing_else_waiting(
     gate.open()
     for tab in tabs[:TABS]:
         await expect(tab.page.get_by_text("It begins and ends.")).to_have_count(MODELS)
+
+
+async def test_costs_in_tabs_that_nobody_looks_at_keep_nothing_else_waiting(visit: Visit) -> None:
+    for _ in range(FORGOTTEN):
+        tab = Visit(await visit.page.context.new_page(), visit.url)
+        await tab.show("costs")
+        await expect(tab.page.get_by_text("live", exact=True)).to_be_visible()
+        await hide(tab.page)
+    await visit.show("providers")
+    await expect(visit.page.locator("article").first).to_be_visible()

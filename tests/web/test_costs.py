@@ -149,21 +149,39 @@ async def after_another_engine_s(route: Route) -> None:
     await route.continue_(headers={**route.request.headers, "last-event-id": "1-7"})
 
 
-async def test_a_tab_that_is_hidden_hears_of_attempts_and_asks_for_sums_when_it_is_seen(
-    running: Stack, visit: Visit
-) -> None:
+async def test_a_page_that_is_opened_asks_for_its_figures_once(visit: Visit) -> None:
     page = visit.page
     await page.clock.install()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
     await visit.show("costs")
     await expect(page.get_by_text("live", exact=True)).to_be_visible()
     await expect(tile(page, "today")).to_contain_text("0 attempts")
-    asked = await hide(page)
+    await page.clock.run_for(4_000)
+    figures = [url for url in asked if "/v1/usage?" in url or "/cost-summary" in url]
+    assert len(figures) == 6, figures
+
+
+async def test_a_tab_that_is_hidden_asks_for_nothing_and_misses_nothing(
+    running: Stack, visit: Visit
+) -> None:
+    page, listed = visit.page, visit.page.locator("tr[data-event]")
+    await page.clock.install()
+    await visit.show("costs")
+    await expect(page.get_by_text("live", exact=True)).to_be_visible()
     await running.ask("groq/auto", reply("Hello."))
-    await expect(page.locator("tr[data-event]")).to_have_count(1)
-    await page.clock.run_for(20_000)  # in more the line, silent for so long, would be dead
-    assert asked == []
-    await see(page)
+    await expect(listed).to_have_count(1)
     await expect(tile(page, "today")).to_contain_text("1 attempt")
+    for count in (2, 3):
+        asked = await hide(page)
+        await expect(page.get_by_text("live", exact=True)).to_have_count(0)
+        await running.ask("groq/auto", reply("Hello."))
+        await page.clock.run_for(60_000)
+        assert asked == []
+        await see(page)
+        await expect(listed).to_have_count(count)
+        await expect(tile(page, "today")).to_contain_text(f"{count} attempts")
+    await expect(page.locator("tr[data-gap]")).to_have_count(0)
 
 
 async def test_today_turns_at_midnight_utc_while_the_page_is_open(

@@ -4,10 +4,14 @@
  * A line that broke is taken up after the last event that came over it, or where it began if there
  * was none; so nothing is shown twice, and nothing is left out without a word. EventSource would
  * forget the place where a proxy refuses it once, and tells no page the first one.
+ *
+ * A tab that is hidden has no line: a browser keeps six connections to a host over HTTP/1.1, so a few
+ * forgotten tabs would leave none for anything else.
  */
 
 import { whileAlive } from '../../api/line.ts';
 import { refused } from '../../api/problem.ts';
+import { whileSeen } from '../../api/seen.ts';
 import { events, Reading, type Sent } from '../../api/sse.ts';
 import type { UsageEvent } from '../../api/usage.ts';
 import { Pause } from '../../stream/retry.ts';
@@ -27,33 +31,35 @@ export class Tail {
     this.#heard = heard;
   }
 
-  /** Listen; what it returns ends that. */
+  /** Listen while the page is seen; what it returns ends that. */
   follow(): () => void {
-    const leaving = new AbortController();
-    void this.#follow(leaving.signal);
-    return () => leaving.abort();
+    return whileSeen(() => {
+      const leaving = new AbortController();
+      void this.#follow(leaving.signal);
+      return () => leaving.abort();
+    });
   }
 
   async #follow(leaving: AbortSignal): Promise<void> {
-    while (!leaving.aborted) {
+    for (let anew = false; !leaving.aborted; anew = true) {
       try {
-        await whileAlive(leaving, (signal, alive) => this.#listen(signal, alive));
+        await whileAlive(leaving, (signal, alive) => this.#listen(signal, alive, anew));
       } catch {
         // Refused or broken: the mark beside the list says that it is away, and it is asked again.
       }
       this.live = false;
-      await this.#pause.rest(leaving);
+      if (!leaving.aborted) await this.#pause.rest(leaving);
     }
   }
 
-  async #listen(signal: AbortSignal, alive: () => void): Promise<void> {
+  async #listen(signal: AbortSignal, alive: () => void, anew: boolean): Promise<void> {
     const place = this.#after === undefined ? undefined : { 'Last-Event-ID': this.#after };
     const headers = { Accept: 'text/event-stream', ...place };
     const response = await fetch('/v1/usage/events', { headers, signal });
     if (!response.ok || response.body === null) throw await refused(response);
     this.live = true;
     this.#pause.reset();
-    this.#heard(); // what ended meanwhile is in the sums
+    if (anew) this.#heard(); // what ended meanwhile is in the sums
     const reading = new Reading();
     try {
       for await (const sent of events(response.body, alive, reading)) this.#told(sent);
