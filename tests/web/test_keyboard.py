@@ -1,7 +1,9 @@
 """Everything without a mouse: whatever is done is reached by Tab, and seen to have the focus."""
 
+import asyncio
+
 import pytest
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from tests.double.script import reply
 from tests.double.steps import Stall
@@ -93,6 +95,38 @@ async def test_a_page_is_chosen_and_a_provider_switched_off_and_on(visit: Visit)
     await reach(page, groq.get_by_role("switch"))
     await page.keyboard.press("Enter")
     await expect(groq).to_have_attribute("data-state", "active")
+
+
+async def test_who_switches_tests_or_saves_keeps_the_focus_and_does_it_once(
+    running: Stack, visit: Visit
+) -> None:
+    page = visit.page
+    await visit.show("providers")
+    groq = page.locator("article[data-provider=groq]")
+    await groq.locator("summary", has_text="Limits").click()
+    running.double.default = reply("Hello.")
+    limit = groq.get_by_label("Streams at once")
+    for control, address in (
+        (groq.get_by_role("button", name="Test"), "**/llm/test"),
+        (groq.get_by_role("button", name="Save"), "**/v1/providers/groq"),
+        (groq.get_by_role("switch"), "**/v1/providers/groq"),
+    ):
+        await limit.fill("3")
+        held: asyncio.Queue[Route] = asyncio.Queue()
+        await page.route(address, held.put)
+        await control.focus()
+        await page.keyboard.press("Enter")
+        request = await held.get()
+        await expect(control).to_be_focused()
+        await expect(control).to_be_disabled()  # as aria-disabled says
+        await page.keyboard.press("Enter")
+        async with page.expect_response(address):
+            await request.continue_()
+        await expect(control).to_be_focused()
+        await expect(groq.locator("[aria-disabled=true]:not([type=submit])")).to_have_count(0)
+        await expect(control).to_be_focused()
+        assert held.empty()
+        await page.unroute(address)
 
 
 async def test_limits_are_opened_and_set(visit: Visit) -> None:

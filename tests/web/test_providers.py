@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -92,8 +93,12 @@ async def test_a_switch_that_did_not_work_stays_as_the_provider_is(visit: Visit)
     await expect(switch(visit.page, "groq")).to_be_checked()
     await visit.page.context.set_offline(offline=True)
     await switch(visit.page, "groq").click()
-    await expect(card(visit.page, "groq").get_by_role("alert")).to_be_visible()
+    failed = card(visit.page, "groq").get_by_role("alert")
+    await expect(failed).to_contain_text("the service does not answer")
     await expect(switch(visit.page, "groq")).to_be_checked()
+    # It is over when the service answers again.
+    await visit.page.context.set_offline(offline=False)
+    await expect(visit.page.get_by_role("alert")).to_have_count(0)
 
 
 async def test_a_limit_that_is_set_is_shown_and_kept(running: Stack, visit: Visit) -> None:
@@ -151,6 +156,11 @@ async def test_a_limit_that_is_none_is_refused_in_words(running: Stack, visit: V
     await groq.get_by_role("button", name="Save").click()
     await expect(groq.get_by_role("alert")).to_contain_text("requests_per_minute")
     assert (await limits(running))["requests_per_minute"]["limit"] is None
+    async with visit.page.expect_response("**/v1/providers"):
+        pass  # that the service answers does not put it right
+    await expect(groq.get_by_role("alert")).to_be_visible()
+    await groq.get_by_label("Requests a minute").fill("6")
+    await expect(groq.get_by_role("alert")).to_have_count(0)
 
 
 async def limits(running: Stack) -> dict[str, Any]:
@@ -165,6 +175,26 @@ async def test_a_test_says_how_long_the_provider_took(running: Stack, visit: Vis
     await card(visit.page, "groq").get_by_role("button", name="Test").click()
     await expect(card(visit.page, "groq").get_by_role("status")).to_contain_text("answered")
     assert [seen.provider for seen in running.double.requests] == ["groq"]
+
+
+async def test_figures_are_asked_for_anew_after_a_test_a_switch_and_a_limit(
+    running: Stack, visit: Visit
+) -> None:
+    page, groq = visit.page, card(visit.page, "groq")
+    await expect(switch(page, "groq")).to_be_checked()
+    await groq.get_by_text("Limits", exact=True).click()
+    await page.clock.install()
+    await page.clock.pause_at(datetime.now(UTC) + timedelta(hours=1))
+    running.double.script(reply("Hello."))
+    asked = groq.get_by_role("row").filter(has_text="all models").get_by_role("cell").first
+    await expect(asked).to_have_text("0")
+    await groq.get_by_role("button", name="Test").click()
+    await expect(asked).to_have_text("1")
+    async with page.expect_request("**/v1/providers/openai/stats"):
+        await groq.get_by_label("Streams at once").fill("3")
+        await groq.get_by_role("button", name="Save").click()
+    async with page.expect_request("**/v1/providers/openai/stats"):
+        await switch(page, "groq").click()
 
 
 async def test_a_test_that_fails_says_why(running: Stack, visit: Visit) -> None:

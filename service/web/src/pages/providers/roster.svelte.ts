@@ -11,23 +11,32 @@ export class Roster {
   stats = $state.raw<Record<string, Stats>>({});
   /** Why what is shown is not fresh. */
   failure = $state.raw<unknown>();
-  loaded = $state(false);
+  /** How often all of it has come. */
+  answered = $state(0);
 
-  /** How many there were: what was asked for before one does not know of it. */
-  #changes = 0;
+  /** Aborted while nobody looks. */
+  #signal = AbortSignal.abort();
+  /** Askings and changes are numbered: what was asked for before the last one does not know of it. */
+  #last = 0;
 
   /** Ask while the page is seen; what it returns ends that. */
   watch(): () => void {
     return whileSeen(() => {
       const leaving = new AbortController();
+      this.#signal = leaving.signal;
       void this.#poll(leaving.signal);
       return () => leaving.abort();
     });
   }
 
+  /** Ask at once: something was done. */
+  ask(): void {
+    if (!this.#signal.aborted) void this.#refresh(this.#signal);
+  }
+
   /** Put a provider that was changed in its place. */
   put(changed: Provider): void {
-    this.#changes += 1;
+    this.#last += 1;
     this.providers = this.providers.map((one) => (one.name === changed.name ? changed : one));
   }
 
@@ -39,19 +48,19 @@ export class Roster {
   }
 
   async #refresh(signal: AbortSignal): Promise<void> {
-    const changes = this.#changes;
+    const asking = ++this.#last;
     try {
       const known = await providers(signal);
       // Who is not asked has no figures.
       const asked = known.filter(({ state }) => state === 'active' || state === 'degraded');
       const figures = await Promise.all(asked.map(({ name }) => stats(name, signal)));
-      if (changes !== this.#changes) return;
+      if (asking !== this.#last) return;
       this.stats = Object.fromEntries(asked.map(({ name }, i) => [name, figures[i]!]));
       this.providers = known;
-      this.loaded = true;
+      this.answered += 1;
       this.failure = undefined;
     } catch (failure) {
-      if (!signal.aborted) this.failure = failure;
+      if (!signal.aborted && asking === this.#last) this.failure = failure;
     }
   }
 }
