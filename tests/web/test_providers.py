@@ -1,5 +1,6 @@
 """Providers, looked at and changed: what is shown is what the API says, and lasts."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Browser, Locator, Page, Route, expect
 
 from adapters.registry import FIFTEEN
 from service.limits.provider_limits import MINUTE, SLICE
@@ -99,6 +100,31 @@ async def test_a_switch_that_did_not_work_stays_as_the_provider_is(visit: Visit)
     # It is over when the service answers again.
     await visit.page.context.set_offline(offline=False)
     await expect(visit.page.get_by_role("alert")).to_have_count(0)
+
+
+async def test_a_service_that_hangs_is_said_to_until_it_answers(visit: Visit) -> None:
+    page = visit.page
+    await page.clock.install()
+    await visit.show("providers")
+    await expect(switch(page, "groq")).to_be_checked()
+    gate = asyncio.Event()
+
+    async def hang(route: Route) -> None:
+        await gate.wait()
+        await route.continue_()
+
+    await page.route("**/v1/**", hang)
+    async with page.expect_request(lambda request: request.method == "PATCH"):
+        await switch(page, "groq").click()
+    await page.clock.run_for(20_000)
+    failed = card(page, "groq").get_by_role("alert")
+    await expect(failed).to_contain_text("the service does not answer")
+    await expect(failed).to_contain_text("may still happen")
+    await expect(page.get_by_role("alert").first).to_contain_text("the service does not answer")
+    gate.set()
+    await page.clock.run_for(20_000)
+    await expect(page.get_by_role("alert")).to_have_count(0)
+    await expect(switch(page, "groq")).to_be_checked()
 
 
 async def test_a_limit_that_is_set_is_shown_and_kept(running: Stack, visit: Visit) -> None:

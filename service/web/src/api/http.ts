@@ -1,30 +1,47 @@
-/** Requests to the service this page came from. */
+/** Requests to the service this page came from, none of which waits for ever. */
 
-import { refused } from './problem.ts';
+import { refused, Unanswered } from './problem.ts';
 
-/** GET a JSON document. Throws Refused, or what fetch throws where nobody answers. */
-export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
-  return answered(await fetch(path, { headers: { Accept: 'application/json' }, ...given(signal) }));
+/** A service that hangs keeps its connections open: only the time that passes tells. */
+const PATIENCE = 10_000; // milliseconds
+
+/** GET a JSON document. Throws Refused, Unanswered, or what fetch throws where nobody is there. */
+export function get<T>(path: string, signal?: AbortSignal): Promise<T> {
+  return asked(path, { headers: { Accept: 'application/json' } }, PATIENCE, signal);
 }
 
-/** Send a JSON document with `method`. Throws as `get`. */
-export async function send<T>(
+/** Send a JSON document with `method`, and wait `patience` milliseconds. Throws as `get`. */
+export function send<T>(
   method: 'POST' | 'PATCH',
   path: string,
   body: unknown,
   signal?: AbortSignal,
+  patience = PATIENCE,
 ): Promise<T> {
   const headers = { 'Content-Type': 'application/json', Accept: 'application/json' };
-  const init = { method, headers, body: JSON.stringify(body), ...given(signal) };
-  return answered(await fetch(path, init));
+  return asked(path, { method, headers, body: JSON.stringify(body) }, patience, signal);
+}
+
+async function asked<T>(
+  path: string,
+  init: RequestInit,
+  patience: number,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), patience);
+  const given = signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]);
+  try {
+    return await answered(await fetch(path, { ...init, signal: given }));
+  } catch (failure) {
+    throw late.signal.aborted ? new Unanswered(init.method !== undefined) : failure;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 async function answered<T>(response: Response): Promise<T> {
   if (!response.ok) throw await refused(response);
   const text = await response.text();
   return (text === '' ? undefined : JSON.parse(text)) as T;
-}
-
-function given(signal: AbortSignal | undefined): { signal?: AbortSignal } {
-  return signal === undefined ? {} : { signal };
 }

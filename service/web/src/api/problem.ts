@@ -15,6 +15,18 @@ export class Refused extends Error {
   }
 }
 
+/** Nothing came for as long as one waits; the request may have been heard all the same. */
+export class Unanswered extends Error {
+  /** Whether something may happen that was asked for. */
+  readonly changing: boolean;
+
+  constructor(changing: boolean) {
+    super('no answer in time');
+    this.name = 'Unanswered';
+    this.changing = changing;
+  }
+}
+
 /** The error of a response that is not one of success; whatever its body is. */
 export async function refused(response: Response): Promise<Refused> {
   const text = await response.text();

@@ -110,7 +110,10 @@ export function change(name: string, changed: Change): Promise<Provider> {
   return send('PATCH', `/v1/providers/${encodeURIComponent(name)}`, changed);
 }
 
+/** Milliseconds: the service gives a provider a minute, and then says that it took too long. */
+const TESTING = 65_000;
+
 /** A short real request to one provider. */
 export function test(name: string): Promise<Tested> {
-  return send('POST', '/api/coordination/llm/test', { provider: name });
+  return send('POST', '/api/coordination/llm/test', { provider: name }, undefined, TESTING);
 }

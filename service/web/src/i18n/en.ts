@@ -22,6 +22,7 @@ export const en = {
   common: {
     loading: 'Loading…',
     unreachable: 'the service does not answer',
+    uncertain: '(It may still happen: the service may have heard it.)',
     failed: 'That did not work: {message}',
   },
   playground: {

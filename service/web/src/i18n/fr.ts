@@ -22,6 +22,7 @@ export const fr: Words = {
   common: {
     loading: 'Chargement…',
     unreachable: 'le service ne répond pas',
+    uncertain: '(Cela peut encore se faire : le service a peut-être reçu la demande.)',
     failed: 'Échec : {message}',
   },
   playground: {
