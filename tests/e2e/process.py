@@ -18,6 +18,9 @@ from adapters.registry import FIFTEEN
 PATIENCE = 50.0
 """Seconds for a start, which imports five SDKs, and for an end, which drains."""
 
+DRAIN = 5.0
+"""Seconds for an end that nobody waits for."""
+
 _FOREIGN = {
     name
     for provider in FIFTEEN.values()
@@ -79,9 +82,10 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
 async def starting(
     folder: Path, *flags: str, environ: Mapping[str, str], before: Sequence[str] = ()
 ) -> AsyncIterator[Served]:
-    """Start one in `folder`; it is killed at the end if it has not ended by then.
+    """Start one in `folder`; it is stopped at the end, and killed if it does not stop.
 
-    `before`: a command that the service is the last words of.
+    Killed at once, it would leave its embedded engine behind. `before`: a command that the service
+    is the last words of.
     """
     process = await asyncio.create_subprocess_exec(
         *before,
@@ -96,8 +100,13 @@ async def starting(
         yield Served(process)
     finally:
         if process.returncode is None:
+            process.terminate()
+        try:
+            async with asyncio.timeout(DRAIN):
+                await process.communicate()
+        except TimeoutError:
             process.kill()
-        await process.communicate()
+            await process.communicate()
 
 
 @asynccontextmanager
