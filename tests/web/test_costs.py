@@ -125,6 +125,42 @@ async def test_a_line_that_was_away_goes_on_where_it_was_and_shows_nothing_twice
     await expect(page.locator("tr[data-gap]")).to_have_count(0)
 
 
+async def test_while_the_service_is_away_it_is_said_at_the_top_of_when_the_figures_are(
+    visit: Visit,
+) -> None:
+    visit.expect("net::ERR_INTERNET_DISCONNECTED")
+    page = visit.page
+    await page.clock.install(time="2026-11-23T12:34:00Z")
+    await visit.show("costs")
+    await expect(page.get_by_text("live", exact=True)).to_be_visible()
+    await expect(tile(page, "today")).to_contain_text("0 attempts")
+    await expect(page.get_by_role("alert")).to_have_count(0)
+    await page.context.set_offline(offline=True)
+    await expect(page.get_by_text("connecting", exact=True)).to_be_visible()
+    await page.clock.run_for(10_000)
+    await expect(page.get_by_role("alert")).to_contain_text("the service does not answer")
+    await expect(page.get_by_role("status")).to_contain_text("the figures of 12:34")
+    await page.context.set_offline(offline=False)
+    await expect(page.get_by_text("live", exact=True)).to_be_visible()
+    await expect(page.get_by_role("alert")).to_have_count(0)
+    await expect(page.get_by_role("status")).to_have_count(0)
+
+
+async def test_where_a_line_is_refused_the_sums_are_asked_for_all_the_same(
+    running: Stack, visit: Visit
+) -> None:
+    visit.expect("status of 502")
+    page = visit.page
+    await page.route(EVENTS, lambda route: route.fulfill(status=502))
+    await page.clock.install()
+    await visit.show("costs")
+    await expect(tile(page, "today")).to_contain_text("0 attempts")
+    await running.ask("groq/auto", reply("Hello."))
+    await page.clock.run_for(10_000)
+    await expect(tile(page, "today")).to_contain_text("1 attempt")
+    await expect(page.get_by_role("alert")).to_have_count(0)
+
+
 async def test_where_attempts_may_be_missing_is_said_in_the_list(
     running: Stack, visit: Visit
 ) -> None:

@@ -208,6 +208,7 @@ export const en = {
     free: 'Nothing that was asked in this time has cost anything, as far as it is known.',
     steps: { hour: 'The hours in figures', day: 'The days in figures' },
     utc: 'Days and hours are UTC; a day begins at 00:00 UTC, which is {time} here.',
+    stale: 'What is shown are the figures of {time}.',
     total: 'total',
     attempts: forms({ one: '{count} attempt', other: '{count} attempts' }),
     unknown: '{count} of unknown cost',

@@ -208,6 +208,7 @@ export const fr: Words = {
     free: 'Rien de ce qui a été demandé pendant cette période n’a coûté quoi que ce soit, à ce qu’on en sait.',
     steps: { hour: 'Les heures en chiffres', day: 'Les jours en chiffres' },
     utc: 'Jours et heures sont en UTC ; un jour commence à 00:00 UTC, soit {time} ici.',
+    stale: 'Les chiffres affichés sont ceux de {time}.',
     total: 'total',
     attempts: {
       one: '{count} tentative',

@@ -3,14 +3,19 @@
  *
  * When an attempt has ended the sums are asked for again, at most once a second, so that what is
  * shown is the service's own arithmetic and never this page's; and when a day has begun, because
- * every period then is another one.
+ * every period then is another one. Where nobody can say that an attempt has ended, they are asked
+ * for every few seconds (`poll`).
  */
 
+import { rested } from '../../api/line.ts';
 import { whileSeen } from '../../api/seen.ts';
 import { baseline, sums, type Baseline, type Group, type Report } from '../../api/usage.ts';
 import { beginning, left, PERIODS, step, steps, turned, type Period } from './period.ts';
 
 const SOONEST = 1_000; // milliseconds between two askings
+
+/** Milliseconds between two askings where nobody says when to ask. */
+const EVERY = 5_000;
 
 /** Milliseconds after which the clock is looked at: it may be set, and a machine may have slept. */
 const LOOK = 60_000;
@@ -88,7 +93,22 @@ export class Ledger {
       this.totals = Object.fromEntries(PERIODS.map((one, i) => [one, totals[i]]));
       this.failure = undefined;
     } catch (failure) {
-      if (!signal.aborted) this.failure = failure;
+      if (!signal.aborted && asking > this.#answered) this.failure = failure;
+    }
+  }
+
+  /** Ask again and again, first after a while; what it returns ends that. */
+  poll(): () => void {
+    const leaving = new AbortController();
+    void this.#poll(leaving.signal);
+    return () => leaving.abort();
+  }
+
+  async #poll(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      await rested(EVERY, signal);
+      if (signal.aborted) return;
+      await this.refresh();
     }
   }
 
@@ -111,11 +131,10 @@ export class Ledger {
     }, 2 * SOONEST);
   }
 
-  /** Ask when another day has begun, and where the last asking failed. */
+  /** Ask when another day has begun. */
   #tick(): void {
     const now = new Date();
-    const stale = this.view !== undefined && turned(this.view.at, now);
-    if (stale || this.failure !== undefined) void this.refresh();
+    if (this.view !== undefined && turned(this.view.at, now)) void this.refresh();
     this.#clock = setTimeout(() => this.#tick(), Math.min(left(now), LOOK));
   }
 }
