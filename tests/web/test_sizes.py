@@ -1,16 +1,27 @@
 """A phone's width: nothing has to be scrolled sideways to be read."""
 
-import pytest
-from playwright.async_api import Browser, Page, expect
+import re
 
-from tests.double.answer import reasoning, tool_call
+import pytest
+from playwright.async_api import Browser, Page, ViewportSize, expect
+
+from tests.double.answer import Tokens, reasoning, tool_call
 from tests.double.script import reply
 from tests.e2e.stack import Stack
 from tests.web.visits import visiting
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-PHONE = {"width": 390, "height": 844}
+PHONE: ViewportSize = {"width": 390, "height": 844}
+
+WIDTHS = range(320, 1281, 64)
+
+THOUSANDS = re.compile(r"\d{2}.\d{3}[.,]\d")
+"""Dollars, as both languages write them."""
+
+WIDER = """() => [...document.querySelectorAll('dl > div')]
+    .filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.innerText)"""
+"""Tiles whose words are wider than they are."""
 
 WIDE = (
     f"{'long' * 40}\n\n```\n{'code ' * 60}\n```\n\n"
@@ -45,6 +56,32 @@ async def test_no_page_scrolls_sideways_on_a_phone(
         await visit.show("costs")
         await expect(page.locator("tr[data-group]").first).to_be_visible()
         await fits(page)
+
+
+@pytest.mark.parametrize("language", ["en-GB", "fr-FR"])
+async def test_amounts_fit_into_their_tile_and_costs_are_seen_without_scrolling(
+    language: str, running: Stack, browser: Browser
+) -> None:
+    dear = Tokens(input=10**11 + 1, output=10**10 + 7)
+    await running.ask("groq/auto", reply("Worth it.", tokens=dear))
+    async with visiting(browser, running.url, locale=language) as visit:
+        page = visit.page
+        await visit.show("costs")
+        await expect(page.locator("tr[data-group]")).to_have_count(1)
+        await expect(page.locator("[data-period=today] .amount")).to_contain_text(THOUSANDS)
+        await expect(page.locator(".mark.live")).to_be_visible()
+        await running.ask("groq/auto", reply("Worth it.", tokens=dear))
+        await expect(page.locator("tr[data-event]")).to_have_count(1)
+        for width in WIDTHS:
+            await page.set_viewport_size({"width": width, "height": 844})
+            await fits(page)
+            wide = await page.evaluate(WIDER)
+            assert not wide, f"{width} pixels: {wide}"
+        await page.set_viewport_size(PHONE)
+        for cost in ("tr[data-group] [data-usd]", "tr[data-event] td:nth-child(2)"):
+            box = await page.locator(cost).bounding_box()
+            assert box is not None
+            assert box["x"] + box["width"] <= PHONE["width"]
 
 
 async def unfold(page: Page) -> None:
