@@ -139,3 +139,25 @@ async def test_who_leaves_the_page_ends_what_nobody_can_come_back_to(
     await visit.page.get_by_role("link", name="Providers").click()
     for number in (1, 2):
         await (await running.double.seen(number)).left()
+
+
+@pytest.mark.parametrize("how", ["loaded again", "closed", "left for another address"])
+async def test_answers_end_at_once_with_a_page_that_goes_away(
+    how: str, running: Stack, visit: Visit
+) -> None:
+    models = await choose(visit, 2)
+    running.double.default = reply("It begins", Stall())
+    await start(visit.page)
+    for model in models:
+        await expect(lane(visit.page, model)).to_contain_text("It begins")
+    match how:
+        case "loaded again":
+            await visit.page.reload()
+        case "closed":
+            await visit.page.close(run_before_unload=True)
+        case _:
+            await visit.page.goto("about:blank")
+    for seen in running.double.requests:
+        await seen.left()
+    # And not because nobody has read them for a while, which would be paid for.
+    assert {end["error"]["message"] for end in await ends(running)} == {"cancelled by the client"}

@@ -7,10 +7,17 @@
 import { Answer } from '../../stream/answer.svelte.ts';
 import { freshKey } from '../../stream/key.ts';
 import { took } from '../../stream/took.ts';
+import { endBehind } from './farewell.ts';
 import type { Result } from './prizes.ts';
 
 export const FEWEST = 2;
 export const MOST = 4;
+
+/**
+ * Seconds that an answer goes on without this page: time to find the way back for a network that
+ * was away, and all that is paid for a page that is gone and could not say so (one that crashed).
+ */
+const GRACE = 10;
 
 export class Comparison {
   /** What is chosen; an empty string is a choice not made yet. */
@@ -49,6 +56,14 @@ export class Comparison {
       answer.leave();
     }
   }
+
+  /** The page goes away, and nothing that it has asked for is heard by it any more. */
+  depart(): void {
+    for (const { answer } of this.lanes) {
+      const { stream } = answer.place;
+      if (answer.running && stream !== undefined) endBehind(stream);
+    }
+  }
 }
 
 /** One model's answer. */
@@ -60,8 +75,7 @@ export class Lane {
   constructor(model: string, question: string) {
     this.model = model;
     const messages = [{ role: 'user', content: question }];
-    // A page that is closed comes back to none of it; one whose network is away has half a minute.
-    const given = { fallback: false, open_early_ms: 0, on_disconnect: 'cancel_after:30' };
+    const given = { fallback: false, open_early_ms: 0, on_disconnect: `cancel_after:${GRACE}` };
     const request = { messages, model, ...given };
     const place = { request, key: this.key, stream: undefined, after: -1 };
     this.answer = new Answer(place, 'websocket');
