@@ -266,7 +266,9 @@ async def test_the_export_is_the_api_s_csv(running: Stack, visit: Visit) -> None
     await expect(tile(visit.page, "today")).to_contain_text("1 attempt")
     async with visit.page.expect_download() as downloading:
         await visit.page.get_by_role("link", name="Export as CSV").click()
-    path = await (await downloading.value).path()
+    download = await downloading.value
+    assert download.suggested_filename == "usage-week-provider.csv"
+    path = await download.path()
     (exported,) = csv.DictReader(path.read_text(encoding="utf-8").splitlines())
     (told,) = (await usage(running, group_by="provider,day"))["rows"]
     assert {name: exported[name] for name in ("provider", "day", "cost_usd")} == {

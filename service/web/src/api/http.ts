@@ -7,7 +7,12 @@ const PATIENCE = 10_000; // milliseconds
 
 /** GET a JSON document. Throws Refused, Unanswered, or what fetch throws where nobody is there. */
 export function get<T>(path: string, signal?: AbortSignal): Promise<T> {
-  return asked(path, { headers: { Accept: 'application/json' } }, PATIENCE, signal);
+  return asked<T>(path, { headers: { Accept: 'application/json' } }, PATIENCE, signal, json);
+}
+
+/** GET whatever is there as a file. Throws as `get`. */
+export function fetched(path: string): Promise<Blob> {
+  return asked(path, {}, PATIENCE, undefined, (response) => response.blob());
 }
 
 /** Send a JSON document with `method`, and wait `patience` milliseconds. Throws as `get`. */
@@ -19,7 +24,7 @@ export function send<T>(
   patience = PATIENCE,
 ): Promise<T> {
   const headers = { 'Content-Type': 'application/json', Accept: 'application/json' };
-  return asked(path, { method, headers, body: JSON.stringify(body) }, patience, signal);
+  return asked<T>(path, { method, headers, body: JSON.stringify(body) }, patience, signal, json);
 }
 
 async function asked<T>(
@@ -27,12 +32,15 @@ async function asked<T>(
   init: RequestInit,
   patience: number,
   signal: AbortSignal | undefined,
+  read: (response: Response) => Promise<T>,
 ): Promise<T> {
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(), patience);
   const given = signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]);
   try {
-    return await answered(await fetch(path, { ...init, signal: given }));
+    const response = await fetch(path, { ...init, signal: given });
+    if (!response.ok) throw await refused(response);
+    return await read(response);
   } catch (failure) {
     throw late.signal.aborted ? new Unanswered(init.method !== undefined) : failure;
   } finally {
@@ -40,8 +48,7 @@ async function asked<T>(
   }
 }
 
-async function answered<T>(response: Response): Promise<T> {
-  if (!response.ok) throw await refused(response);
+async function json<T>(response: Response): Promise<T> {
   const text = await response.text();
   return (text === '' ? undefined : JSON.parse(text)) as T;
 }
