@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from tests.double.answer import Tokens, reasoning, tool_call
-from tests.double.script import reply
+from tests.double.script import http_answer, reply
 from tests.e2e.stack import Stack
 from tests.web.visits import visiting
 
@@ -82,6 +82,31 @@ async def test_amounts_fit_into_their_tile_and_costs_are_seen_without_scrolling(
             box = await page.locator(cost).bounding_box()
             assert box is not None
             assert box["x"] + box["width"] <= PHONE["width"]
+
+
+async def test_an_error_with_an_address_is_no_wider_than_a_phone(
+    running: Stack, browser: Browser
+) -> None:
+    address = f"https://example.org/{'broken' * 40}"
+    running.double.default = http_answer(400, {"error": {"message": address}})
+    async with visiting(browser, running.url, viewport=PHONE) as visit:
+        page = visit.page
+        await visit.show("playground")
+        await page.locator("#question").fill("Say hello.")
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".answer")).to_contain_text(address)
+        await unfold(page)
+        await fits(page)
+
+        await visit.show("compare")
+        for number in (1, 2):
+            choice = page.get_by_label(f"Model {number}", exact=True)
+            await expect(choice.locator("option[value^=groq]").first).to_be_attached()
+            await choice.select_option(index=number)
+        await page.get_by_label("The question to all of them").fill("Say hello.")
+        await page.get_by_role("button", name="Start").click()
+        await expect(page.get_by_text(address)).to_have_count(2)
+        await fits(page)
 
 
 async def unfold(page: Page) -> None:
