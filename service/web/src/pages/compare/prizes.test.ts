@@ -26,3 +26,9 @@ test('who broke off wins nothing, however little it took', () => {
 test('what nobody knows of anybody has no winner', () => {
   assert.deepEqual(prizes([result({ cost: undefined })]), { quickest: 0, fastest: 0 });
 });
+
+test('nobody is the cheapest while the cost of another whole answer is unknown', () => {
+  const every = [result({ cost: '0.06' }), result({ cost: undefined })];
+  assert.equal(prizes(every).cheapest, undefined);
+  assert.equal(prizes([result({ cost: '0.06' }), result({ cost: undefined, whole: false })]).cheapest, 0);
+});

@@ -12,7 +12,10 @@ export interface Result extends Took {
 
 export type Prize = 'quickest' | 'fastest' | 'cheapest';
 
-/** By position; nothing before all are over, and none for broken answers. */
+/**
+ * By position; nothing before all are over, and none for broken answers. Nobody is the cheapest
+ * beside an answer whose cost nobody knows: that one may have been.
+ */
 export function prizes(every: readonly Result[]): Partial<Record<Prize, number>> {
   if (every.some(({ estimated }) => estimated)) return {};
   const best = (value: (one: Result) => number | undefined): number | undefined => {
@@ -26,10 +29,11 @@ export function prizes(every: readonly Result[]): Partial<Record<Prize, number>>
     });
     return winner;
   };
+  const priced = every.every(({ whole, cost }) => !whole || cost !== undefined);
   const found = {
     quickest: best(({ first }) => first),
     fastest: best(({ speed }) => (speed === undefined ? undefined : -speed)),
-    cheapest: best(({ cost }) => (cost === undefined ? undefined : Number(cost))),
+    cheapest: priced ? best(({ cost }) => Number(cost)) : undefined,
   };
   return Object.fromEntries(
     Object.entries(found).filter(([, winner]) => winner !== undefined),
