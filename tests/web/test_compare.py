@@ -161,3 +161,25 @@ async def test_answers_end_at_once_with_a_page_that_goes_away(
         await seen.left()
     # And not because nobody has read them for a while, which would be paid for.
     assert {end["error"]["message"] for end in await ends(running)} == {"cancelled by the client"}
+
+
+async def test_on_a_phone_the_names_of_models_are_not_broken_within_a_word(visit: Visit) -> None:
+    await visit.page.set_viewport_size({"width": 390, "height": 844})
+    models = await choose(visit, 2)
+    await start(visit.page)
+    for model in models:
+        provider = model.partition("/")[0]
+        name = visit.page.get_by_role("rowheader", name=model, exact=True)
+        await expect(name).to_have_text(model)
+        lines = await name.evaluate(
+            """(name, provider) => {
+                const range = document.createRange();
+                const text = document.createTreeWalker(name, NodeFilter.SHOW_TEXT);
+                while (!text.nextNode().data.includes(provider));
+                range.setStart(text.currentNode, 0);
+                range.setEnd(text.currentNode, provider.length + 1);
+                return range.getClientRects().length;
+            }""",
+            provider,
+        )
+        assert lines == 1
