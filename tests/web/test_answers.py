@@ -133,6 +133,12 @@ async def test_what_a_safety_system_did_is_a_remark(running: Stack, visit: Visit
     )
 
 
+async def test_an_answer_without_a_word_says_that_it_is_empty(running: Stack, visit: Visit) -> None:
+    running.double.script(reply())
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_have_text("The answer is empty.")
+
+
 # --- What means harm ------------------------------------------------------------------------
 
 HARM = (

@@ -183,3 +183,12 @@ async def test_on_a_phone_the_names_of_models_are_not_broken_within_a_word(visit
             provider,
         )
         assert lines == 1
+
+
+async def test_a_model_that_said_nothing_says_that(running: Stack, visit: Visit) -> None:
+    silent, _ = await choose(visit, 2)
+    running.double.on_provider("groq", reply())
+    running.double.on_provider("openai", reply("Here."))
+    await start(visit.page)
+    await expect(lane(visit.page, silent)).to_contain_text("The answer is empty.")
+    await expect(visit.page.get_by_text("The answer is empty.")).to_have_count(1)

@@ -68,6 +68,7 @@ export const en = {
       },
     },
     cut: 'cut off',
+    nothing: 'The answer is empty.',
     sources: 'Sources',
     warning: 'Note: {message}',
     refused: {

@@ -68,6 +68,7 @@ export const fr: Words = {
       },
     },
     cut: 'interrompu',
+    nothing: 'La réponse est vide.',
     sources: 'Sources',
     warning: 'Remarque : {message}',
     refused: {
