@@ -58,6 +58,20 @@ async def test_markdown_is_shown_as_what_it_means_while_it_grows(
     await expect(answer(visit.page).locator("code")).to_have_text("end")
 
 
+async def test_tasks_show_whether_they_are_done_and_say_it_in_the_language(
+    running: Stack, visit: Visit
+) -> None:
+    running.double.script(reply("- [x] swept\n- [ ] mopped\n"))
+    await ask(visit.page)
+    items = answer(visit.page).get_by_role("listitem")
+    await expect(items).to_have_text(["☑ swept", "☐ mopped"])
+    await expect(items.first.get_by_role("img", name="done", exact=True)).to_be_visible()
+    await expect(items.last.get_by_role("img", name="not done")).to_be_visible()
+    await visit.page.get_by_label("Language").select_option("fr")
+    sign = visit.page.get_by_role("listitem").filter(has_text="mopped").get_by_role("img")
+    await expect(sign).to_have_attribute("aria-label", "à faire")
+
+
 async def test_reasoning_stands_apart_and_is_folded_away_when_it_is_over(
     running: Stack, visit: Visit
 ) -> None:

@@ -69,6 +69,8 @@ export const en = {
     },
     cut: 'cut off',
     nothing: 'The answer is empty.',
+    ticked: 'done',
+    unticked: 'not done',
     sources: 'Sources',
     warning: 'Note: {message}',
     refused: {

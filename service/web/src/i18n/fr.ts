@@ -69,6 +69,8 @@ export const fr: Words = {
     },
     cut: 'interrompu',
     nothing: 'La réponse est vide.',
+    ticked: 'fait',
+    unticked: 'à faire',
     sources: 'Sources',
     warning: 'Remarque : {message}',
     refused: {

@@ -88,3 +88,9 @@ test('a text that is whole is as its writer left it', () => {
   const { done, open } = new Growing().render('2 ** 3 is **8', true);
   assert.equal(done.join('') + open, '<p>2 ** 3 is **8</p>\n');
 });
+
+test('a list of tasks shows which are done, by a sign and without a field', () => {
+  const { done, open } = new Growing().render('- [x] swept\n- [ ] mopped\n', true);
+  const shown = '<ul>\n<li><span>☑</span> swept</li>\n<li><span>☐</span> mopped</li>\n</ul>\n';
+  assert.equal(done.join('') + open, shown);
+});

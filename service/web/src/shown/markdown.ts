@@ -14,6 +14,10 @@ import { Marked, type Token } from 'marked';
 
 import { closed } from './closing.ts';
 
+/** Before an item of a list of tasks; the only content that a `span` ever has. */
+export const TICKED = '☑';
+export const UNTICKED = '☐';
+
 const BREAK = /^<br\s*\/?>$/i;
 
 const marked = new Marked({
@@ -22,6 +26,8 @@ const marked = new Marked({
       if (BREAK.test(text.trim())) return '<br>';
       return block ? `<p>${escaped(text.trim())}</p>\n` : escaped(text);
     },
+    // A sign and no field: there is nothing to choose in an answer.
+    checkbox: ({ checked }) => `<span>${checked ? TICKED : UNTICKED}</span> `,
     // Nothing is loaded; what it would have shown is said.
     image: ({ text }) => escaped(text),
   },
