@@ -164,6 +164,9 @@ HARM = (
     "<p style='position: fixed; inset: 0'>over everything</p>",
     "<a href='javascript:window.harmed = 1'>here</a>",
     "[here](javascript:window.harmed=1)",
+    "[here](file:///etc/passwd)",
+    "[here](//example.org)",
+    "[here](/v1/streams)",
     "[here](data:text/html,<script>window.harmed=1</script>)",
     "![seen](https://example.org/seen.png)",
     "<form action='https://example.org'><input autofocus onfocus='window.harmed = 1'></form>",
@@ -204,6 +207,7 @@ async def test_markup_in_an_answer_runs_loads_and_covers_nothing(
     await expect(answer(visit.page)).to_have_attribute("data-state", "over")
     await unharmed(visit.page)
     await expect(answer(visit.page).locator(FOREIGN)).to_have_count(0)
+    await expect(answer(visit.page).locator("a")).to_have_count(0)
     for harm in HARM:
         if harm.startswith("<"):
             await expect(answer(visit.page)).to_contain_text(harm)

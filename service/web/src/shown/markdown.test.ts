@@ -94,3 +94,18 @@ test('a list of tasks shows which are done, by a sign and without a field', () =
   const shown = '<ul>\n<li><span>☑</span> swept</li>\n<li><span>☐</span> mopped</li>\n</ul>\n';
   assert.equal(done.join('') + open, shown);
 });
+
+test('a link that leads nowhere, or that would run, is its words', () => {
+  const addresses = ['weir', '/weir', '//example.org', '#weir', 'http:weir', 'file:///weir', 'javascript:weir()'];
+  for (const address of addresses) {
+    const { done, open } = new Growing().render(`[a *weir*](${address})`, true);
+    assert.equal(done.join('') + open, '<p>a <em>weir</em></p>\n', address);
+  }
+});
+
+test('a link to the web, or to somebody, is one', () => {
+  for (const address of ['https://example.org/weir', 'HTTP://example.org', 'mailto:a@example.org']) {
+    const { done, open } = new Growing().render(`[a](${address})`, true);
+    assert.equal(done.join('') + open, `<p><a href="${address}">a</a></p>\n`);
+  }
+});

@@ -14,6 +14,9 @@ import { Marked, type Token } from 'marked';
 
 import { closed } from './closing.ts';
 
+/** Addresses that lead somewhere from anywhere; `http:a` is one within this page's host. */
+export const LEADS = /^(?:https?:\/\/|mailto:)/i;
+
 /** Before an item of a list of tasks; the only content that a `span` ever has. */
 export const TICKED = '☑';
 export const UNTICKED = '☐';
@@ -25,6 +28,10 @@ const marked = new Marked({
     html: ({ text, block }) => {
       if (BREAK.test(text.trim())) return '<br>';
       return block ? `<p>${escaped(text.trim())}</p>\n` : escaped(text);
+    },
+    // False is as Marked does it. Of any other address only the words are left.
+    link({ href, tokens }) {
+      return LEADS.test(href) ? false : this.parser.parseInline(tokens);
     },
     // A sign and no field: there is nothing to choose in an answer.
     checkbox: ({ checked }) => `<span>${checked ? TICKED : UNTICKED}</span> `,
