@@ -250,3 +250,30 @@ async def test_markup_in_a_provider_s_error_stays_text(running: Stack, visit: Vi
     await expect(answer(visit.page)).to_contain_text(HARM[1])
     await expect(answer(visit.page).locator(FOREIGN)).to_have_count(0)
     await unharmed(visit.page)
+
+
+async def test_a_mark_that_turns_the_text_around_turns_nothing_beyond_its_own_words(
+    running: Stack, visit: Visit
+) -> None:
+    running.double.script(reply("It **turns \u202earound** before after."))
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_have_attribute("data-state", "over")
+    before, after = await edges(visit.page, "before"), await edges(visit.page, "after")
+    assert before["right"] <= after["left"]
+
+
+async def edges(page: Page, word: str) -> dict[str, float]:
+    """Where a word of the answer is drawn."""
+    found: dict[str, float] = await page.locator(".markdown").evaluate(
+        """(answer, word) => {
+            const walker = document.createTreeWalker(answer, NodeFilter.SHOW_TEXT);
+            while (!walker.nextNode().data.includes(word));
+            const at = walker.currentNode.data.indexOf(word);
+            const range = document.createRange();
+            range.setStart(walker.currentNode, at);
+            range.setEnd(walker.currentNode, at + word.length);
+            return range.getBoundingClientRect().toJSON();
+        }""",
+        word,
+    )
+    return found
