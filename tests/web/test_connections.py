@@ -4,13 +4,15 @@ import pytest
 from playwright.async_api import expect
 
 from tests.double.script import reply
-from tests.double.steps import Gate, Wait
+from tests.double.steps import Gate, Stall, Wait
 from tests.e2e.stack import Stack
 from tests.web.hidden import hide
 from tests.web.test_compare import choose, start
-from tests.web.visits import Visit
+from tests.web.visits import Visit, answer, ask
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+CONNECTIONS = 6
 
 TABS, MODELS = 2, 4
 
@@ -44,3 +46,17 @@ async def test_costs_in_tabs_that_nobody_looks_at_keep_nothing_else_waiting(visi
         await hide(tab.page)
     await visit.show("providers")
     await expect(visit.page.locator("article").first).to_be_visible()
+
+
+async def test_a_stop_is_heard_where_every_connection_says_an_answer(
+    running: Stack, visit: Visit
+) -> None:
+    running.double.script(reply("It begins", Stall()))
+    await ask(visit.page)
+    for _ in range(CONNECTIONS):  # one of them finds none that is free
+        tab = Visit(await visit.page.context.new_page(), visit.url)
+        await tab.page.goto(f"{visit.url}/#/playground", wait_until="commit")
+    await expect(answer(visit.page)).to_contain_text("It begins")
+    await visit.page.get_by_role("button", name="Stop").click()
+    await (await running.double.seen(1)).left()
+    await expect(answer(visit.page)).to_contain_text("stopped")

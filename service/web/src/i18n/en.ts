@@ -20,6 +20,7 @@ export const en = {
     costs: 'Costs',
   },
   common: {
+    unshown: 'This cannot be shown.',
     loading: 'Loading…',
     unreachable: 'the service does not answer',
     uncertain: '(It may still happen: the service may have heard it.)',
@@ -74,6 +75,7 @@ export const en = {
     sources: 'Sources',
     warning: 'Note: {message}',
     refused: {
+      unasked: 'Stopped before it was asked.',
       unknown:
         'The service no longer knows this answer: it was restarted, or the answer was kept long enough. It does not go on.',
       tooLong: 'The question, with all that was said before it, is too long for the WebSocket.',

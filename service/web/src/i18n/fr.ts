@@ -20,6 +20,7 @@ export const fr: Words = {
     costs: 'Coûts',
   },
   common: {
+    unshown: 'Impossible d’afficher ceci.',
     loading: 'Chargement…',
     unreachable: 'le service ne répond pas',
     uncertain: '(Cela peut encore se faire : le service a peut-être reçu la demande.)',
@@ -74,6 +75,7 @@ export const fr: Words = {
     sources: 'Sources',
     warning: 'Remarque : {message}',
     refused: {
+      unasked: 'Arrêtée avant d’avoir été posée.',
       unknown:
         'Le service ne connaît plus cette réponse : il a redémarré, ou le délai de conservation est passé. Elle ne reprendra pas.',
       tooLong: 'La question, avec tout ce qui a été dit avant, est trop longue pour le WebSocket.',

@@ -5,10 +5,12 @@
 
 import { filled, language, words } from '../i18n/language.svelte.ts';
 import type { Problem } from '../stream/events.ts';
+import { UNASKED } from '../stream/follow.ts';
 import { size } from './figures.ts';
 
 export function refusal(problem: Problem): string {
   const said = words().playground.refused;
+  if (problem.code === UNASKED) return said.unasked;
   if (unknown(problem)) return said.unknown;
   if (problem.code === 'ws_1009') return tooLong(problem);
   if (problem.code === 'ws_4403') return said.foreign;

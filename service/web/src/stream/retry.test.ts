@@ -32,9 +32,16 @@ test('a pause is no shorter than the service asks for', async (t) => {
   assert.equal(await lasts(t, new Pause(), new Refused(503, CROWDED)), 5_000);
 });
 
-test('what the service refuses for good is not asked for again', () => {
-  assert.equal(passing(new Refused(503, CROWDED)), true);
-  assert.equal(passing(new Refused(502, { code: 'http', message: 'HTTP 502', retryable: true })), true);
-  assert.equal(passing(new TypeError('failed to fetch')), true);
-  assert.equal(passing(new Refused(404, { ...CROWDED, retryable: false })), false);
+test('a question that nobody can answer now is not put again, a stream that there is is taken up', () => {
+  assert.equal(passing(new Refused(503, CROWDED), false), false);
+  assert.equal(passing(new Refused(503, CROWDED), true), true);
+});
+
+test('what is no word on the question is waited out, and what is refused for good is not', () => {
+  for (const begun of [false, true]) {
+    assert.equal(passing(new TypeError('failed to fetch'), begun), true);
+    assert.equal(passing(new Refused(502, { ...CROWDED, code: 'http' }), begun), true);
+    assert.equal(passing(new Refused(503, { ...CROWDED, code: 'draining' }), begun), true);
+    assert.equal(passing(new Refused(404, { ...CROWDED, retryable: false }), begun), false);
+  }
 });

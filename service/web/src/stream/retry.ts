@@ -6,11 +6,18 @@ import { Refused } from '../api/problem.ts';
 const SHORTEST = 250; // milliseconds
 const LONGEST = 5_000;
 
-/** Whether the same may succeed later: nobody answered, the service is busy, or a proxy spoke. */
-export function passing(failure: unknown): boolean {
+/** What says nothing of the question: a proxy spoke, the service is leaving or has too many sockets. */
+const AWAY = new Set(['http', 'draining', 'ws_4429']);
+
+/**
+ * Whether to try the same again without being told to: nobody answered, or it is said of the line. A
+ * stream that there is (`begun`) is taken up again after anything that may pass; but a question that
+ * nobody can answer now is for who asked it to put again.
+ */
+export function passing(failure: unknown, begun: boolean): boolean {
   if (!(failure instanceof Refused)) return true;
   const { status, problem } = failure;
-  return problem.retryable && (status === 503 || problem.code === 'http');
+  return problem.retryable && (AWAY.has(problem.code) || (begun && status === 503));
 }
 
 /** Pauses that grow, for as long as nothing comes of it. */

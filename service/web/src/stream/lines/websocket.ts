@@ -81,6 +81,26 @@ export const overWebSocket: Line = (place, listener, signal) =>
     };
   });
 
+/** End a stream over a socket of its own, after the event `after`. Throws Refused, or for a break. */
+export function endedOverWebSocket(stream: string, after: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason);
+    const socket = new WebSocket(address(), PROTOCOL);
+    signal.addEventListener('abort', () => socket.close(1000));
+    socket.onopen = () => {
+      const words = [{ t: 'init' }, { t: 'attach', id: ID, stream, after }, { t: 'cancel', id: ID }];
+      for (const word of words) socket.send(JSON.stringify(word));
+    };
+    socket.onmessage = ({ data }: MessageEvent<string>) => {
+      const frame = JSON.parse(data) as Frame;
+      if (frame.t === 'end') resolve();
+      if (frame.t === 'err') reject(new Refused(statusOf(frame.error), frame.error));
+      if (frame.t === 'end' || frame.t === 'err') socket.close(1000);
+    };
+    socket.onclose = ({ code }) => reject(new Error(`closed with ${code}`));
+  });
+}
+
 function first(place: Place): object {
   return place.stream === undefined
     ? { t: 'start', id: ID, request: place.request, idempotency_key: place.key }
