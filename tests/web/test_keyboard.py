@@ -8,7 +8,7 @@ from playwright.async_api import Locator, Page, Route, expect
 from tests.double.script import reply
 from tests.double.steps import Stall
 from tests.e2e.stack import Stack
-from tests.web.visits import Visit, answer, setting
+from tests.web.visits import Visit, answer, ask, setting
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -156,3 +156,18 @@ async def test_models_are_chosen_and_compared(running: Stack, visit: Visit) -> N
     await reach(page, page.get_by_role("button", name="Start"))
     await page.keyboard.press("Enter")
     await expect(page.locator("section[data-state=over]")).to_have_count(2)
+
+
+async def test_the_focus_stays_on_what_was_pressed_beside_a_question(
+    running: Stack, visit: Visit
+) -> None:
+    page = visit.page
+    running.double.script(reply("As far as this", Stall()), reply("Again."))
+    await ask(page)
+    await expect(answer(page)).to_contain_text("As far as this")
+    for name, comes in (("Stop", "stopped"), ("Ask again", "Again.")):
+        button = page.get_by_role("button", name=name)
+        await reach(page, button)
+        await page.keyboard.press("Enter")
+        await expect(answer(page)).to_contain_text(comes)
+        await expect(button).to_be_focused()

@@ -127,3 +127,32 @@ async def test_a_socket_that_is_closed_for_good_says_why_in_words(
     await choose(visit.page, Transport="websocket")
     await ask(visit.page)
     await expect(answer(visit.page)).to_contain_text(words)
+
+
+@transports
+async def test_where_nobody_can_answer_now_the_service_s_words_are_shown_and_nobody_is_asked_again(
+    transport: str, running: Stack, visit: Visit
+) -> None:
+    visit.expect("status of 503")
+    address = f"{running.url}/v1/providers/groq"
+    async with running.client.patch(address, json={"requests_per_minute": 1}) as response:
+        assert response.status == 200
+    running.double.script(reply("Once."))
+    await choose(visit.page, Transport=transport, Model="groq/auto")
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_have_text("Once.")
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_contain_text("its rate limit here is reached")
+    await expect(answer(visit.page)).to_have_attribute("data-state", "refused")
+    await expect(visit.page.get_by_role("button", name="Stop")).to_be_disabled()
+    assert len(running.double.requests) == 1
+
+
+async def test_a_new_conversation_ends_the_answer_that_runs(running: Stack, visit: Visit) -> None:
+    running.double.script(reply("As far as this", Stall()), reply("Anew."))
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_contain_text("As far as this")
+    await visit.page.get_by_role("button", name="New conversation").click()
+    await (await running.double.seen(1)).left()
+    await ask(visit.page)
+    await expect(visit.page.get_by_role("article", name="Answer")).to_have_text(["Anew."])

@@ -147,6 +147,7 @@ async def test_an_answer_is_stopped_although_its_page_was_loaded_again_before_an
     await ask(far.page)
     await expect(answer(far.page)).to_have_text(BEGINNING)
     await far.page.context.route("**/cancel", lambda route: route.abort())
+    await far.page.route_web_socket("**/v1/ws", lambda socket: socket.close(code=1011))
     await far.page.get_by_role("button", name="Stop").click()
     await expect(answer(far.page)).to_contain_text("could not be told")
     await far.page.context.unroute("**/cancel")
@@ -400,3 +401,75 @@ async def test_a_stop_before_the_answer_has_a_name_ends_it_as_soon_as_it_has_one
     await seen.left()
     await expect(answer(far.page)).to_contain_text("stopped")
     assert len(running.double.requests) == 1
+
+
+@transports
+async def test_a_question_that_is_stopped_while_offline_is_never_asked(
+    transport: str, running: Stack, visit: Visit
+) -> None:
+    visit.expect("net::ERR_INTERNET_DISCONNECTED")
+    running.double.script(reply("Asked."))
+    await choose(visit.page, Transport=transport)
+    await visit.page.context.set_offline(offline=True)
+    await ask(visit.page, "Never?")
+    await expect(answer(visit.page)).to_contain_text("The connection is gone")
+    await visit.page.get_by_role("button", name="Stop").click()
+    await expect(answer(visit.page)).to_contain_text("Stopped before it was asked.")
+    await visit.page.context.set_offline(offline=False)
+    await ask(visit.page, "And now?")
+    await expect(answer(visit.page)).to_have_text("Asked.")
+    (seen,) = running.double.requests
+    assert "Never?" not in str(seen.body)
+
+
+# --- What this browser keeps ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gone", ["citations", "blocks", "warnings", "flags"])
+async def test_a_kept_turn_that_cannot_be_read_is_left_out_and_the_page_works(
+    gone: str, running: Stack, visit: Visit
+) -> None:
+    running.double.script(reply("One."), reply("Two."), reply("Three."))
+    for words in ("One.", "Two."):
+        await ask(visit.page)
+        await expect(answer(visit.page)).to_have_text(words)
+        await expect(answer(visit.page)).to_have_attribute("data-state", "over")
+    await visit.page.evaluate(
+        """(gone) => {
+            const kept = JSON.parse(localStorage.getItem('tailrace.playground'));
+            delete kept.turns[0].said[gone];
+            for (const storage of [localStorage, sessionStorage])
+                storage.setItem('tailrace.playground', JSON.stringify(kept));
+        }""",
+        gone,
+    )
+    await visit.page.reload()
+    await expect(visit.page.get_by_role("article", name="Answer")).to_have_text(["Two."])
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_have_text("Three.")
+
+
+async def test_a_question_too_long_to_be_kept_takes_nothing_else_along(
+    running: Stack, visit: Visit
+) -> None:
+    visit.expect("status of 413")
+    running.double.script(reply("One."), reply("Two."))
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_have_text("One.")
+    await ask(visit.page, "x" * 6_000_000)  # more than a browser keeps, and the service takes
+    await expect(answer(visit.page)).to_contain_text("That did not work")
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_have_text("Two.")
+    await expect(answer(visit.page)).to_have_attribute("data-state", "over")
+    await visit.page.reload()
+    await expect(visit.page.get_by_role("article", name="Answer")).to_have_text(["One.", "Two."])
+
+
+async def test_what_was_typed_and_not_asked_is_there_when_one_comes_back(visit: Visit) -> None:
+    question = visit.page.get_by_label("Your question")
+    await question.fill("How hi")
+    await visit.page.get_by_role("link", name="Costs").click()
+    await visit.page.get_by_role("link", name="Playground").click()
+    await expect(question).to_have_value("How hi")
+    await visit.page.reload()
+    await expect(question).to_have_value("How hi")

@@ -10,7 +10,7 @@ import { Answer } from '../../stream/answer.svelte.ts';
 import { freshKey } from '../../stream/key.ts';
 import { spoken } from '../../stream/transcript.ts';
 import { DEFAULTS, request, restored, type Choices, type Message } from './choices.ts';
-import { read, write, type KeptTurn } from './kept.ts';
+import { read, readDraft, write, writeDraft, type KeptTurn } from './kept.ts';
 
 /** A question and its answer. */
 export class Turn {
@@ -33,6 +33,8 @@ export class Turn {
 export class Conversation {
   choices = $state<Choices>({ ...DEFAULTS });
   turns = $state<Turn[]>([]);
+  /** What is being written and was not asked yet. */
+  draft = $state(readDraft());
 
   /** Take up what this browser keeps. */
   constructor() {
@@ -64,8 +66,12 @@ export class Conversation {
     this.keep();
   }
 
+  /** Begin anew. Nobody can come back to an answer that runs: it is ended, when it has a name. */
   clear(): void {
-    for (const turn of this.turns) turn.answer.leave();
+    for (const { answer } of this.turns) {
+      if (answer.running) answer.stop();
+      else answer.leave();
+    }
     this.turns = [];
     this.keep();
   }
@@ -83,6 +89,7 @@ export class Conversation {
 
   /** What has been said by now may be all that is ever said: the service may not be there again. */
   readonly #hidden = (): void => {
+    writeDraft(this.draft);
     if (this.running !== undefined) this.keep();
   };
 
@@ -124,20 +131,20 @@ export class Conversation {
 
 function recorded({ question, key, answer }: Turn): KeptTurn {
   const { place, carrier, said, problem, running, stopping } = answer;
-  const posted = place.stream !== undefined;
+  const unasked = running && place.stream === undefined;
   return {
     question,
     key,
     stream: place.stream,
     carrier,
     said,
-    ...(posted ? {} : { request: place.request }),
+    ...(unasked ? { request: place.request } : {}),
     ...(answer.state === 'refused' ? { problem } : {}),
     ...(running && stopping !== undefined && stopping !== 'refused' ? { stopped: true } : {}),
   };
 }
 
 function recalled({ question, key, stream, request, carrier, said, problem }: KeptTurn): Turn {
-  const place = { request, key, stream, after: -1 };
+  const place = { request, key, stream, after: -1, asked: true };
   return new Turn(question, key, new Answer(place, carrier, { said, problem }));
 }

@@ -10,14 +10,18 @@
 import type { Problem } from '../../stream/events.ts';
 import type { Said } from '../../stream/transcript.ts';
 import type { Choices } from './choices.ts';
+import { legible } from './legible.ts';
 
 const KEY = 'tailrace.playground';
+
+/** What is being written in this tab, and was not asked yet. */
+const DRAFT = 'tailrace.draft';
 
 export interface KeptTurn {
   question: string;
   key: string;
   stream: string | undefined;
-  /** Until there is a stream: it holds all that was said before, and so would every turn. */
+  /** While it is being asked: it holds all that was said before, and so would every turn. */
   request?: unknown;
   carrier: Choices['carrier'];
   said: Said;
@@ -43,19 +47,34 @@ export function read(): { choices: unknown; turns: KeptTurn[] } {
   return { choices, turns: Array.isArray(turns) ? turns.filter(legible) : [] };
 }
 
-/** Keep it; where there is no room for all of it, the newer turns. */
+/**
+ * Keep it; where there is no room for all of it, what came of something: a question that is too long
+ * for the service may be too long for this, too. Where there is none for that, the newer turns.
+ */
 export function write(kept: Kept): void {
+  const fruitful = kept.turns.filter(({ said, stream }) => stream !== undefined || said.end !== undefined);
   for (const storage of [() => sessionStorage, () => localStorage]) {
     let { turns } = kept;
     while (!written(storage, { ...kept, turns }) && turns.length > 0) {
-      turns = turns.slice(Math.ceil(turns.length / 2));
+      turns = turns.length > fruitful.length ? fruitful : turns.slice(Math.ceil(turns.length / 2));
     }
   }
 }
 
-function legible(turn: unknown): turn is KeptTurn {
-  const kept = turn as KeptTurn | null;
-  return Array.isArray(kept?.said?.blocks);
+export function readDraft(): string {
+  try {
+    return sessionStorage.getItem(DRAFT) ?? '';
+  } catch {
+    return '';
+  }
+}
+
+export function writeDraft(draft: string): void {
+  try {
+    sessionStorage.setItem(DRAFT, draft);
+  } catch {
+    // it is lost with the page, as it was typed
+  }
 }
 
 function found(storage: () => Storage): Found | undefined {
