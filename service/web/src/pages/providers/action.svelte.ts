@@ -3,7 +3,7 @@
 import { Refused } from '../../api/problem.ts';
 import type { Roster } from './roster.svelte.ts';
 
-export class Attempt {
+export class Action {
   busy = $state(false);
 
   readonly #roster: () => Roster;
@@ -27,12 +27,12 @@ export class Attempt {
   }
 
   /** Do it, unless something is being done, and look what has come of it. */
-  async run(action: () => Promise<void>): Promise<void> {
+  async run(act: () => Promise<void>): Promise<void> {
     if (this.busy) return;
     this.busy = true;
     this.forget();
     try {
-      await action();
+      await act();
       this.#roster().ask();
     } catch (failure) {
       this.#failed = { failure, at: this.#roster().answered };
