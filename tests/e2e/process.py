@@ -16,7 +16,7 @@ from pathlib import Path
 from adapters.registry import FIFTEEN
 
 PATIENCE = 50.0
-"""Seconds for a start, which imports five SDKs, and for an end, which drains."""
+"""Seconds for a start, which imports up to five SDKs, and for an end, which drains."""
 
 DRAIN = 5.0
 """Seconds for an end that nobody waits for."""
