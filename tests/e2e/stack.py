@@ -14,7 +14,7 @@ there before it began.
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -305,8 +305,14 @@ def _census(stack: Stack) -> Counter[str]:
 
 def _descriptors(data: Path) -> int:
     """All but those of databases, which are opened when they are first asked."""
-    there = [descriptor for descriptor in Path("/dev/fd").iterdir() if descriptor.is_symlink()]
-    return sum(1 for descriptor in there if not descriptor.resolve().is_relative_to(data))
+    return sum(not opened.is_relative_to(data) for opened in _opened())
+
+
+def _opened() -> Iterable[Path]:
+    """What each descriptor stands for; a thread may close one between listing and asking."""
+    for descriptor in Path("/dev/fd").iterdir():
+        with suppress(FileNotFoundError):
+            yield descriptor.readlink()
 
 
 def _tasks() -> Iterable[str]:
