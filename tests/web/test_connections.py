@@ -27,6 +27,7 @@ async def test_comparisons_in_two_tabs_keep_nothing_else_waiting(
     running.double.default = reply("It begins", Wait(gate), " and ends.")
     tabs = [visit, *[Visit(await visit.page.context.new_page(), visit.url) for _ in range(TABS)]]
     for tab in tabs[:TABS]:
+        await tab.page.bring_to_front()  # one behind others draws once a second
         await choose(tab, MODELS)
         await start(tab.page)
     for tab in tabs[:TABS]:
