@@ -11,10 +11,10 @@
 import { send } from '../api/http.ts';
 import { rested, whileAlive } from '../api/line.ts';
 import { Refused } from '../api/problem.ts';
+import { passing, Pause } from '../api/retry.ts';
 import type { Problem, StreamEvent } from './events.ts';
 import { overServerSent } from './lines/serversent.ts';
 import { endedOverWebSocket, overWebSocket } from './lines/websocket.ts';
-import { passing, Pause } from './retry.ts';
 
 /** What carries the events. */
 export type Carrier = 'sse' | 'websocket';

@@ -11,10 +11,10 @@
 
 import { whileAlive } from '../../api/line.ts';
 import { refused } from '../../api/problem.ts';
+import { Pause } from '../../api/retry.ts';
 import { whileSeen } from '../../api/seen.ts';
 import { events, Reading, type Sent } from '../../api/sse.ts';
 import type { UsageEvent } from '../../api/usage.ts';
-import { Pause } from '../../stream/retry.ts';
 import { added, type Entry } from './ended.ts';
 
 export class Tail {

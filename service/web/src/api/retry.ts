@@ -1,7 +1,7 @@
 /** Trying again: after which failures, and when. */
 
-import { rested } from '../api/line.ts';
-import { Refused } from '../api/problem.ts';
+import { rested } from './line.ts';
+import { Refused } from './problem.ts';
 
 const SHORTEST = 250; // milliseconds
 const LONGEST = 5_000;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 
-import { Refused } from '../api/problem.ts';
+import { Refused } from './problem.ts';
 import { passing, Pause } from './retry.ts';
 
 const CROWDED = { code: 'overloaded', message: 'busy', retryable: true, retry_after_ms: 5_000 };
