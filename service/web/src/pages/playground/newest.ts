@@ -16,7 +16,7 @@ const SLACK = 2;
  */
 const REST = 100;
 
-export class Tail {
+export class Newest {
   readonly #conversation: HTMLElement;
   /** Stays at the bottom of the window: what is behind it is not seen. */
   readonly #composer: HTMLElement;
