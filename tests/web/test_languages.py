@@ -85,6 +85,17 @@ async def test_a_language_that_is_chosen_shows_at_once_and_is_kept(visit: Visit)
     await expect(page.get_by_role("button", name="Send")).to_be_visible()
 
 
+async def test_what_is_chosen_in_one_tab_shows_in_every_tab(visit: Visit) -> None:
+    other = Visit(await visit.page.context.new_page(), visit.url)
+    await other.show("playground")
+    await visit.page.get_by_label("Language").select_option("fr")
+    await expect(other.page.get_by_role("button", name="Envoyer")).to_be_visible()
+    await visit.page.get_by_label("Apparence").select_option("dark")
+    await expect(other.page.locator("html")).to_have_attribute("data-theme", "dark")
+    await other.page.get_by_label("Langue").select_option("en")
+    await expect(visit.page.get_by_role("button", name="Send")).to_be_visible()
+
+
 async def ground(page: Page) -> str:
     """The colour behind everything."""
     colour: str = await page.evaluate("getComputedStyle(document.body).backgroundColor")

@@ -5,7 +5,7 @@
  * money and times are written as the language does (`shown/`).
  */
 
-import { keep, kept } from '../shell/kept.ts';
+import { keep, kept, whenKept } from '../shell/kept.ts';
 import { number } from '../shown/figures.ts';
 import { en, type Words } from './en.ts';
 import { fr } from './fr.ts';
@@ -20,9 +20,18 @@ const KEPT = 'tailrace.language';
 class Choice {
   current = $state<Language>(preferred());
 
+  /** Every tab speaks the same. */
+  constructor() {
+    whenKept(KEPT, () => this.#show(preferred()));
+  }
+
   choose(language: Language): void {
-    this.current = language;
     keep(KEPT, language);
+    this.#show(language);
+  }
+
+  #show(language: Language): void {
+    this.current = language;
     document.documentElement.lang = language;
   }
 }

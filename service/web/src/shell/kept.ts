@@ -11,6 +11,13 @@ export function kept(key: string): string | null {
   }
 }
 
+/** Tell of what another tab of this browser keeps, for as long as the page is there. */
+export function whenKept(key: string, told: () => void): void {
+  addEventListener('storage', (event) => {
+    if (event.key === key || event.key === null) told(); // null: everything was cleared
+  });
+}
+
 export function keep(key: string, value: string): void {
   try {
     localStorage.setItem(key, value);

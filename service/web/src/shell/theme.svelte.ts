@@ -2,7 +2,7 @@
 
 import { MediaQuery } from 'svelte/reactivity';
 
-import { keep, kept } from './kept.ts';
+import { keep, kept, whenKept } from './kept.ts';
 
 export const THEMES = ['system', 'light', 'dark'] as const;
 
@@ -19,9 +19,18 @@ class Choice {
     return this.current === 'system' ? this.#system.current : this.current === 'dark';
   }
 
+  /** Every tab looks the same. */
+  constructor() {
+    whenKept(KEPT, () => this.#show(chosen()));
+  }
+
   choose(theme: Theme): void {
-    this.current = theme;
     keep(KEPT, theme);
+    this.#show(theme);
+  }
+
+  #show(theme: Theme): void {
+    this.current = theme;
     this.apply();
   }
 
