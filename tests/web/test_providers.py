@@ -140,6 +140,32 @@ async def test_a_limit_that_is_set_is_shown_and_kept(running: Stack, visit: Visi
     assert (await limits(running))["requests_per_minute"]["limit"] is None
 
 
+async def test_a_limit_that_is_typed_while_another_is_saved_stays(
+    running: Stack, visit: Visit
+) -> None:
+    saving, typed = asyncio.Event(), asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        saving.set()
+        await typed.wait()
+        await route.continue_()
+
+    await visit.page.route("**/v1/providers/groq", hold)
+    groq = card(visit.page, "groq")
+    await groq.get_by_text("Limits", exact=True).click()
+    await groq.get_by_label("Requests a minute").fill("60")
+    await groq.get_by_role("button", name="Save").click()
+    await saving.wait()
+    await groq.get_by_label("Streams at once").fill("3")
+    typed.set()
+    await expect(groq).to_contain_text("60 left of 60")
+    await expect(groq.get_by_label("Streams at once")).to_have_value("3")
+    await groq.get_by_role("button", name="Save").click()
+    await expect(groq).to_contain_text("3 left of 3")
+    kept = await limits(running)
+    assert (kept["requests_per_minute"]["limit"], kept["concurrent_streams"]["limit"]) == (60, 3)
+
+
 async def test_when_a_limit_is_full_again_is_said(running: Stack, visit: Visit) -> None:
     address = f"{running.url}/v1/providers/groq"
     async with running.client.patch(address, json={"requests_per_minute": 60}) as response:
