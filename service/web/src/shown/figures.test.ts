@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { duration, money, number, percent, size } from './figures.ts';
+import { duration, money, number, percent, shortMoney, size } from './figures.ts';
 
 test('what nobody knows is a dash and never 0', () => {
   for (const write of [money, duration, number, percent]) {
@@ -15,6 +15,12 @@ test('less than a cent keeps two digits that say something', () => {
   assert.equal(money('0.000012345', 'en'), '$0.000012');
   assert.equal(money('0.0123456', 'en'), '$0.0123');
   assert.equal(money('12', 'en'), '$12.00');
+});
+
+test('thousands are short beside a chart, and an amount below is what it is elsewhere', () => {
+  assert.equal(shortMoney(12_500, 'en'), '$12.5K');
+  assert.equal(shortMoney(12_500, 'fr').replaceAll(/\s/g, ' '), '12,5 k $US');
+  assert.equal(shortMoney(500, 'en'), '$500.00');
 });
 
 test('an estimate is marked as one', () => {

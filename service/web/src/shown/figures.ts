@@ -28,6 +28,13 @@ export function money(
   return about(estimated) + written;
 }
 
+/** US dollars where there is little room: a thousand is one letter or word. */
+export function shortMoney(usd: number, language: string): string {
+  if (Math.abs(usd) < 1000) return money(usd, language);
+  const short = { style: 'currency', currency: 'USD', notation: 'compact' } as const;
+  return format(language, { ...short, maximumFractionDigits: 2 }).format(usd);
+}
+
 /** A time; from a second on in seconds. */
 export function duration(milliseconds: number | null | undefined, language: string): string {
   if (milliseconds === null || milliseconds === undefined) return '–';
