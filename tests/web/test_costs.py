@@ -3,7 +3,7 @@
 import csv
 import re
 from collections.abc import AsyncIterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from math import inf
 from typing import Any
 
@@ -185,17 +185,26 @@ async def after_another_engine_s(route: Route) -> None:
     await route.continue_(headers={**route.request.headers, "last-event-id": "1-7"})
 
 
-async def test_a_page_that_is_opened_asks_for_its_figures_once(visit: Visit) -> None:
+def figures(asked: list[str]) -> list[str]:
+    return [url for url in asked if "/v1/usage?" in url or "/cost-summary" in url]
+
+
+async def test_a_page_that_is_opened_asks_for_its_figures_once_more_for_what_was_being_counted(
+    visit: Visit,
+) -> None:
     page = visit.page
     await page.clock.install()
+    await page.clock.pause_at(datetime.now(UTC) + timedelta(hours=1))
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     await visit.show("costs")
     await expect(page.get_by_text("live", exact=True)).to_be_visible()
     await expect(tile(page, "today")).to_contain_text("0 attempts")
-    await page.clock.run_for(4_000)
-    figures = [url for url in asked if "/v1/usage?" in url or "/cost-summary" in url]
-    assert len(figures) == 6, figures
+    assert len(figures(asked)) == 6, asked
+    async with page.expect_response("**/cost-summary*"):
+        await page.clock.run_for(2_000)
+    await page.clock.run_for(10_000)
+    assert len(figures(asked)) == 12, asked
 
 
 async def test_a_tab_that_is_hidden_asks_for_nothing_and_misses_nothing(

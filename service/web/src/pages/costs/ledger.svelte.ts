@@ -48,6 +48,7 @@ export class Ledger {
   /** Aborted while nobody looks. */
   #signal = AbortSignal.abort();
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #again: ReturnType<typeof setTimeout> | undefined;
   #clock: ReturnType<typeof setTimeout> | undefined;
   #last = 0;
   /** Askings are numbered: an answer that comes after that to a later one is older than it. */
@@ -59,11 +60,12 @@ export class Ledger {
     return whileSeen(() => {
       const leaving = new AbortController();
       this.#signal = leaving.signal;
-      void this.refresh();
+      void this.#twice();
       this.#tick();
       return () => {
         leaving.abort();
         clearTimeout(this.#timer);
+        clearTimeout(this.#again);
         clearTimeout(this.#clock);
         this.#timer = undefined;
       };
@@ -112,23 +114,23 @@ export class Ledger {
     }
   }
 
-  /** Ask for the sums as soon as may be, and once more; not where nobody looks. */
+  /** Ask for the sums as soon as may be, and again; not where nobody looks. */
   soon(): void {
     if (this.#timer !== undefined || this.#signal.aborted) return;
     const pause = Math.max(0, this.#last + SOONEST - Date.now());
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      void this.refresh().then(() => this.#again());
+      void this.#twice();
     }, pause);
   }
 
-  /** Once more after a while: what has just ended may be counted a moment later than it is told. */
-  #again(): void {
-    if (this.#timer !== undefined || this.#signal.aborted) return;
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      void this.refresh();
-    }, 2 * SOONEST);
+  /** And after a while again: what has just ended may be counted a moment later than it is told of. */
+  async #twice(): Promise<void> {
+    const signal = this.#signal;
+    await this.refresh();
+    if (signal.aborted) return;
+    clearTimeout(this.#again);
+    this.#again = setTimeout(() => void this.refresh(), 2 * SOONEST);
   }
 
   /** Ask when another day has begun. */
