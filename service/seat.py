@@ -92,6 +92,7 @@ class Seat:
         self._end = line
         self._line: Line | None = None
         self._hearing: asyncio.Task[None] | None = None
+        self._reloading: set[asyncio.Task[None]] = set()
         self._questions = count()
         self._asked: dict[int, asyncio.Future[Gathered]] = {}
 
@@ -139,8 +140,10 @@ class Seat:
     async def leave(self) -> None:
         """Hear nothing more, and say nothing but `refuse`."""
         if self._line is not None and self._hearing is not None:
-            self._hearing.cancel()
-            await asyncio.wait({self._hearing})
+            busy = {self._hearing, *self._reloading}
+            for task in busy:
+                task.cancel()
+            await asyncio.wait(busy)
             self._line.close()
 
     def _say(self, message: Message) -> None:
@@ -164,7 +167,7 @@ class Seat:
             case Drain():
                 orders.drain()
             case Reload():
-                line.say(await _reloaded(orders))
+                self._reload(line, orders)
             case Changed(provider, enabled):
                 await orders.follow(provider, enabled)
             case Tell(question):
@@ -175,6 +178,16 @@ class Seat:
                 raise AssertionError(message)  # a worker's words
             case _:
                 assert_never(message)
+
+    def _reload(self, line: Line, orders: Orders) -> None:
+        """Answer later: SDKs may have to be imported, and what else is said does not wait."""
+
+        async def answer() -> None:
+            line.say(await _reloaded(orders))
+
+        task = tasks.spawn(answer(), name="read the configuration again")
+        self._reloading.add(task)
+        task.add_done_callback(self._reloading.discard)
 
     def _nobodys(self, question: int) -> Gathered:
         return Gathered(question, {}, self._of - 1, {})

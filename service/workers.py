@@ -60,8 +60,12 @@ STEADY_S: Final = 10.0
 FIGURES_S: Final = 1.0
 """Seconds for a worker to say its figures; a scraper waits for ten, by default."""
 
-RELOADED_S: Final = 5.0
-"""Seconds for a worker to read the configuration and build what it is asked with anew."""
+RELOADED_S: Final = 30.0
+"""Seconds for a worker to read the configuration and build what it is asked with anew.
+
+It imports the SDKs that are wanted for the first time, and all workers do at once: five take 3 s of
+CPU for each.
+"""
 
 LAST_WORDS_S: Final = 1.0
 """Seconds to read what a worker said before it ended."""
@@ -116,15 +120,18 @@ class Worker:
         """Why it could not start."""
         self._reloaded: asyncio.Future[str | None] | None = None
 
-    async def reload(self) -> str | None:
-        """Let it read the configuration again; why it refused, None if it did not."""
+    async def reload(self, patience: float) -> str | None:
+        """Let it read the configuration again; why it refused, None if it did not.
+
+        `patience`: seconds for its answer.
+        """
         self._reloaded = asyncio.get_running_loop().create_future()
         self.line.say(Reload())
         try:
-            async with asyncio.timeout(RELOADED_S):
+            async with asyncio.timeout(patience):
                 return await self._reloaded
         except TimeoutError:
-            return f"no answer within {RELOADED_S:.0f} s"
+            return f"no answer within {patience:.0f} s"
 
     def answered(self, refusal: str | None) -> None:
         """It has read the configuration, or is gone: who takes its place will."""
@@ -138,12 +145,21 @@ class Workers:
     """All of them, by their numbers from 0."""
 
     def __init__(
-        self, number: int, listening: Sequence[socket.socket], reload: Callable[[], Settings]
+        self,
+        number: int,
+        listening: Sequence[socket.socket],
+        reload: Callable[[], Settings],
+        *,
+        reloaded_s: float = RELOADED_S,
     ) -> None:
-        """`number`: how many; `listening`: bound; `reload` reads the configuration anew."""
+        """`number`: how many; `listening`: bound; `reload` reads the configuration anew.
+
+        `reloaded_s`: seconds for a worker to have done that, too.
+        """
         self._number = number
         self._listening = listening
         self._reload = reload
+        self._reloaded_s = reloaded_s
         self._there: dict[int, Worker] = {}
         self._restarts = dict.fromkeys(range(number), 0)
         self._announced = False
@@ -336,7 +352,9 @@ class Workers:
                 log.warning("configuration not changed: %s", refusal)
                 return
             there = dict(self._there)
-            answers = await asyncio.gather(*(worker.reload() for worker in there.values()))
+            answers = await asyncio.gather(
+                *(worker.reload(self._reloaded_s) for worker in there.values())
+            )
         refused = {n: text for n, text in zip(there, answers, strict=True) if text is not None}
         if not refused:
             log.info("configuration read again")

@@ -37,6 +37,7 @@ class Working:
     drained: asyncio.Event = field(default_factory=asyncio.Event)
     followed: list[tuple[str, bool]] = field(default_factory=list)
     refusal: str = ""
+    may_reload: asyncio.Event = field(default_factory=asyncio.Event)
     fault: Exception | None = None
     """A bug in everything that it is told to do."""
 
@@ -53,6 +54,7 @@ class Working:
         assert await self.said() == Serving()
 
     async def reload(self) -> None:
+        await self.may_reload.wait()
         self.fail()
         if self.refusal:
             raise SettingsError(self.refusal)
@@ -89,6 +91,7 @@ async def seated() -> AsyncIterator[Working]:
         seat = Seat.parse(place(1, 3, theirs, [listening.dup().detach()]))
         theirs.detach()  # it is the seat's now
         working = Working(seat, await Line.over(ours))
+        working.may_reload.set()
         try:
             yield working
         finally:
@@ -110,6 +113,21 @@ async def test_a_worker_says_that_it_serves_and_does_what_it_is_told() -> None:
         working.parent.say(Drain())
         async with asyncio.timeout(10):
             await working.drained.wait()
+
+
+async def test_while_a_worker_reads_the_configuration_it_hears_what_else_it_is_told() -> None:
+    async with seated() as working:
+        await working.attend()
+        working.may_reload.clear()
+        working.parent.say(Reload())
+        assert await working.told(Tell(7)) == Figures(7, b"figures")
+        working.may_reload.set()
+        assert await working.said() == Reloaded()
+        working.may_reload.clear()
+        working.parent.say(Reload())
+        working.parent.say(Drain())
+        async with asyncio.timeout(10):
+            await working.drained.wait()  # and `leave` waits for nothing
 
 
 async def test_a_worker_with_a_bug_says_so_and_goes_on_hearing_its_parent(

@@ -20,9 +20,9 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.line import Drain, Line, Refused
+from service.line import Drain, Line, Refused, Reload, Reloaded
 from service.settings import Settings, SettingsError
-from service.workers import Worker, Workers, serve
+from service.workers import RELOADED_S, Worker, Workers, serve
 from tests.double.script import reply
 from tests.double.server import Double
 from tests.double.steps import Gate, Wait
@@ -216,10 +216,6 @@ async def test_a_change_over_the_api_and_the_configuration_read_again_reach_ever
                 assert await running.state("mistral") == "disabled"
                 assert await running.state("openai") == "disabled"
 
-        with running.only(1):
-            running.served.tell(signal.SIGHUP)
-            assert "not changed in worker 0: no answer" in await running.served.logs("config")
-
 
 # --- Deaths ---------------------------------------------------------------------------------
 
@@ -320,9 +316,12 @@ async def test_told_twice_to_stop_all_end_at_once(double: Double, tmp_path: Path
 
 
 @asynccontextmanager
-async def sitting(*codes: str) -> AsyncIterator[tuple[Workers, list[Worker], list[Line]]]:
+async def sitting(
+    *codes: str, reloaded_s: float = RELOADED_S
+) -> AsyncIterator[tuple[Workers, list[Worker], list[Line]]]:
     """Processes that run this, each in its place, and the other ends of their lines."""
-    workers, there, theirs = Workers(len(codes), [], Settings), [], []
+    workers = Workers(len(codes), [], Settings, reloaded_s=reloaded_s)
+    there, theirs = [], []
     for number, code in enumerate(codes):
         process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
         near, far = socket.socketpair()
@@ -360,6 +359,22 @@ async def test_what_cannot_be_done_with_a_message_keeps_no_other_from_being_hear
             await workers._hear(0, worker)
     assert "Drain of worker 0 was passed over" in caplog.text
     assert worker.refusal == "server.port: no"
+
+
+async def test_a_worker_that_does_not_say_whether_it_has_read_the_configuration_is_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with sitting("", "", reloaded_s=2) as (workers, there, (silent, answers)):
+        async with asyncio.TaskGroup() as tasks:
+            hearing = tasks.create_task(workers._hear(1, there[1]))
+            reloading = tasks.create_task(workers._reload_all())
+            assert await anext(answers.heard()) == Reload()
+            answers.say(Reloaded())
+            await reloading
+            answers.close()
+            await hearing
+        assert await anext(silent.heard()) == Reload()
+    assert "configuration not changed in worker 0: no answer within 2 s" in caplog.text
 
 
 async def draining(running: Crew) -> None:
