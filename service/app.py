@@ -305,7 +305,8 @@ class Service:
     async def _load_sdks(self, configured: Settings) -> None:
         """Import what the providers need, those that are switched off included.
 
-        An SDK takes up to 1.2 s: in a thread, so that tokens flow when it is wanted later.
+        An SDK takes up to 1.2 s: in a thread, so that tokens flow when it is wanted later. Raises
+        SettingsError where one cannot be imported.
         """
         settings = self._overrides.apply(configured, PROVIDERS)
         known = endpoints.resolve(PROVIDERS, COMPATIBLE, settings, self._environ)
@@ -314,7 +315,15 @@ class Service:
             for entry in known.values()
             if isinstance(entry, Endpoint) or entry.reason == "disabled"
         }
-        await asyncio.to_thread(factory.load, wanted)
+        try:
+            new = await asyncio.to_thread(factory.load, wanted)
+        except ImportError as failure:
+            raise SettingsError(
+                f"providers: {', '.join(sorted(wanted))}: an SDK cannot be imported: {failure}: "
+                "allowed is what is installed as requirements.lock has it"
+            ) from failure
+        if new:
+            gc.freeze()  # as `spare_the_collector`, which would stop the tokens to collect first
 
     def _deploy(self) -> Deployment:
         """Who can be asked, by the settings and what the admin API changed of them."""
@@ -501,8 +510,8 @@ def _sites(runner: Runner, server: Server, seat: Seat | None) -> Sequence[web.Ba
 def spare_the_collector() -> None:
     """Take what lives as long as the process out of the garbage collector's sight.
 
-    The SDKs' modules are 310,000 objects. To look through all of them took 200 ms, in which no
-    token flowed, and it happened whenever as many as a quarter of them had come anew.
+    The modules with all five SDKs are 310,000 objects. To look through all of them took 200 ms, in
+    which no token flowed, and it happened whenever as many as a quarter of them had come anew.
     """
     gc.collect()
     gc.freeze()

@@ -6,6 +6,7 @@ already, `load` belongs into a thread, before `build`.
 """
 
 import logging
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Final, cast
@@ -31,10 +32,15 @@ _KEYLESS: Final = frozenset({"openai", "demo"})
 _LOGGERS: Final = ("anthropic", "google_genai", "groq", "httpx", "httpx2", "mistralai", "openai")
 
 
-def load(clients: Iterable[str]) -> None:
-    """Import the SDKs behind these names; what is there already costs nothing."""
-    for client in clients:
+def load(clients: Iterable[str]) -> bool:
+    """Import the SDKs behind these names; whether any of them was not there already.
+
+    Raises ImportError where one is not what the lock names.
+    """
+    new = [client for client in clients if _module(client) not in sys.modules]
+    for client in new:
         _ = _maker(client)
+    return bool(new)
 
 
 def build(endpoint: Endpoint, connections: Connections) -> Client:
@@ -48,10 +54,14 @@ def build(endpoint: Endpoint, connections: Connections) -> Client:
     return _maker(client)(endpoint, connections)
 
 
+def _module(client: str) -> str:
+    return f"adapters.clients.{client}"
+
+
 def _maker(client: str) -> _Make:
     if client in _WITHOUT_SDK:
         return _WITHOUT_SDK[client]
-    module = import_module(f"adapters.clients.{client}")
+    module = import_module(_module(client))
     # At DEBUG (`ANTHROPIC_LOG=debug`) some log a whole request with its prompt and key; at INFO the
     # HTTP libraries log a line for each, which tells nothing that an attempt's events do not. Here,
     # because the SDKs read their variables while they are imported.

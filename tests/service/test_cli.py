@@ -263,6 +263,16 @@ def test_a_bad_setting_stops_the_start_with_one_line(tmp_path: Path) -> None:
     assert stopped.stderr.count("\n") == 1
 
 
+def test_an_sdk_that_cannot_be_imported_stops_the_start_with_one_line(tmp_path: Path) -> None:
+    (tmp_path / "anthropic.py").write_text("raise ImportError('half of it is missing')")
+    keys = {"ANTHROPIC_API_KEY": "test-key-claude", "PYTHONPATH": str(tmp_path)}
+    stopped = run(tmp_path, "serve", "--port", "0", **keys)
+    assert (stopped.returncode, stopped.stdout) == (2, "")
+    said = "tailrace: providers: anthropic, demo: an SDK cannot be imported: half of it is missing"
+    assert said in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+
+
 def test_serving_beyond_loopback_must_be_asked_for(tmp_path: Path) -> None:
     stopped = run(tmp_path, "serve", "--host", "0.0.0.0")  # noqa: S104 - the point
     assert stopped.returncode == 2
