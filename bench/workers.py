@@ -13,7 +13,6 @@ a service take which nobody has asked for anything yet.
 
 import argparse
 import asyncio
-import os
 import re
 import socket
 import subprocess
@@ -33,6 +32,7 @@ import uvloop
 from adapters.registry import FIFTEEN
 from bench.load import REQUEST
 from service import clock
+from tests.e2e.process import environment
 
 CONNECTIONS = 400
 A_SECOND = 100
@@ -109,14 +109,17 @@ def _resident(process: int) -> int:
 def _started(
     data: str, workers: int, keys: Mapping[str, str] | None = None
 ) -> Iterator[tuple[int, str]]:
-    """Its process and address; not pinned to a core, as `bench.processes` would."""
+    """Its process and address; not pinned to a core, as `bench.processes` would.
+
+    Of the providers' variables it has only `keys`.
+    """
     flags = ("--port", "0", "--data", data, "--workers", str(workers))
     service = subprocess.Popen(  # noqa: S603 - our own module
         [sys.executable, "-m", "service", "serve", *flags],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env={**os.environ, **(keys or {})},
+        env=environment(keys or {}),
     )
     assert service.stdout is not None
     try:
