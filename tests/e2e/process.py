@@ -16,10 +16,10 @@ from pathlib import Path
 from adapters.registry import FIFTEEN
 
 PATIENCE = 50.0
-"""Seconds for a start, which imports up to five SDKs, and for an end, which drains."""
+"""Seconds for a start, which imports up to five SDKs, and for an end, which drains.
 
-DRAIN = 5.0
-"""Seconds for an end that nobody waits for."""
+An end that no test waits for has them, too: killed sooner, a service leaves its engine behind.
+"""
 
 _FOREIGN = {
     name
@@ -102,7 +102,7 @@ async def starting(
         if process.returncode is None:
             process.terminate()
         try:
-            async with asyncio.timeout(DRAIN):
+            async with asyncio.timeout(PATIENCE):
                 await process.communicate()
         except TimeoutError:
             process.kill()

@@ -311,7 +311,7 @@ def _descriptors(data: Path) -> int:
 def _opened() -> Iterable[Path]:
     """What each descriptor stands for; a thread may close one between listing and asking."""
     for descriptor in Path("/dev/fd").iterdir():
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # FileNotFoundError; where they are no links, EINVAL
             yield descriptor.readlink()
 
 
