@@ -548,8 +548,10 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
 
 
 _MOST_DAYS = 31
-_LAST_SEED = 2**63 - 1  # the folder is marked with it, in JSON of 64 bits
 """Of a made-up past: more than any page shows."""
+
+_LAST_SEED = 2**63 - 1
+"""The folder is marked with it, in JSON of 64 bits."""
 
 
 def _days(text: str) -> int:
