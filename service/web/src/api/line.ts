@@ -32,6 +32,7 @@ export async function whileAlive(leaving: AbortSignal, listen: Listen): Promise<
 
 /** A pause, which ends early when the browser is online again or nobody waits any more. */
 export function rested(milliseconds: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
   return new Promise((resolve) => {
     const wake = (): void => {
       clearTimeout(timer);
