@@ -7,12 +7,12 @@ const PATIENCE = 10_000; // milliseconds
 
 /** GET a JSON document. Throws Refused, Unanswered, or what fetch throws where nobody is there. */
 export function get<T>(path: string, signal?: AbortSignal): Promise<T> {
-  return asked<T>(path, { headers: { Accept: 'application/json' } }, PATIENCE, signal, json);
+  return asked<T>(path, { headers: { Accept: 'application/json' }, signal: signal ?? null }, json);
 }
 
 /** GET whatever is there as a file. Throws as `get`. */
 export function fetched(path: string): Promise<Blob> {
-  return asked(path, {}, PATIENCE, undefined, (response) => response.blob());
+  return asked(path, {}, (response) => response.blob());
 }
 
 /** Send a JSON document with `method`, and wait `patience` milliseconds. Throws as `get`. */
@@ -20,25 +20,24 @@ export function send<T>(
   method: 'POST' | 'PATCH',
   path: string,
   body: unknown,
-  signal?: AbortSignal,
-  patience = PATIENCE,
+  { signal, patience }: { signal?: AbortSignal; patience?: number } = {},
 ): Promise<T> {
   const headers = { 'Content-Type': 'application/json', Accept: 'application/json' };
-  return asked<T>(path, { method, headers, body: JSON.stringify(body) }, patience, signal, json);
+  const init = { method, headers, body: JSON.stringify(body), signal: signal ?? null };
+  return asked<T>(path, init, json, patience);
 }
 
 async function asked<T>(
   path: string,
   init: RequestInit,
-  patience: number,
-  signal: AbortSignal | undefined,
   read: (response: Response) => Promise<T>,
+  patience = PATIENCE,
 ): Promise<T> {
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(), patience);
-  const given = signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]);
+  const signal = init.signal ? AbortSignal.any([init.signal, late.signal]) : late.signal;
   try {
-    const response = await fetch(path, { ...init, signal: given });
+    const response = await fetch(path, { ...init, signal });
     if (!response.ok) throw await refused(response);
     return await read(response);
   } catch (failure) {

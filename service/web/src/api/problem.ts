@@ -1,6 +1,17 @@
 /** A request that was refused, or that did not arrive. */
 
-import type { Problem } from '../stream/events.ts';
+/** What went wrong, in an event or in the body of an HTTP error. */
+export interface Problem {
+  code: string;
+  message: string;
+  retryable: boolean;
+  retry_after_ms?: number;
+  param?: string;
+  provider?: string;
+  causes?: Problem[];
+  /** What a message may have, where it had more: this page's own, of a socket that was closed. */
+  limit_bytes?: number;
+}
 
 /** What the service refused, as it said it. */
 export class Refused extends Error {

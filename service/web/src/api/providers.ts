@@ -115,5 +115,5 @@ const TESTING = 65_000;
 
 /** A short real request to one provider. */
 export function test(name: string): Promise<Tested> {
-  return send('POST', '/api/coordination/llm/test', { provider: name }, undefined, TESTING);
+  return send('POST', '/api/coordination/llm/test', { provider: name }, { patience: TESTING });
 }

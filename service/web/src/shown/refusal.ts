@@ -3,8 +3,8 @@
  * its name for something, and otherwise what the service said.
  */
 
+import type { Problem } from '../api/problem.ts';
 import { filled, language, words } from '../i18n/language.svelte.ts';
-import type { Problem } from '../stream/events.ts';
 import { UNASKED } from '../stream/follow.ts';
 import { size } from './figures.ts';
 

@@ -6,7 +6,8 @@
  * that is hidden).
  */
 
-import type { Problem, StreamEvent } from './events.ts';
+import type { Problem } from '../api/problem.ts';
+import type { StreamEvent } from './events.ts';
 import { Following, type Carrier, type Place, type State, type Stop } from './follow.ts';
 import { Route, type Taken } from './route.ts';
 import { broken, Transcript, type Said } from './transcript.ts';

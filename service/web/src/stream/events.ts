@@ -4,6 +4,8 @@
  * Fields and types that are not named here are passed over, as the schema asks of its readers.
  */
 
+import type { Problem } from '../api/problem.ts';
+
 export type Status = 'completed' | 'incomplete' | 'failed' | 'cancelled';
 
 export type Outcome =
@@ -24,19 +26,6 @@ export type Kind =
   | 'file'
   | 'server_tool'
   | 'raw';
-
-/** What went wrong, in an event or in the body of an HTTP error. */
-export interface Problem {
-  code: string;
-  message: string;
-  retryable: boolean;
-  retry_after_ms?: number;
-  param?: string;
-  provider?: string;
-  causes?: Problem[];
-  /** What a message may have, where it had more: this page's own, of a socket that was closed. */
-  limit_bytes?: number;
-}
 
 /** Token counts; null is unknown, which is not 0. */
 export interface Usage {

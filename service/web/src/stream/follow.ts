@@ -10,9 +10,9 @@
 
 import { send } from '../api/http.ts';
 import { rested, whileAlive } from '../api/line.ts';
-import { Refused } from '../api/problem.ts';
+import { Refused, type Problem } from '../api/problem.ts';
 import { passing, Pause } from '../api/retry.ts';
-import type { Problem, StreamEvent } from './events.ts';
+import type { StreamEvent } from './events.ts';
 import { overServerSent } from './lines/serversent.ts';
 import { endedOverWebSocket, overWebSocket } from './lines/websocket.ts';
 
@@ -202,7 +202,7 @@ async function ended(stream: string, after: number): Promise<void> {
   const hurry = AbortSignal.timeout(HEARING);
   const ways = new AbortController();
   const signal = AbortSignal.any([hurry, ways.signal]);
-  const overHttp = send('POST', `/v1/streams/${stream}/cancel`, {}, signal);
+  const overHttp = send('POST', `/v1/streams/${stream}/cancel`, {}, { signal });
   const overSocket = rested(UNHEARD, signal).then(() => endedOverWebSocket(stream, after, signal));
   try {
     await Promise.any([overHttp, overSocket]);

@@ -5,7 +5,8 @@
  * resumed reader gets all at once is drawn where it happened.
  */
 
-import type { EventOf, Outcome, Problem, Role, StreamEvent, Usage } from './events.ts';
+import type { Problem } from '../api/problem.ts';
+import type { EventOf, Outcome, Role, StreamEvent, Usage } from './events.ts';
 
 /** One request to one provider. */
 export interface Attempt {

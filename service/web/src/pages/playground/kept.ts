@@ -7,7 +7,7 @@
  * storage as well, and is what a new tab begins with.
  */
 
-import type { Problem } from '../../stream/events.ts';
+import type { Problem } from '../../api/problem.ts';
 import type { Said } from '../../stream/transcript.ts';
 import type { Choices } from './choices.ts';
 import { legible } from './legible.ts';

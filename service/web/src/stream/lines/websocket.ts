@@ -5,8 +5,8 @@
  * closed while something is being sent to it need not come to say why.
  */
 
-import { Refused } from '../../api/problem.ts';
-import type { Problem, StreamEvent } from '../events.ts';
+import { Refused, type Problem } from '../../api/problem.ts';
+import type { StreamEvent } from '../events.ts';
 import type { Line, Place } from '../follow.ts';
 
 const PROTOCOL = 'tailrace.stream.v1';
