@@ -44,17 +44,32 @@ export async function refused(response: Response): Promise<Refused> {
   return new Refused(response.status, told(text) ?? unreadable(response));
 }
 
+/** The service's own word, if it is one: a proxy's error may be JSON as well, of another shape. */
 function told(text: string): Problem | undefined {
+  const body = parsed(text);
+  if (!isObject(body)) return undefined;
+  const { success, error } = body;
+  if (isObject(error)) return isProblem(error) ? error : undefined;
+  // The coordination API says it in words.
+  if (success !== false || typeof error !== 'string') return undefined;
+  return { code: 'refused', message: error, retryable: false };
+}
+
+function parsed(text: string): unknown {
   try {
-    const body: unknown = JSON.parse(text);
-    if (typeof body !== 'object' || body === null || !('error' in body)) return undefined;
-    const error = body.error;
-    // The coordination API says it in words.
-    if (typeof error === 'string') return { code: 'refused', message: error, retryable: false };
-    return error as Problem;
+    return JSON.parse(text);
   } catch {
     return undefined;
   }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+function isProblem(value: object): value is Problem {
+  const { code, message, retryable } = value as Partial<Record<keyof Problem, unknown>>;
+  return typeof code === 'string' && typeof message === 'string' && typeof retryable === 'boolean';
 }
 
 function unreadable(response: Response): Problem {
