@@ -106,7 +106,7 @@ async def test_the_days_are_there_in_figures_for_who_points_at_nothing(
     await expect(row).to_be_visible()
     cost = (await row.locator("td").first.inner_text()).strip()
     await visit.page.get_by_text("The days in figures").press("Enter")
-    day = visit.page.get_by_role("region", name="The days in figures").locator("tbody tr")
+    day = visit.page.get_by_role("group", name="The days in figures").locator("tbody tr")
     await expect(day).to_have_count(1)
     await expect(day).to_contain_text(cost)
 
@@ -122,7 +122,7 @@ async def test_a_cost_that_nobody_knows_is_never_shown_as_none(
     await expect(unknown).to_contain_text("1 of unknown cost")
     await expect(unknown.locator("td").first).to_have_text(re.compile("^\N{EN DASH}"))
     await visit.page.get_by_text("The days in figures").click()
-    days = visit.page.get_by_role("region", name="The days in figures")
+    days = visit.page.get_by_role("group", name="The days in figures")
     names = await days.locator("thead th").all_inner_texts()
     cell = days.locator("tbody tr td").nth(names.index("nobody-knows-it") - 1)
     await expect(cell).to_have_text("\N{EN DASH}")
