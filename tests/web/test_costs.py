@@ -1,5 +1,6 @@
 """Costs: what is shown is what the API says, while requests run; with a real engine behind it."""
 
+import asyncio
 import csv
 import re
 from collections.abc import AsyncIterator
@@ -100,9 +101,13 @@ async def test_each_attempt_is_told_as_it_ends_and_the_sums_follow(
 
 async def test_a_line_that_a_proxy_refused_is_asked_for_again(visit: Visit) -> None:
     visit.expect("status of 502")
+    again: asyncio.Queue[Route] = asyncio.Queue()
+    await visit.page.route(EVENTS, again.put)
     await visit.page.route(EVENTS, lambda route: route.fulfill(status=502), times=1)
     await visit.show("costs")
+    second = await again.get()
     await expect(visit.page.get_by_text("connecting", exact=True)).to_be_visible()
+    await second.continue_()
     await expect(visit.page.get_by_text("live", exact=True)).to_be_visible()
 
 
