@@ -16,7 +16,9 @@ class Proxy:
 
     def __init__(self, server: Path | tuple[str, int], tls: ssl.SSLContext | None = None) -> None:
         """`server`: its unix socket, or host and port; `tls`: what clients must speak."""
-        self._upstream = server
+        self.upstream = server
+        """Where connections made from now on lead."""
+
         self._tls = tls
         self._open: set[asyncio.StreamWriter] = set()
         self._serving: set[asyncio.Task[None]] = set()
@@ -89,9 +91,9 @@ class Proxy:
             end.transport.abort()
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if isinstance(self._upstream, Path):
-            return await asyncio.open_unix_connection(self._upstream)
-        return await asyncio.open_connection(*self._upstream)
+        if isinstance(self.upstream, Path):
+            return await asyncio.open_unix_connection(self.upstream)
+        return await asyncio.open_connection(*self.upstream)
 
     async def _requests(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: asyncio.Event
