@@ -80,9 +80,11 @@ async def test_the_figures_are_those_of_each_stream_and_the_best_have_their_priz
     gate.open()
     await expect(lane(visit.page, dear)).to_have_attribute("data-state", "over")
     await expect(row(visit.page, quick).get_by_text("cheapest")).to_be_visible()
-    await expect(row(visit.page, quick).get_by_text("first", exact=True)).to_be_visible()
-    for end in await ends(running):
-        model = quick if end["provider"] == "groq" else dear
+    ended = {quick if end["provider"] == "groq" else dear: end for end in await ends(running)}
+    # The service's clock decides: on a busy machine it may have heard of one much later.
+    first = min((quick, dear), key=lambda model: ended[model]["timing"]["ttft_ms"])
+    await expect(row(visit.page, first).get_by_text("first", exact=True)).to_be_visible()
+    for model, end in ended.items():
         await expect(row(visit.page, model)).to_contain_text(tenths(end["timing"]["tokens_per_s"]))
         await expect(row(visit.page, model)).to_contain_text(f"{end['timing']['ttft_ms']} ms")
         await expect(row(visit.page, model)).to_contain_text(f" {end['usage']['output']} ")
