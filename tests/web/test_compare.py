@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, WebSocketRoute, expect
 
 from tests.double.answer import Tokens
 from tests.double.errors import Kind
@@ -194,3 +194,29 @@ async def test_a_model_that_said_nothing_says_that(running: Stack, visit: Visit)
     await start(visit.page)
     await expect(lane(visit.page, silent)).to_contain_text("The answer is empty.")
     await expect(visit.page.get_by_text("The answer is empty.")).to_have_count(1)
+
+
+async def test_an_answer_that_cannot_be_drawn_says_so_and_takes_nothing_else_along(
+    running: Stack, visit: Visit
+) -> None:
+    strange, other = await choose(visit, 2)
+    await visit.page.route_web_socket("**/v1/ws", ending_as_nobody_knows_for_groq)
+    running.double.on_provider("groq", reply("Strange."))
+    running.double.on_provider("openai", reply("As ever."))
+    for _ in range(2):
+        await start(visit.page)
+        await expect(lane(visit.page, strange)).to_contain_text("This cannot be shown.")
+        await expect(lane(visit.page, other)).to_contain_text("As ever.")
+        await expect(row(visit.page, other).get_by_text("fastest")).to_be_visible()
+
+
+def ending_as_nobody_knows_for_groq(socket: WebSocketRoute) -> None:
+    """A service that knows an ending which the page does not."""
+    service = socket.connect_to_server()
+
+    def passed_on(message: str | bytes) -> None:
+        if '"stream.end"' in str(message) and '"provider":"groq"' in str(message):
+            message = str(message).replace('"status":"completed"', '"status":"evaporated"')
+        socket.send(message)
+
+    service.on_message(passed_on)
