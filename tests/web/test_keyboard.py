@@ -171,3 +171,50 @@ async def test_the_focus_stays_on_what_was_pressed_beside_a_question(
         await page.keyboard.press("Enter")
         await expect(answer(page)).to_contain_text(comes)
         await expect(button).to_be_focused()
+
+
+async def test_the_focus_stays_on_what_was_pressed_beside_a_comparison(
+    running: Stack, visit: Visit
+) -> None:
+    page = visit.page
+    running.double.default = reply("As far as this", Stall())
+    await visit.show("compare")
+    for number in (1, 2):
+        box = page.get_by_label(f"Model {number}", exact=True)
+        await expect(box.locator("option[value='groq/auto']")).to_be_attached()
+        await box.select_option("groq/auto")
+    await page.get_by_label("The question to all of them").fill("How high?")
+    start, stop = (page.get_by_role("button", name=name) for name in ("Start", "Stop all"))
+    await reach(page, start)
+    for _ in range(2):  # the second time there is nothing to start
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_text("As far as this")).to_have_count(2)
+        await expect(start).to_be_disabled()  # as aria-disabled says
+        await expect(start).to_be_focused()
+    assert len(running.double.requests) == 2
+    await reach(page, stop)
+    await page.keyboard.press("Enter")
+    await expect(page.locator("section[data-state=over]")).to_have_count(2)
+    await expect(stop).to_be_disabled()
+    await expect(stop).to_be_focused()
+
+
+async def test_the_focus_is_not_lost_with_a_model_that_is_added_or_removed(visit: Visit) -> None:
+    page = visit.page
+    await visit.show("compare")
+    add, models = page.get_by_role("button", name="Add a model"), page.locator("select[id^=model-]")
+    await reach(page, add)
+    for count in (3, 4, 4):
+        await page.keyboard.press("Enter")
+        await expect(models).to_have_count(count)
+        await expect(add).to_be_focused()
+    await expect(add).to_be_disabled()
+    first = page.get_by_role("button", name="Remove model 1")
+    await first.focus()
+    await page.keyboard.press("Enter")
+    await expect(models).to_have_count(3)
+    await expect(first).to_be_focused()
+    await page.get_by_role("button", name="Remove model").last.focus()
+    await page.keyboard.press("Enter")
+    await expect(models).to_have_count(2)
+    await expect(add).to_be_focused()
