@@ -90,7 +90,7 @@ class Options:
     """What the request and its plan allow."""
 
     providers: tuple[str, ...] = ("",)
-    """The provider of each candidate, in the plan's order. Each is asked once."""
+    """The provider of each candidate, in the plan's order; asked once, or again where it only lost."""
     rounds: int = 1
     """How often the candidates are listed one after the other in `providers`: one that was only
     silent may be asked again in the next round, one that has failed is not."""

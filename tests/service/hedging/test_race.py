@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adapters.errors import make
@@ -461,6 +461,8 @@ class Record:
         self.options = options
         self.live: set[int] = set()
         self.candidates: list[int] = []
+        self.spent: set[int] = set()
+        """Candidates that may not be asked again: they are being asked, answered or broke."""
         self.committed: list[int] = []
         self.finished: list[Finish] = []
 
@@ -475,6 +477,7 @@ class Record:
                     self.committed.append(command.attempt)
                 case Cancel():
                     self.live.remove(command.attempt)
+                    self.spent.remove(self.candidates[command.attempt - 1])  # it only lost
                 case Finish():
                     assert command.winner == (self.committed[-1] if self.committed else None)
                     assert command.winner is not None or command.error is not None
@@ -484,7 +487,8 @@ class Record:
 
     def _start(self, command: Start) -> None:
         assert command.attempt == len(self.candidates) + 1 <= self.options.max_attempts
-        assert command.candidate not in self.candidates
+        assert command.candidate not in self.spent
+        self.spent.add(command.candidate)
         self.candidates.append(command.candidate)
         self.live.add(command.attempt)
 
@@ -509,6 +513,16 @@ FACTS = st.lists(
 )
 
 
+RACING = Options(
+    providers=("a", "b", "a", "c", "b"),
+    strategy=Strategy.RACE,
+    width=2,
+    max_attempts=3,
+    after_commit=AfterCommit.RESTART,
+)
+
+
+@example(RACING, Gate(), [("content", 1, None), ("ended", 1, DOWN)])  # the loser is asked again
 @given(options=OPTIONS, gate=GATES, facts=FACTS)
 def test_whatever_happens_each_attempt_has_one_end_and_so_has_the_request(
     options: Options, gate: Gate, facts: list[tuple[str, int, Error | None]]
