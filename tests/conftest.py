@@ -5,14 +5,16 @@ The fixtures are the provider double, started on a free port and closed.
 
 import gc
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 from aiohttp import web_app
 from hypothesis import settings
 
 from tests.double.server import Double
+from tests.unmeasured import unmeasured
 
 # No deadline per example: a loaded machine would fail tests that are right, and no property is
 # about time. No database: a failure that was found is written down as a test of its own.
@@ -23,6 +25,21 @@ settings.load_profile("tailrace")
 # that a test interrupts would go on for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+_TESTS = Path(__file__).parent
+
+MEASURED = frozenset({"adapters", "service"})
+"""Folders of tests that coverage is measured of: those of the rooms."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """See `tests.unmeasured`."""
+    if item.path.relative_to(_TESTS).parts[0] in MEASURED:
+        return (yield)
+    with unmeasured():
+        return (yield)
 
 
 @pytest.hookimpl(trylast=True)
