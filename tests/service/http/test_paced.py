@@ -47,3 +47,4 @@ async def test_a_peer_that_takes_nothing_is_cut_off() -> None:
         assert ws._conn.transport is not None
         ws._conn.transport.pause_reading()
         assert await asyncio.wait_for(cut, 10) == "the client takes nothing"
+        ws._conn.transport.abort()  # or it would wait ten seconds for the other side's farewell

@@ -417,6 +417,7 @@ async def test_a_page_that_takes_nothing_is_cut_off_and_its_turn_goes_on() -> No
         await becomes(lambda: bool(bench.relay.store._kept))
         await only(bench).over()
         await becomes(lambda: not bench.sockets._sockets)
+        page.transport().abort()  # or it would wait ten seconds for the other side's farewell
         end = only(bench).log.end
     assert end is not None
     assert end.status is Status.COMPLETED
