@@ -90,7 +90,10 @@ class Options:
     """What the request and its plan allow."""
 
     providers: tuple[str, ...] = ("",)
-    """The provider of each candidate, in the plan's order; asked once, or again where it only lost."""
+    """The provider of each candidate, in the plan's order.
+
+    Each is asked once, and again only where it had lost to an answer that broke.
+    """
     rounds: int = 1
     """How often the candidates are listed one after the other in `providers`: one that was only
     silent may be asked again in the next round, one that has failed is not."""
