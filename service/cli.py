@@ -69,7 +69,7 @@ def _serve(options: argparse.Namespace) -> int:
             from service import workers  # noqa: PLC0415 - see above
 
             return workers.serve(settings, reload=lambda: _settings(options))
-        # Imports five SDKs, seconds of work that no other command and no refusal needs.
+        # Imports the service, a second of work that no other command and no refusal needs.
         from service.app import serve  # noqa: PLC0415 - see above
 
         return serve(settings, reload=lambda: _settings(options), seat=options.worker)
