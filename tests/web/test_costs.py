@@ -39,9 +39,18 @@ async def running() -> AsyncIterator[Stack]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def visit(browser: Browser, running: Stack) -> AsyncIterator[Visit]:
-    """The page of costs, by a clock that stands at the service's hour."""
-    async with visiting(browser, running.url, "costs", timezone_id="UTC") as visit:
+    """The page of costs, live, by a clock at the service's hour that a test may hurry."""
+    async with visiting(browser, running.url, timezone_id="UTC") as visit:
+        await visit.page.clock.install()
+        await visit.show("costs")
+        await expect(visit.page.get_by_text("live", exact=True)).to_be_visible()
         yield visit
+
+
+async def heard(page: Page, count: int = 1) -> None:
+    """The page has heard of so many attempts, and may ask for the sums: a second has passed."""
+    await expect(page.locator("tr[data-event]")).to_have_count(count)
+    await page.clock.run_for(1_000)
 
 
 async def usage(running: Stack, **query: str) -> dict[str, Any]:
@@ -85,13 +94,13 @@ async def test_what_a_request_cost_is_shown_and_is_the_api_s_figure(
 async def test_each_attempt_is_told_as_it_ends_and_the_sums_follow(
     running: Stack, visit: Visit
 ) -> None:
-    await expect(visit.page.get_by_text("live", exact=True)).to_be_visible()
     await expect(visit.page.get_by_text("Nothing has ended")).to_be_visible()
     for count in (1, 2):
         await running.ask("groq/auto", reply("Worth it.", tokens=Tokens(output=500)))
-        await expect(visit.page.locator("tr[data-event]")).to_have_count(count)
+        await heard(visit.page, count)
         await expect(tile(visit.page, "today")).to_contain_text(f"{count} attempt")
     await running.ask("groq/auto", http_error(Kind.SERVER), fallback=False)
+    await heard(visit.page, 3)
     newest = visit.page.locator("tr[data-event]").first
     await expect(newest).to_contain_text("failed")
     total = (await usage(running))["total"]
@@ -157,7 +166,6 @@ async def test_where_a_line_is_refused_the_sums_are_asked_for_all_the_same(
     visit.expect("status of 502")
     page = visit.page
     await page.route(EVENTS, lambda route: route.fulfill(status=502))
-    await page.clock.install()
     await visit.show("costs")
     await expect(tile(page, "today")).to_contain_text("0 attempts")
     await running.ask("groq/auto", reply("Hello."))
@@ -171,7 +179,6 @@ async def test_where_attempts_may_be_missing_is_said_in_the_list(
 ) -> None:
     visit.expect("net::ERR_INTERNET_DISCONNECTED")
     page, listed = visit.page, visit.page.locator("tr[data-event], tr[data-gap]")
-    await expect(page.get_by_text("live", exact=True)).to_be_visible()
     await running.ask("groq/auto", reply("Hello."))
     await expect(listed).to_have_count(1)
     await page.route(EVENTS, after_another_engine_s, times=1)
@@ -198,7 +205,6 @@ async def test_a_page_that_is_opened_asks_for_its_figures_once_more_for_what_was
     visit: Visit,
 ) -> None:
     page = visit.page
-    await page.clock.install()
     await page.clock.pause_at(datetime.now(UTC) + timedelta(hours=1))
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
@@ -215,12 +221,9 @@ async def test_a_page_that_is_opened_asks_for_its_figures_once_more_for_what_was
 async def test_a_tab_that_is_hidden_asks_for_nothing_and_misses_nothing(
     running: Stack, visit: Visit
 ) -> None:
-    page, listed = visit.page, visit.page.locator("tr[data-event]")
-    await page.clock.install()
-    await visit.show("costs")
-    await expect(page.get_by_text("live", exact=True)).to_be_visible()
+    page = visit.page
     await running.ask("groq/auto", reply("Hello."))
-    await expect(listed).to_have_count(1)
+    await heard(page)
     await expect(tile(page, "today")).to_contain_text("1 attempt")
     for count in (2, 3):
         asked = await hide(page)
@@ -229,7 +232,7 @@ async def test_a_tab_that_is_hidden_asks_for_nothing_and_misses_nothing(
         await page.clock.run_for(60_000)
         assert asked == []
         await see(page)
-        await expect(listed).to_have_count(count)
+        await heard(page, count)
         await expect(tile(page, "today")).to_contain_text(f"{count} attempts")
     await expect(page.locator("tr[data-gap]")).to_have_count(0)
 
@@ -239,6 +242,7 @@ async def test_today_turns_at_midnight_utc_while_the_page_is_open(
 ) -> None:
     page = visit.page
     await running.ask("groq/auto", reply("Hello."))
+    await heard(page)
     await expect(tile(page, "month")).to_contain_text("1 attempt")
     (told,) = (await usage(running, group_by="day"))["rows"]
     await page.clock.install(time=f"{told['day']}T23:58:00Z")
@@ -261,6 +265,7 @@ async def test_the_sums_can_be_seen_by_every_group_and_for_each_period(
     page = visit.page
     for provider in ("groq", "openai"):
         await running.ask(f"{provider}/auto", reply("Hello."), use_case="translation")
+    await heard(page, 2)
     await expect(tile(page, "today")).to_contain_text("2 attempts")
     for group in ("model", "use_case", "tier", "client", "outcome", "provider"):
         await page.get_by_role("combobox", name="By", exact=True).select_option(group)
@@ -277,6 +282,7 @@ async def test_the_sums_can_be_seen_by_every_group_and_for_each_period(
 
 async def test_the_export_is_the_api_s_csv(running: Stack, visit: Visit) -> None:
     await running.ask("groq/auto", reply("Hello."))
+    await heard(visit.page)
     await expect(tile(visit.page, "today")).to_contain_text("1 attempt")
     async with visit.page.expect_download() as downloading:
         await visit.page.get_by_role("link", name="Export as CSV").click()
@@ -293,6 +299,7 @@ async def test_the_export_is_the_api_s_csv(running: Stack, visit: Visit) -> None
 
 async def test_savings_are_the_api_s(running: Stack, visit: Visit) -> None:
     await running.ask("groq/auto", reply("Hello.", tokens=Tokens(input=10**6, output=10**6)))
+    await heard(visit.page)
     await expect(tile(visit.page, "today")).to_contain_text("1 attempt")
     address = f"{running.url}/api/coordination/llm/cost-summary"
     async with running.client.get(address) as response:
@@ -311,6 +318,7 @@ async def test_what_hedging_cost_and_saved_is_the_api_s(running: Stack, visit: V
     hedged = {"strategy": "hedge", "providers": ["groq", "openai"], "delay_ms": 20}
     assert (await running.ask("auto", latency=hedged)).text == "quick"
     gate.open()
+    await heard(visit.page, 2)
     await expect(tile(visit.page, "today")).to_contain_text("2 attempts")
     total = (await usage(running))["total"]
     assert total["hedge_attempts"] == 1
