@@ -8,8 +8,9 @@
 
 import type { Problem } from '../api/problem.ts';
 import type { StreamEvent } from './events.ts';
-import { Following, type Carrier, type Place, type State, type Stop } from './follow.ts';
+import { Following, type Carrier, type Place, type State } from './follow.ts';
 import { Route, type Taken } from './route.ts';
+import type { Stop } from './stopping.ts';
 import { broken, Transcript, type Said } from './transcript.ts';
 
 /** What an earlier visit knew of an answer. */

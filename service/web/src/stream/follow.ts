@@ -4,17 +4,16 @@
  * The question is posted with an Idempotency-Key, so it may be posted again where nobody knows
  * whether it arrived: it never runs twice. A broken line is taken up again after the last event that
  * came, at once when the browser says it is online, else after a pause that grows. Leaving ends
- * nothing; `cancel` does, and is told to the service until it has heard it: an answer that nobody
- * wants would be paid for. What never left the browser is not asked at all then.
+ * nothing; `cancel` does, and what never left the browser is not asked at all then.
  */
 
-import { send } from '../api/http.ts';
-import { rested, whileAlive } from '../api/line.ts';
+import { whileAlive } from '../api/line.ts';
 import { Refused, type Problem } from '../api/problem.ts';
 import { passing, Pause } from '../api/retry.ts';
 import type { StreamEvent } from './events.ts';
 import { overServerSent } from './lines/serversent.ts';
-import { endedOverWebSocket, overWebSocket } from './lines/websocket.ts';
+import { overWebSocket } from './lines/websocket.ts';
+import { Stopping, type Stop } from './stopping.ts';
 
 /** What carries the events. */
 export type Carrier = 'sse' | 'websocket';
@@ -44,9 +43,6 @@ export type Line = (place: Place, listener: Listener, signal: AbortSignal) => Pr
 
 export type State = 'connecting' | 'live' | 'waiting' | 'over' | 'refused';
 
-/** How far ending it has come: it is being told, was heard, could not be told yet, was refused. */
-export type Stop = 'telling' | 'told' | 'untold' | 'refused';
-
 export interface Told {
   event(event: StreamEvent): void;
   state(state: State, problem?: Problem): void;
@@ -54,12 +50,6 @@ export interface Told {
 }
 
 const LINES: Record<Carrier, Line> = { sse: overServerSent, websocket: overWebSocket };
-
-/** Milliseconds that the service may take to hear that a stream is to end. */
-const HEARING = 5_000;
-
-/** Milliseconds after which it is told over a WebSocket, too. */
-const UNHEARD = 500;
 
 /** Of a question that was stopped before it was asked. */
 export const UNASKED = 'unasked';
@@ -69,9 +59,8 @@ export class Following {
   readonly #line: Line;
   readonly #told: Told;
   readonly #leaving = new AbortController();
+  readonly #stopping: Stopping;
   #over = false;
-  /** It is to end. Aborted where that is told anew. */
-  #ending: AbortController | undefined;
   /** Whether the service may have the question, although it did not say so. */
   #asked: boolean;
 
@@ -80,6 +69,7 @@ export class Following {
     this.#asked = place.asked === true;
     this.#line = LINES[carrier];
     this.#told = told;
+    this.#stopping = new Stopping(this.#place, (stop, problem) => told.stop(stop, problem));
   }
 
   /** Follow until the end, or until it is left. Never throws. */
@@ -90,6 +80,7 @@ export class Following {
       const before = this.#place.after;
       const failure = await this.#tried();
       if (failure instanceof Refused && !passing(failure, this.#begun)) this.#refused(failure.problem);
+      this.#withdraw();
       if (this.#over || this.#left) return;
       if (this.#place.after > before) pause.reset();
       this.#told.state('waiting');
@@ -102,61 +93,34 @@ export class Following {
     this.#leaving.abort();
   }
 
-  /**
-   * End the generation; its last event still comes. What has no name yet is ended as soon as it has
-   * one, and what cannot have reached the service at once. Asked for again, it is told again at once.
-   */
+  /** End the generation; its last event still comes. What cannot have been asked is over at once. */
   cancel(): void {
-    this.#ending?.abort();
-    this.#ending = new AbortController();
-    this.#told.stop('telling');
-    const { stream } = this.#place;
-    if (stream !== undefined) void this.#end(stream, this.#ending.signal);
-    else if (!this.#asked) {
-      this.#refused({ code: UNASKED, message: 'stopped before it was asked', retryable: false });
-      this.leave();
-    }
-  }
-
-  /** Tell the service, until it has heard it. */
-  async #end(stream: string, signal: AbortSignal): Promise<void> {
-    const pause = new Pause();
-    while (!this.#over && !signal.aborted) {
-      try {
-        await ended(stream, this.#place.after);
-        if (!signal.aborted) this.#told.stop('told');
-        return;
-      } catch (failure) {
-        if (signal.aborted) return;
-        if (failure instanceof Refused && !passing(failure, true)) {
-          return this.#told.stop('refused', failure.problem);
-        }
-        this.#told.stop('untold');
-        await pause.rest(signal, failure);
-      }
-    }
+    this.#stopping.want();
+    this.#withdraw();
   }
 
   /** Over one line, until it ends, breaks or is given up; why it did, where it says so. */
   async #tried(): Promise<unknown> {
-    // The question is not put where it cannot leave: it may be stopped before it can.
-    if (!this.#begun && globalThis.navigator?.onLine === false) return undefined;
     const before = this.#asked;
+    const away = offline();
+    let silent = true;
     this.#asked = true;
-    try {
-      await this.#listen();
-      return undefined;
-    } catch (failure) {
-      // The service's own word says that it has not taken the question; a proxy's says nothing.
-      if (failure instanceof Refused && failure.problem.code !== 'http') this.#asked = before;
-      return failure;
-    }
+    const failure: unknown = await this.#listen(() => (silent = false)).catch((why: unknown) => why);
+    // The service's own word says that it has not taken the question; a proxy's says nothing. Without
+    // a network none has left the browser, unless the service is on this machine and said something.
+    const untaken =
+      failure instanceof Refused ? failure.problem.code !== 'http' : silent && away && offline();
+    if (untaken) this.#asked = before;
+    return failure;
   }
 
-  #listen(): Promise<void> {
+  /** `reached` is called when the line may have reached the service: something came, or it hung. */
+  #listen(reached: () => void): Promise<void> {
     return whileAlive(this.#leaving.signal, (signal, heard) => {
+      signal.addEventListener('abort', reached);
       const alive = (): void => {
         heard();
+        reached();
         if (!this.#left && !this.#over) this.#told.state('live');
       };
       const listener = { alive, event: (event: StreamEvent) => this.#heard(event) };
@@ -164,8 +128,15 @@ export class Following {
     });
   }
 
+  /** What is to end and cannot have reached the service is not asked any more. */
+  #withdraw(): void {
+    if (!this.#stopping.wanted || this.#asked || this.#begun || this.#over) return;
+    this.#refused({ code: UNASKED, message: 'stopped before it was asked', retryable: false });
+    this.leave();
+  }
+
   #refused(problem: Problem): void {
-    this.#over = true;
+    this.#finish();
     if (!this.#left) this.#told.state('refused', problem);
   }
 
@@ -182,33 +153,24 @@ export class Following {
     if (this.#left || this.#over) return;
     const unnamed = !this.#begun;
     this.#place.stream = event.stream;
-    if (unnamed && this.#ending) void this.#end(event.stream, this.#ending.signal);
+    if (unnamed) this.#stopping.named();
     const seq = event.type === 'stream.snapshot' ? event.as_of : event.seq;
     if (seq !== undefined && seq <= this.#place.after) return;
     if (seq !== undefined) this.#place.after = seq;
     this.#told.event(event);
     if (event.type === 'stream.end') {
-      this.#over = true;
+      this.#finish();
       this.#told.state('over');
     }
   }
+
+  #finish(): void {
+    this.#over = true;
+    this.#stopping.over();
+  }
 }
 
-/**
- * End a stream, whichever way is open. A browser has six connections for all tabs over HTTP/1.1:
- * answers may have them all, and a WebSocket is not one of them. Throws as `send`.
- */
-async function ended(stream: string, after: number): Promise<void> {
-  const hurry = AbortSignal.timeout(HEARING);
-  const ways = new AbortController();
-  const signal = AbortSignal.any([hurry, ways.signal]);
-  const overHttp = send('POST', `/v1/streams/${stream}/cancel`, {}, { signal });
-  const overSocket = rested(UNHEARD, signal).then(() => endedOverWebSocket(stream, after, signal));
-  try {
-    await Promise.any([overHttp, overSocket]);
-  } catch {
-    await overHttp; // why it was in vain
-  } finally {
-    ways.abort();
-  }
+/** What the browser says of the network; in doubt there is one. */
+function offline(): boolean {
+  return globalThis.navigator?.onLine === false;
 }

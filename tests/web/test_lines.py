@@ -1,0 +1,94 @@
+"""Lines to the service where the browser, or who looks at the page, is not where one thinks."""
+
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.double.script import reply
+from tests.e2e.stack import Stack
+from tests.web.visits import Visit, answer, ask, choose
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+transports = pytest.mark.parametrize("transport", ["sse", "websocket"])
+
+CLIENT = Path(__file__).parents[2] / "docs" / "examples" / "tailrace-socket.js"
+
+NO_NETWORK = "Object.defineProperty(Navigator.prototype, 'onLine', { get: () => false });"
+"""What a browser says on a machine without a network; a service on it is there all the same."""
+
+
+# --- A service on a machine without a network -----------------------------------------------
+
+
+@transports
+async def test_a_service_on_a_machine_without_a_network_is_asked(
+    transport: str, running: Stack, visit: Visit
+) -> None:
+    await visit.page.add_init_script(NO_NETWORK)
+    await visit.show("playground")
+    running.double.script(reply("Here."))
+    await choose(visit.page, Transport=transport)
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_have_text("Here.")
+
+
+async def test_the_example_client_asks_a_service_on_a_machine_without_a_network(
+    running: Stack, visit: Visit
+) -> None:
+    await visit.page.add_init_script(NO_NETWORK)
+    await with_client(visit)
+    running.double.script(reply("Here."))
+    await start(visit.page)
+    assert await text(visit.page) == "Here."
+
+
+async def test_the_example_client_asks_as_soon_as_the_network_is_back(
+    running: Stack, visit: Visit
+) -> None:
+    visit.expect("net::ERR_INTERNET_DISCONNECTED")
+    await with_client(visit)
+    running.double.script(reply("Here."))
+    await visit.page.context.set_offline(offline=True)
+    async with visit.page.expect_event("requestfailed"):
+        await start(visit.page)
+    await visit.page.context.set_offline(offline=False)
+    assert await text(visit.page) == "Here."
+
+
+async def with_client(visit: Visit) -> None:
+    """Load the page anew, with the client in it; its token comes from the service as well."""
+    await visit.page.route("**/tailrace-socket.js", lambda route: route.fulfill(path=CLIENT))
+    await visit.show("playground")
+    await visit.page.evaluate(
+        """async () => {
+            const { TailraceSocket } = await import('/tailrace-socket.js');
+            const token = async () => (await fetch('/healthz')).text();
+            const auth = async () => ({ scheme: 'ticket', token: await token() });
+            const address = location.origin.replace('http', 'ws');
+            window.tailrace = new TailraceSocket(`${address}/v1/ws`, { auth });
+        }"""
+    )
+
+
+async def start(page: Page) -> None:
+    """Ask something of the client."""
+    await page.evaluate(
+        """() => {
+            const messages = [{ role: 'user', content: 'Say hello.' }];
+            window.asked = tailrace.start({ messages });
+        }"""
+    )
+
+
+async def text(page: Page) -> str:
+    """What it was answered, in the end."""
+    said: str = await page.evaluate(
+        """async () => {
+            let said = '';
+            for await (const event of asked) if (event.type === 'text.delta') said += event.delta;
+            return said;
+        }"""
+    )
+    return said
