@@ -138,20 +138,19 @@ export class TailraceSocket {
       const token = await (typeof auth === 'function' ? auth() : auth);
       if (this.#waiting().length) this.#open(token);
     } catch (error) {
-      this.#fail(this.#waiting(), error);
-    } finally {
-      this.#connecting = false;
+      if (offline()) this.#failures = 1; // who makes the token may be further away than the service
+      else this.#fail(this.#waiting(), error);
     }
+    this.#connecting = false;
+    this.#askAll();
   }
 
-  /** Wait until it makes sense to connect: for the network, and longer after each failure. */
+  /** Wait until it makes sense to connect: longer after each failure, or until the network is back. */
   async #turn() {
-    if (globalThis.navigator?.onLine === false) {
-      await new Promise((online) => addEventListener('online', online, { once: true }));
-    }
-    const most = Math.min(LONGEST_PAUSE, SHORTEST_PAUSE * 2 ** (this.#failures - 1));
+    const growing = Math.min(LONGEST_PAUSE, SHORTEST_PAUSE * 2 ** (this.#failures - 1));
+    const most = offline() ? LONGEST_PAUSE : growing;
     const pause = this.#failures && Math.random() * most; // jitter, or all pages come back at once
-    await new Promise((over) => setTimeout(over, Math.max(pause, this.#notBefore - Date.now())));
+    await rest(Math.max(pause, this.#notBefore - Date.now()));
   }
 
   #open(auth) {
@@ -196,7 +195,8 @@ export class TailraceSocket {
     this.#sockets.delete(socket);
     if (this.#current === socket) this.#current = undefined;
     for (const answer of this.#answers.values()) if (answer.socket === socket) answer.leave();
-    if (code !== 1000) this.#failures += 1;
+    // Without a network, failing again says nothing of the service.
+    if (code !== 1000) this.#failures = offline() ? 1 : this.#failures + 1;
     this.#notBefore = Math.max(this.#notBefore, Date.now() + (PAUSES.get(code) ?? 0));
     const retryable = !HOPELESS.has(code);
     if (retryable && this.#failures <= this.#options.tries) return this.#askAll();
@@ -374,6 +374,21 @@ export class Answer {
     this.#hands.say({ t: 'ack', id: this.id, seq: event.seq ?? event.as_of ?? -1 });
   }
 }
+
+/** What the browser says of the network; a service on the same machine is there without one. */
+const offline = () => globalThis.navigator?.onLine === false;
+
+/** A pause, or less of one where the browser is online again. */
+const rest = (milliseconds) =>
+  new Promise((over) => {
+    const wake = () => {
+      clearTimeout(timer);
+      globalThis.removeEventListener?.('online', wake);
+      over();
+    };
+    const timer = setTimeout(wake, milliseconds);
+    globalThis.addEventListener?.('online', wake);
+  });
 
 const say = (socket, message) => socket.send(JSON.stringify(message));
 
