@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Page, expect
 from yarl import URL
 
+from service.settings import KIB, Server, Settings, Websocket
 from tests.double.answer import reasoning
 from tests.double.script import Script, reply
 from tests.double.steps import Gate, Stall, Wait
@@ -57,6 +58,36 @@ async def far(browser: Browser, line: Proxy) -> AsyncIterator[Visit]:
     async with visiting(browser, f"http://{host}:{port}", "playground") as visit:
         visit.expect(r"net::ERR_|WebSocket connection to .* failed")
         yield visit
+
+
+STRICT = Settings(
+    server=Server(max_body_bytes=64 * KIB), websocket=Websocket(max_frame_bytes=64 * KIB)
+)
+
+TOO_LONG = "x" * 64 * KIB
+"""For that service. A megabyte is so, too, for any other, and takes a browser seconds to draw."""
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def strict(browser: Browser) -> AsyncIterator[tuple[Stack, Visit]]:
+    """A service that takes no long questions, and its playground."""
+    async with (
+        stack("groq", settings=STRICT) as running,
+        visiting(browser, running.url, "playground") as visit,
+    ):
+        yield running, visit
+
+
+async def fill(page: Page, room: int) -> None:
+    """Leave no room for so many letters, or for one, in what the browser keeps for the page."""
+    await page.evaluate(
+        """(room) => {
+            for (const storage of [localStorage, sessionStorage])
+                for (let size = 1 << 22; size > 0 && size >= room; size >>= 1)
+                    try { storage.setItem(`full ${size}`, 'x'.repeat(size)); } catch { continue; }
+        }""",
+        room,
+    )
 
 
 # --- A page that is loaded again ------------------------------------------------------------
@@ -125,10 +156,11 @@ async def test_of_answers_that_were_over_only_the_last_is_asked_for_again(
 
 
 async def test_a_question_that_was_refused_is_not_asked_again_by_a_page_loaded_again(
-    running: Stack, visit: Visit
+    strict: tuple[Stack, Visit],
 ) -> None:
+    running, visit = strict
     await choose(visit.page, Transport="websocket")
-    await ask(visit.page, "x" * (1 << 20))
+    await ask(visit.page, TOO_LONG)
     await expect(answer(visit.page)).to_contain_text("too long for the WebSocket")
     sockets: list[str] = []
     visit.page.on("websocket", lambda opened: sockets.append(opened.url))
@@ -159,12 +191,7 @@ async def test_an_answer_is_stopped_although_its_page_was_loaded_again_before_an
 async def test_a_browser_that_can_keep_nothing_more_asks_all_the_same(
     running: Stack, visit: Visit
 ) -> None:
-    await visit.page.evaluate(
-        """() => {
-            for (let size = 1 << 22; size > 0; size >>= 1)
-                try { localStorage.setItem(`full ${size}`, 'x'.repeat(size)); } catch { continue; }
-        }"""
-    )
+    await fill(visit.page, room=0)
     running.double.script(reply("Here."))
     await ask(visit.page)
     await expect(answer(visit.page)).to_have_text("Here.")
@@ -184,9 +211,11 @@ async def test_two_tabs_keep_a_conversation_each_and_a_new_one_goes_on_from_the_
     await expect(answer(other)).to_have_text("One.")
     await ask(other)
     await expect(answer(other)).to_have_text("Two.")
+    await visit.page.bring_to_front()  # a tab behind another one draws once a second
     await ask(visit.page)
     await expect(answer(visit.page)).to_have_text("Three.")
     for page, said in ((visit.page, ["One.", "Three."]), (other, ["One.", "Two."])):
+        await page.bring_to_front()
         await page.reload()
         await expect(page.get_by_role("article", name="Answer")).to_have_text(said)
     newest = await visit.page.context.new_page()
@@ -267,6 +296,7 @@ async def test_a_proxy_that_answers_in_the_service_s_place_is_waited_out(
     far.expect("502")
     held = Held.closed()
     running.double.script(held.script)
+    await far.page.clock.install()
     await choose(far.page, Transport=transport)
     await ask(far.page)
     await expect(answer(far.page)).to_have_text(BEGINNING)
@@ -274,10 +304,13 @@ async def test_a_proxy_that_answers_in_the_service_s_place_is_waited_out(
     async with bad_gateway() as (gateway, refused):
         line.upstream = gateway
         line.cut()
+        await refused.reached()
+        await far.page.clock.run_for(1_000)
         await refused.reached(2)
         await expect(answer(far.page)).to_contain_text("The connection is gone")
         held.more.open()
         line.upstream = service
+        await far.page.clock.run_for(2_000)  # the pause, which has grown
         await expect(answer(far.page)).to_have_text(MIDDLE)
     held.rest.open()
     await expect(answer(far.page)).to_have_text(WHOLE)
@@ -449,13 +482,15 @@ async def test_a_kept_turn_that_cannot_be_read_is_left_out_and_the_page_works(
 
 
 async def test_a_question_too_long_to_be_kept_takes_nothing_else_along(
-    running: Stack, visit: Visit
+    strict: tuple[Stack, Visit],
 ) -> None:
+    running, visit = strict
     visit.expect("status of 413")
     running.double.script(reply("One."), reply("Two."))
     await ask(visit.page)
     await expect(answer(visit.page)).to_have_text("One.")
-    await ask(visit.page, "x" * 6_000_000)  # more than a browser keeps, and the service takes
+    await fill(visit.page, room=len(TOO_LONG))
+    await ask(visit.page, TOO_LONG)
     await expect(answer(visit.page)).to_contain_text("That did not work")
     await ask(visit.page)
     await expect(answer(visit.page)).to_have_text("Two.")
