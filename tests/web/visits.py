@@ -35,7 +35,8 @@ class Visit:
 
     async def show(self, page: str) -> None:
         """Load a page of the app anew."""
-        await self.page.goto("about:blank")
+        if self.page.url != "about:blank":  # to another hash it would only go
+            await self.page.goto("about:blank")
         await self.page.goto(f"{self.url}/#/{page}")
 
     @property
