@@ -3,9 +3,12 @@
  * page works all the same, and begins anew each time.
  */
 
-export function kept(key: string): string | null {
+/** For all tabs and visits, or for one tab. */
+export type Where = 'localStorage' | 'sessionStorage';
+
+export function kept(key: string, where: Where = 'localStorage'): string | null {
   try {
-    return localStorage.getItem(key);
+    return globalThis[where].getItem(key);
   } catch {
     return null;
   }
@@ -18,10 +21,12 @@ export function whenKept(key: string, told: () => void): void {
   });
 }
 
-export function keep(key: string, value: string): void {
+/** Keep it; whether there was room. */
+export function keep(key: string, value: string, where: Where = 'localStorage'): boolean {
   try {
-    localStorage.setItem(key, value);
+    globalThis[where].setItem(key, value);
+    return true;
   } catch {
-    // nothing depends on it
+    return false;
   }
 }

@@ -10,7 +10,7 @@ import { Answer } from '../../stream/answer.svelte.ts';
 import { freshKey } from '../../stream/key.ts';
 import { spoken } from '../../stream/transcript.ts';
 import { DEFAULTS, request, restored, type Choices, type Message } from './choices.ts';
-import { read, readDraft, write, writeDraft, type KeptTurn } from './kept.ts';
+import { read, readDraft, write, writeDraft, type KeptTurn } from './memory.ts';
 
 /** A question and its answer. */
 export class Turn {

@@ -5,7 +5,7 @@
  * would leave the whole page blank, at every visit. What cannot be read is left out.
  */
 
-import type { KeptTurn } from './kept.ts';
+import type { KeptTurn } from './memory.ts';
 
 type Fields = Record<string, unknown>;
 

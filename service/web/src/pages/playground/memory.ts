@@ -8,6 +8,7 @@
  */
 
 import type { Problem } from '../../api/problem.ts';
+import { keep, kept, type Where } from '../../shell/kept.ts';
 import type { Said } from '../../stream/transcript.ts';
 import type { Choices } from './choices.ts';
 import { legible } from './legible.ts';
@@ -43,7 +44,7 @@ interface Found {
 
 /** This tab's conversation; a new tab's is the newest. Choices may be of any kind. */
 export function read(): { choices: unknown; turns: KeptTurn[] } {
-  const { choices, turns } = found(() => sessionStorage) ?? found(() => localStorage) ?? {};
+  const { choices, turns } = found('sessionStorage') ?? found('localStorage') ?? {};
   return { choices, turns: Array.isArray(turns) ? turns.filter(legible) : [] };
 }
 
@@ -51,47 +52,29 @@ export function read(): { choices: unknown; turns: KeptTurn[] } {
  * Keep it; where there is no room for all of it, what came of something: a question that is too long
  * for the service may be too long for this, too. Where there is none for that, the newer turns.
  */
-export function write(kept: Kept): void {
-  const fruitful = kept.turns.filter(({ said, stream }) => stream !== undefined || said.end !== undefined);
-  for (const storage of [() => sessionStorage, () => localStorage]) {
-    let { turns } = kept;
-    while (!written(storage, { ...kept, turns }) && turns.length > 0) {
-      turns = turns.length > fruitful.length ? fruitful : turns.slice(Math.ceil(turns.length / 2));
+export function write({ choices, turns }: Kept): void {
+  const fruitful = turns.filter(({ said, stream }) => stream !== undefined || said.end !== undefined);
+  for (const where of ['sessionStorage', 'localStorage'] as const) {
+    let some = turns;
+    while (!keep(KEY, JSON.stringify({ choices, turns: some }), where) && some.length > 0) {
+      some = some.length > fruitful.length ? fruitful : some.slice(Math.ceil(some.length / 2));
     }
   }
 }
 
 export function readDraft(): string {
-  try {
-    return sessionStorage.getItem(DRAFT) ?? '';
-  } catch {
-    return '';
-  }
+  return kept(DRAFT, 'sessionStorage') ?? '';
 }
 
 export function writeDraft(draft: string): void {
-  try {
-    sessionStorage.setItem(DRAFT, draft);
-  } catch {
-    // it is lost with the page, as it was typed
-  }
+  keep(DRAFT, draft, 'sessionStorage'); // without room it is lost with the page, as it was typed
 }
 
-function found(storage: () => Storage): Found | undefined {
+function found(where: Where): Found | undefined {
   try {
-    const kept: unknown = JSON.parse(storage().getItem(KEY) ?? 'null');
-    return typeof kept === 'object' && kept !== null ? kept : undefined;
+    const value: unknown = JSON.parse(kept(KEY, where) ?? 'null');
+    return typeof value === 'object' && value !== null ? value : undefined;
   } catch {
-    return undefined; // forbidden, or written by something else: it is written anew
-  }
-}
-
-/** Whether there was room. */
-function written(storage: () => Storage, kept: Kept): boolean {
-  try {
-    storage().setItem(KEY, JSON.stringify(kept));
-    return true;
-  } catch {
-    return false;
+    return undefined; // written by something else: it is written anew
   }
 }
