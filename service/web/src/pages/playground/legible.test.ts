@@ -44,3 +44,18 @@ test('what has another shape is not, or has all that is drawn', () => {
     if (turn.said.end !== undefined) assert.equal(typeof turn.said.end.status, 'string');
   }
 });
+
+test('what there is no way to follow is not, and what was refused needs none', () => {
+  const { stream: _, ...unnamed } = TURN;
+  const { end: __, ...unended } = TURN.said;
+  const problem = { code: 'ws_1009', message: 'too long' };
+  for (const [turn, expected] of [
+    [{ ...TURN, carrier: 'pigeon' }, false],
+    [{ ...TURN, carrier: 'websocket' }, true],
+    [{ ...unnamed, said: unended }, false],
+    [{ ...unnamed, said: unended, request: null }, false],
+    [{ ...unnamed, said: unended, problem }, true],
+  ] as const) {
+    assert.equal(legible(turn), expected, JSON.stringify(turn));
+  }
+});

@@ -2,17 +2,21 @@
  * Whether a turn that was found in this browser's storage can be shown.
  *
  * Another version of this page may have kept it, or somebody's hand: one that lacks what is drawn
- * would leave the whole page blank, at every visit. What cannot be read is left out.
+ * would leave the whole page blank, at every visit, and one that nobody can be asked for would wait
+ * for ever. What cannot be read is left out.
  */
 
+import { CARRIERS } from './choices.ts';
 import type { KeptTurn } from './memory.ts';
 
 type Fields = Record<string, unknown>;
 
 export function legible(turn: unknown): turn is KeptTurn {
   return (
-    has(turn, { question: text, key: text, stream: optional(text), carrier: text }) &&
-    has(turn, { said: whatWasSaid, problem: optional(problem) })
+    has(turn, { question: text, key: text, stream: optional(text), carrier: among(CARRIERS) }) &&
+    has(turn, { said: whatWasSaid, problem: optional(problem) }) &&
+    // Its name or what to ask; nobody is asked for what was refused.
+    (has(turn, { stream: text }) || has(turn, { request: filled }) || has(turn, { problem }))
   );
 }
 
@@ -30,6 +34,8 @@ const optional = (check: Check): Check => (value) => value === undefined || chec
 
 const each = (fields: Record<string, Check>): Check => (value) =>
   Array.isArray(value) && value.every((one) => has(one, fields));
+
+const filled: Check = (value) => typeof value === 'object' && value !== null;
 
 const problem: Check = (value) => has(value, { code: text, message: text });
 
