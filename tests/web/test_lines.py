@@ -6,7 +6,9 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.double.script import reply
+from tests.double.steps import Gate, Wait
 from tests.e2e.stack import Stack
+from tests.web.hidden import hide
 from tests.web.visits import Visit, answer, ask, choose
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -92,3 +94,46 @@ async def text(page: Page) -> str:
         }"""
     )
     return said
+
+
+# --- A tab that is hidden while a frame is on its way ---------------------------------------
+
+NO_FRAMES = "window.requestAnimationFrame = () => ++window.ordered; window.ordered = 0;"
+"""What becomes of a frame that was ordered when the tab is hidden."""
+
+
+async def test_a_tab_that_was_hidden_before_a_frame_was_drawn_takes_in_what_comes_then(
+    running: Stack, visit: Visit
+) -> None:
+    more, rest, end = Gate(), Gate(), Gate()
+    running.double.script(reply("Begun, ", Wait(more), "gone on, ", Wait(rest), "done.", Wait(end)))
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_have_text("Begun, ")
+    await visit.page.evaluate(NO_FRAMES)
+    more.open()
+    await visit.page.wait_for_function("ordered > 0", polling=50)
+    await hide(visit.page)
+    rest.open()
+    await expect(answer(visit.page)).to_have_text("Begun, gone on, done.")
+    end.open()
+
+
+async def test_what_came_before_the_page_was_left_is_kept_although_no_frame_has_shown_it(
+    running: Stack, visit: Visit
+) -> None:
+    more, end = Gate(), Gate()
+    running.double.script(reply("Begun, ", Wait(more), "gone on, ", Wait(end)))
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_have_text("Begun, ")
+    await visit.page.evaluate(NO_FRAMES)
+    more.open()
+    await visit.page.wait_for_function("ordered > 0", polling=50)
+    await visit.page.evaluate("dispatchEvent(new Event('pagehide'))")
+    assert "gone on, " in await kept(visit.page)
+    end.open()
+
+
+async def kept(page: Page) -> str:
+    """What this tab keeps of its conversation."""
+    conversation: str = await page.evaluate("sessionStorage.getItem('tailrace.playground')")
+    return conversation

@@ -2,8 +2,8 @@
  * An answer as a component sees it: what it has said and its route, fresh once a frame.
  *
  * Tokens may come faster than a screen shows them; the events are folded as they come, and the page
- * is told of it at most once for each frame it draws (and at once where nobody draws, as in a tab
- * that is hidden).
+ * is told of it at most once for each frame it draws; and at once in a tab that is hidden, as no frame
+ * is drawn there, not even one that was ordered before.
  */
 
 import type { Problem } from '../api/problem.ts';
@@ -38,7 +38,10 @@ export class Answer {
   route = $state.raw<Taken>(this.#route.view());
   /** It was over before it was followed: only its route is still to be learned. */
   readonly #known: boolean;
-  #due = false;
+  /** What has come since it was shown last is not shown yet. */
+  #stale = false;
+  /** A frame is to show it. */
+  #ordered = false;
   #following: Following | undefined;
 
   constructor(place: Place, carrier: Carrier, remains?: Remains) {
@@ -74,7 +77,7 @@ export class Answer {
       },
     });
     await this.#following.run();
-    this.#show();
+    this.show();
     if (this.state === 'refused') this.said = broken(this.said);
   }
 
@@ -92,19 +95,28 @@ export class Answer {
     this.#following?.leave();
   }
 
+  /** Let what has come be seen, without waiting for a frame. */
+  show(): void {
+    if (!this.#stale) return;
+    this.#stale = false;
+    if (!this.#known) this.said = this.#transcript.view();
+    this.route = this.#route.view();
+  }
+
   #fold(event: StreamEvent): void {
     this.#transcript.add(event);
     this.#route.add(event);
-    if (this.#due) return;
-    this.#due = true;
-    if (document.hidden) queueMicrotask(() => this.#show());
-    else requestAnimationFrame(() => this.#show());
+    this.#stale = true;
+    if (document.hidden) queueMicrotask(() => this.show());
+    else this.#order();
   }
 
-  #show(): void {
-    if (!this.#due) return;
-    this.#due = false;
-    if (!this.#known) this.said = this.#transcript.view();
-    this.route = this.#route.view();
+  #order(): void {
+    if (this.#ordered) return;
+    this.#ordered = true;
+    requestAnimationFrame(() => {
+      this.#ordered = false;
+      this.show();
+    });
   }
 }

@@ -90,7 +90,9 @@ export class Conversation {
   /** What has been said by now may be all that is ever said: the service may not be there again. */
   readonly #hidden = (): void => {
     writeDraft(this.draft);
-    if (this.running !== undefined) this.keep();
+    if (this.running === undefined) return;
+    this.running.answer.show();
+    this.keep();
   };
 
   /** Go on with what was not over; learn the last one's route again. */
