@@ -1,12 +1,14 @@
 """Lines to the service where the browser, or who looks at the page, is not where one thinks."""
 
+import asyncio
+import re
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Request, expect
 
 from tests.double.script import reply
-from tests.double.steps import Gate, Wait
+from tests.double.steps import Gate, Stall, Wait
 from tests.e2e.stack import Stack
 from tests.web.hidden import hide
 from tests.web.visits import Visit, answer, ask, choose
@@ -131,6 +133,77 @@ async def test_what_came_before_the_page_was_left_is_kept_although_no_frame_has_
     await visit.page.evaluate("dispatchEvent(new Event('pagehide'))")
     assert "gone on, " in await kept(visit.page)
     end.open()
+
+
+# --- A conversation that was cleared while the service could not be told --------------------
+
+
+TAKEN_UP = re.compile(r"/v1/streams/\w+\?after=")
+"""Where an answer goes on."""
+
+LONGEST_PAUSE = 5_500  # milliseconds
+"""Before a line is taken up again, and a little more."""
+
+
+async def test_an_old_conversation_writes_over_nothing_of_the_new_one(
+    running: Stack, visit: Visit
+) -> None:
+    rest = Gate()
+    running.double.script(reply("Begun, ", Wait(rest), "done."), reply("Anew."))
+    over = await cleared_unheard(visit)
+    await visit.page.get_by_role("link", name="Providers").click()
+    await visit.page.get_by_role("link", name="Playground").click()
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_have_text("Anew.")
+    await expect(answer(visit.page)).to_have_attribute("data-state", "over")
+    rest.open()
+    await over.wait()
+    assert "Anew." in await kept(visit.page)
+
+
+async def test_what_was_cleared_is_followed_no_longer_than_until_the_service_has_heard_that(
+    running: Stack, visit: Visit
+) -> None:
+    visit.expect(r"net::ERR_(FAILED|INTERNET_DISCONNECTED)|WebSocket connection to .* failed")
+    page = visit.page
+    asked: list[str] = []
+    running.double.script(reply("Begun, ", Stall()))
+    await page.clock.install()
+    await page.route(TAKEN_UP, lambda route: route.abort())
+    await page.route_web_socket("**/v1/ws", lambda socket: socket.close(code=1011))
+    await ask(page)
+    await expect(answer(page)).to_have_text("Begun, ")
+    await page.context.set_offline(offline=True)
+    await expect(answer(page)).to_contain_text("The connection is gone")
+    await page.get_by_role("button", name="New conversation").click()
+    async with page.expect_event("requestfinished", lambda sent: sent.url.endswith("/cancel")):
+        await page.context.set_offline(offline=False)
+    await page.clock.run_for(LONGEST_PAUSE)  # one may have been on its way
+    page.on("request", lambda sent: asked.append(sent.url))
+    for _ in range(3):
+        await page.clock.run_for(LONGEST_PAUSE)
+    assert not any(TAKEN_UP.search(url) for url in asked)
+
+
+async def cleared_unheard(visit: Visit) -> asyncio.Event:
+    """Ask, and begin anew while ending that cannot be told; set when the answer's line ends."""
+    visit.expect(r"net::ERR_FAILED|WebSocket connection to .* failed")
+    over = asyncio.Event()
+
+    def note(request: Request) -> None:
+        if request == first:
+            over.set()
+
+    await visit.page.context.route("**/cancel", lambda route: route.abort())
+    await visit.page.route_web_socket("**/v1/ws", lambda socket: socket.close(code=1011))
+    async with visit.page.expect_request("**/v1/streams") as asked:
+        await ask(visit.page)
+    first = await asked.value
+    await expect(answer(visit.page)).to_have_text("Begun, ")
+    await visit.page.get_by_role("button", name="New conversation").click()
+    visit.page.on("requestfinished", note)
+    visit.page.on("requestfailed", note)
+    return over
 
 
 async def kept(page: Page) -> str:

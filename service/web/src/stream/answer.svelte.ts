@@ -42,6 +42,8 @@ export class Answer {
   #stale = false;
   /** A frame is to show it. */
   #ordered = false;
+  /** Nobody sees it any more. */
+  #dismissed = false;
   #following: Following | undefined;
 
   constructor(place: Place, carrier: Carrier, remains?: Remains) {
@@ -74,6 +76,7 @@ export class Answer {
       stop: (stop, problem) => {
         this.stopping = stop;
         this.problem = problem ?? this.problem;
+        if (this.#dismissed && (stop === 'told' || stop === 'refused')) this.leave();
       },
     });
     await this.#following.run();
@@ -93,6 +96,13 @@ export class Answer {
   /** Listen no more; the generation goes on. */
   leave(): void {
     this.#following?.leave();
+  }
+
+  /** End what runs, and listen only until the service has heard that. */
+  dismiss(): void {
+    this.#dismissed = true;
+    if (this.running) this.stop();
+    else this.leave();
   }
 
   /** Let what has come be seen, without waiting for a frame. */

@@ -35,6 +35,7 @@ export class Conversation {
   turns = $state<Turn[]>([]);
   /** What is being written and was not asked yet. */
   draft = $state(readDraft());
+  #left = false;
 
   /** Take up what this browser keeps. */
   constructor() {
@@ -68,10 +69,7 @@ export class Conversation {
 
   /** Begin anew. Nobody can come back to an answer that runs: it is ended, when it has a name. */
   clear(): void {
-    for (const { answer } of this.turns) {
-      if (answer.running) answer.stop();
-      else answer.leave();
-    }
+    for (const { answer } of this.turns) answer.dismiss();
     this.turns = [];
     this.keep();
   }
@@ -80,6 +78,7 @@ export class Conversation {
   leave(): void {
     removeEventListener('pagehide', this.#hidden);
     this.#hidden();
+    this.#left = true;
     for (const turn of this.turns) turn.answer.leave();
   }
 
@@ -123,11 +122,13 @@ export class Conversation {
 
   async #follow(turn: Turn): Promise<void> {
     const over = !turn.answer.running;
-    await turn.answer.follow(() => {
-      if (!over) this.keep();
-    });
-    // Looking at it again is nothing new, and makes this tab's conversation not the newest one.
-    if (!over) this.keep();
+    // Looking at it again is nothing new, and makes this tab's conversation not the newest one. What
+    // was cleared is kept no more, and once the page is left another conversation may be kept there.
+    const changed = (): void => {
+      if (!over && !this.#left && this.turns.includes(turn)) this.keep();
+    };
+    await turn.answer.follow(changed);
+    changed();
   }
 }
 
