@@ -137,7 +137,6 @@ async def test_what_came_before_the_page_was_left_is_kept_although_no_frame_has_
 
 # --- A conversation that was cleared while the service could not be told --------------------
 
-
 TAKEN_UP = re.compile(r"/v1/streams/\w+\?after=")
 """Where an answer goes on."""
 
