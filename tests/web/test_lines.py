@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, Request, expect
+from playwright.async_api import Page, Request, Route, expect
 
 from tests.double.script import reply
 from tests.double.steps import Gate, Stall, Wait
@@ -96,6 +96,29 @@ async def text(page: Page) -> str:
         }"""
     )
     return said
+
+
+# --- A question that is stopped on its way --------------------------------------------------
+
+
+async def test_a_question_that_is_stopped_while_a_leaving_service_refuses_it_is_not_put_again(
+    running: Stack, visit: Visit
+) -> None:
+    visit.expect("status of 503")
+    stopped = asyncio.Event()
+    error = {"code": "draining", "message": "the service is leaving", "retryable": True}
+
+    async def refuse(route: Route) -> None:
+        await stopped.wait()
+        await route.fulfill(status=503, json={"error": error})
+
+    await visit.page.route("**/v1/streams", refuse, times=1)
+    await ask(visit.page)
+    await visit.page.get_by_role("button", name="Stop").click()
+    await expect(visit.page.get_by_role("status")).to_have_text("Stopping…")
+    stopped.set()
+    await expect(answer(visit.page)).to_contain_text("Stopped before it was asked.")
+    assert not running.double.requests
 
 
 # --- A tab that is hidden while a frame is on its way ---------------------------------------
