@@ -49,12 +49,9 @@ export class Comparison {
     for (const { answer } of this.lanes) if (answer.running) answer.stop();
   }
 
-  /** End what runs, and listen to none of it any more. */
+  /** End what runs: one that has no name yet, as soon as it has one. */
   abandon(): void {
-    for (const { answer } of this.lanes) {
-      if (answer.running) answer.stop();
-      answer.leave();
-    }
+    for (const { answer } of this.lanes) answer.dismiss();
   }
 
   /** The page goes away, and nothing that it has asked for is heard by it any more. */
