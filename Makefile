@@ -62,7 +62,7 @@ run: setup ## serve at http://127.0.0.1:8180, keys from .env (ARGS="--port 9000"
 	@exec $(BIN)/tailrace serve $(if $(wildcard .env),--env-file .env) $(ARGS)
 
 test: setup browser $(NODE_STAMP) $(PYTHON_STAMP) ## the whole test suite, with coverage
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --cov --cov-report=term $(ARGS)
 	@$(BIN)/coverage report --include='$(subst $(empty) $(empty),$(comma),$(strip $(DECIDING)))' \
 	    --fail-under=99 >$(VENV)/deciding.txt || { cat $(VENV)/deciding.txt; \
 	    echo 'make test: what decides is covered to less than 99 %'; exit 1; }
