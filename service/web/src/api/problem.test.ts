@@ -24,6 +24,12 @@ test('an error in words is the service’s where it says that there was no succe
   });
 });
 
+test('a proxy that is busy is waited out, and what it forbids is not', async () => {
+  for (const [status, retryable] of [[408, true], [429, true], [403, false], [404, false]] as const) {
+    assert.equal((await problemOf('', { status })).retryable, retryable, String(status));
+  }
+});
+
 test('what somebody else says in the service’s place is not its word, and is waited out', async () => {
   const bodies: unknown[] = [
     { error: 'Bad Gateway' },

@@ -72,7 +72,10 @@ function isProblem(value: object): value is Problem {
   return typeof code === 'string' && typeof message === 'string' && typeof retryable === 'boolean';
 }
 
+/** What a proxy refuses for now, though it says that the client is at fault. */
+const BUSY = new Set([408, 425, 429]);
+
 function unreadable(response: Response): Problem {
   const message = `HTTP ${response.status} ${response.statusText}`.trim();
-  return { code: 'http', message, retryable: response.status >= 500 };
+  return { code: 'http', message, retryable: response.status >= 500 || BUSY.has(response.status) };
 }
