@@ -17,7 +17,7 @@ from service.streams.buffer_scripts import CLAIM, RELEASE, Shards
 from service.streams.copies import LIVE_MS
 from service.streams.store import conflicting
 from service.streams.stream import Stream
-from service.streams.waiting import LOOK, PATIENCE, Asks, patiently, unreachable
+from service.streams.waiting import LOOK, PATIENCE, Asks, AsksPatiently, unreachable
 from service.usage.client import Client
 
 Find = Callable[[str], Awaitable[Stream]]
@@ -28,13 +28,22 @@ class Claims:
     """What this process claims."""
 
     def __init__(
-        self, shards: Shards, client: Client, process: str, *, asks: Asks, find: Find, ttl: float
+        self,
+        shards: Shards,
+        client: Client,
+        process: str,
+        *,
+        asks: Asks,
+        patiently: AsksPatiently,
+        find: Find,
+        ttl: float,
     ) -> None:
         """`ttl`: seconds an ended stream is kept."""
         self._shards = shards
         self._client = client
         self._process = process
         self._asks = asks
+        self._patiently = patiently
         self._find = find
         self._kept_ms = round(ttl * 1000) + LIVE_MS
         self._claiming: dict[str, asyncio.Event] = {}
@@ -78,7 +87,7 @@ class Claims:
             elif code is not ErrorCode.NOT_FOUND:
                 raise unreachable()
             elif clock.monotonic() >= deadline:
-                if await patiently(self._lives(owner, key)):
+                if await self._patiently(self._lives(owner, key)):
                     raise unreachable()
                 stale = str(held)
             else:

@@ -55,7 +55,7 @@ from service.streams.replicas import (
 from service.streams.shared_chats import SharedChats
 from service.streams.store import Store
 from service.streams.stream import Stream
-from service.streams.waiting import AWAY, LOOK, PATIENCE, QUICK, patiently, within
+from service.streams.waiting import AWAY, LOOK, PATIENCE, QUICK, Questions
 from service.usage.client import Client, close
 
 BLOCK_MS: Final = 1_000
@@ -121,11 +121,18 @@ class SharedStreams:
         self._connect = connect
         self._rhythm = rhythm
         self._client = connect(8)
+        self._questions = Questions()
         shards = self._shards = Shards.of(self._client)
         self._copies = Copies(shards, self.process, ttl=store.ttl)
         self._replicas = Replicas(shards, max_bytes=max_bytes, max_events=max_events)
         self._claims = Claims(
-            shards, self._client, self.process, asks=self._quickly, find=self.get, ttl=store.ttl
+            shards,
+            self._client,
+            self.process,
+            asks=self._quickly,
+            patiently=self._questions.patiently,
+            find=self.get,
+            ttl=store.ttl,
         )
         self._chats = SharedChats(
             shards,
@@ -157,7 +164,7 @@ class SharedStreams:
             work[f"followed streams {shard.number}"] = partial(self._follow, shard)
         # Connected before the first request, which may have only 50 ms to wait.
         clients = [self._connect(1) for _ in work]
-        greeted = await asyncio.gather(*map(_greets, [self._client, *clients]))
+        greeted = await asyncio.gather(*map(self._greets, [self._client, *clients]))
         self._there = all(greeted)
         for client, (name, step) in zip(clients, work.items(), strict=True):
             always = self._always(name, step, client)
@@ -177,6 +184,7 @@ class SharedStreams:
             self._sweeper.cancel()
         for task in self._tasks:
             await tasks.end(task)
+        await self._questions.close()
         await close(self._client)
 
     # --- Asked by requests ---
@@ -196,7 +204,7 @@ class SharedStreams:
             return local
         replica = self._replicas.find(stream_id)
         if replica is None:
-            replica = await patiently(self._found(stream_id))
+            replica = await self._questions.patiently(self._found(stream_id))
         if replica is None:
             return self._store.get(stream_id)
         replica.idle_since = clock.monotonic()
@@ -210,7 +218,7 @@ class SharedStreams:
 
         Raises RequestError where the others cannot be asked.
         """
-        return await patiently(self._replicas.question(self._client, stream_id))
+        return await self._questions.patiently(self._replicas.question(self._client, stream_id))
 
     async def caught_up(self, stream: Stream) -> None:
         """Wait for an end that its owner may have told its own readers already, and no longer."""
@@ -265,9 +273,17 @@ class SharedStreams:
             asked.close()
             return None
         try:
-            return await within(limit, asked)
+            return await self._questions.within(limit, asked)
         except AWAY:
             return None
+
+    async def _greets(self, client: Client) -> bool:
+        """Connect; whether somebody was there."""
+        try:
+            await self._questions.within(PATIENCE, _ping(client))
+        except AWAY:
+            return False
+        return True
 
     # --- Tasks ---
 
@@ -482,15 +498,6 @@ def _complain(name: str, failure: Exception) -> None:
         _log.warning("%s wait for Redis: %s", name, failure)
     else:
         _log.error("%s failed, and go on", name, exc_info=failure)
-
-
-async def _greets(client: Client) -> bool:
-    """Connect; whether somebody was there."""
-    try:
-        await within(PATIENCE, _ping(client))
-    except AWAY:
-        return False
-    return True
 
 
 async def _ping(client: Client) -> None:

@@ -36,31 +36,60 @@ class Asks(Protocol):
         """The answer; None where there is none in time."""
 
 
-async def within(limit: float, asked: Coroutine[Any, Any, T]) -> T:
-    """The answer; TimeoutError after `limit` seconds.
+class AsksPatiently(Protocol):
+    """Asks Redis what a request cannot do without."""
 
-    It is waited for in a task that nobody cancels, neither the limit nor a client that leaves:
-    redis-py closes a connection that is cancelled before its reply has come, and a Redis that is
-    slow already would have to greet a new one for every request that did not wait. And what was
-    asked may be done all the same, which who takes it back has to know. The client's timeouts end
-    the task.
+    def __call__(self, asked: Coroutine[Any, Any, T], /) -> Awaitable[T]:
+        """The answer; raises RequestError where there is none in time."""
+
+
+class Questions:
+    """What requests have asked Redis, each until it is answered, whoever still waits for that.
+
+    Lifetime: `close` before the clients are closed that they are asked with. redis-py would connect
+    anew for one that is tried once more after that, and nobody would close that connection.
     """
-    task = tasks.spawn(_outcome(asked), name="streams: ask Redis")
-    done, _ = await asyncio.wait([task], timeout=limit)
-    if not done:
-        raise TimeoutError
-    answer, failure = task.result()
-    if failure is not None:
-        raise failure
-    return cast("T", answer)
 
+    def __init__(self) -> None:
+        self._open: set[asyncio.Task[Any]] = set()
+        self._closed = False
 
-async def patiently(asked: Coroutine[Any, Any, T]) -> T:
-    """An answer without which there is nothing to be told; RequestError where there is none."""
-    try:
-        return await within(PATIENCE, asked)
-    except AWAY:
-        raise unreachable() from None
+    async def within(self, limit: float, asked: Coroutine[Any, Any, T]) -> T:
+        """The answer; TimeoutError after `limit` seconds, and once this is closed.
+
+        It is waited for in a task that nobody cancels, neither the limit nor a client that leaves:
+        redis-py closes a connection that is cancelled before its reply has come, and a Redis that
+        is slow already would have to greet a new one for every request that did not wait. And what
+        was asked may be done all the same, which who takes it back has to know. The client's
+        timeouts end the task.
+        """
+        if self._closed:
+            asked.close()
+            raise TimeoutError
+        task = tasks.spawn(_outcome(asked), name="streams: ask Redis")
+        self._open.add(task)
+        task.add_done_callback(self._open.discard)
+        done, _ = await asyncio.wait([task], timeout=limit)
+        if not done or task.cancelled():
+            raise TimeoutError
+        answer, failure = task.result()
+        if failure is not None:
+            raise failure
+        return cast("T", answer)
+
+    async def patiently(self, asked: Coroutine[Any, Any, T]) -> T:
+        """An answer without which there is nothing to be told; RequestError where there is none."""
+        try:
+            return await self.within(PATIENCE, asked)
+        except AWAY:
+            raise unreachable() from None
+
+    async def close(self) -> None:
+        """Ask no more, and end what is not answered at once."""
+        self._closed = True
+        if self._open:
+            _, late = await asyncio.wait(self._open, timeout=QUICK)
+            _ = await asyncio.gather(*map(tasks.end, late))
 
 
 def unreachable() -> RequestError:

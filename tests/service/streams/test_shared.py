@@ -31,6 +31,7 @@ from tests.service.streams.processes import (
 )
 from tests.service.usage.servers import Server, until
 
+ASKING = "streams: ask Redis"
 SAME = b"s" * 32
 """A request's digest."""
 
@@ -380,6 +381,18 @@ async def test_without_redis_everybody_is_alone_and_hardly_waits(server: Server)
         assert refusal.value.error.http == 503
         assert refusal.value.error.retryable
         server.thaw()
+
+
+async def test_what_nobody_waits_for_any_more_is_asked_no_longer_than_it_is_there(
+    server: Server,
+) -> None:
+    """Tried once more with a client that is closed, it would connect anew and stay connected."""
+    async with processes(server.address, 1) as (here,):
+        server.freeze()
+        assert await here.shared.claim("key", SAME, "st_1") is None
+        assert ASKING in {task.get_name() for task in asyncio.all_tasks()}
+    assert ASKING not in {task.get_name() for task in asyncio.all_tasks()}
+    server.thaw()
 
 
 async def test_without_redis_what_has_expired_is_kept_nowhere(tmp_path: Path) -> None:

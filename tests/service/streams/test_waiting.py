@@ -6,7 +6,7 @@ import pytest
 from redis.exceptions import ConnectionError as Away
 
 from adapters.errors import RequestError
-from service.streams.waiting import patiently, within
+from service.streams.waiting import Questions
 
 
 async def test_an_answer_that_comes_in_time_is_told_and_a_failure_is_raised() -> None:
@@ -16,9 +16,10 @@ async def test_an_answer_that_comes_in_time_is_told_and_a_failure_is_raised() ->
     async def fails() -> int:
         raise Away
 
-    assert await within(10, answers()) == 7
+    questions = Questions()
+    assert await questions.within(10, answers()) == 7
     with pytest.raises(Away):
-        await within(10, fails())
+        await questions.within(10, fails())
 
 
 async def test_what_takes_too_long_is_no_longer_waited_for_and_done_all_the_same() -> None:
@@ -29,7 +30,7 @@ async def test_what_takes_too_long_is_no_longer_waited_for_and_done_all_the_same
         done.set()
 
     with pytest.raises(TimeoutError):
-        await within(0.001, late())
+        await Questions().within(0.001, late())
     slow.set()
     async with asyncio.timeout(10):
         await done.wait()
@@ -40,5 +41,27 @@ async def test_without_redis_a_request_is_told_that_the_others_cannot_be_asked()
         raise Away
 
     with pytest.raises(RequestError) as refusal:
-        await patiently(fails())
+        await Questions().patiently(fails())
     assert (refusal.value.error.http, refusal.value.error.retryable) == (503, True)
+
+
+async def test_what_is_not_answered_when_it_closes_is_ended_and_nothing_more_is_asked() -> None:
+    questions, asked, ended = Questions(), asyncio.Event(), asyncio.Event()
+
+    async def never() -> None:
+        try:
+            asked.set()
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async def waits() -> None:
+        with pytest.raises(TimeoutError):
+            await questions.within(60, never())
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(waits())
+        await asked.wait()
+        await questions.close()
+        assert ended.is_set()
+    await waits()
