@@ -328,35 +328,43 @@ class _Lane:
                 waiting.set_result(verdict)
 
 
+_Outcome = list[Any] | Exception
+
+
 class _Line:
     """The engine, waited for within bounds; a client that once failed is not used again."""
 
     def __init__(self, connect: Callable[[], Client]) -> None:
         self._connect = connect
         self._client: Client | None = None
+        self._asked: set[asyncio.Task[_Outcome]] = set()
+        """What this client is being asked; another one has a set of its own."""
 
     async def run(
         self, script: Script, keys: list[str], words: Sequence[str | int], patience: float
     ) -> list[Any]:
         """The script's reply; raises TimeoutError, OSError, RedisError."""
         client = self._client = self._client or self._connect()
+        under_way = self._asked
         asked = tasks.spawn(_outcome(script.run(client, keys, [*words])), name="limits asked")
+        under_way.add(asked)
+        asked.add_done_callback(under_way.discard)
         try:
             return _told(await _within(patience, asked))
         except (OSError, RedisError):
             if self._client is client:
-                self._client = None
-                _ = tasks.spawn(_drop(client, asked), name="limits hung up")
+                self._client, self._asked = None, set()
+                _ = tasks.spawn(_drop(client, under_way), name="limits hung up")
             raise
 
     async def aclose(self) -> None:
         """Close what is open."""
         client, self._client = self._client, None
         if client is not None:
-            await close(client)
+            await _drop(client, self._asked)
 
 
-async def _outcome(asked: Awaitable[list[Any]]) -> list[Any] | Exception:
+async def _outcome(asked: Awaitable[list[Any]]) -> _Outcome:
     """What comes of it; returned, as a task that dies is logged by who keeps the tasks."""
     try:
         return await asked
@@ -364,26 +372,25 @@ async def _outcome(asked: Awaitable[list[Any]]) -> list[Any] | Exception:
         return failure
 
 
-def _told(outcome: list[Any] | Exception) -> list[Any]:
+def _told(outcome: _Outcome) -> list[Any]:
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
 
 
-async def _within(
-    patience: float, asked: asyncio.Task[list[Any] | Exception]
-) -> list[Any] | Exception:
+async def _within(patience: float, asked: asyncio.Task[_Outcome]) -> _Outcome:
     for _ in range(_GLANCES):
         done, _pending = await asyncio.wait([asked], timeout=patience / _GLANCES)
+        if asked.cancelled():
+            return ConnectionError("another question has waited in vain for the same connections")
         if done:
             return asked.result()
     raise TimeoutError(f"no answer within {patience:g} s")
 
 
-async def _drop(client: Client, asked: asyncio.Task[Any]) -> None:
-    """Close a client in whatever state it is."""
-    _ = asked.cancel()
-    _ = await asyncio.wait([asked], timeout=LOOK)
+async def _drop(client: Client, asked: Iterable[asyncio.Task[_Outcome]]) -> None:
+    """Close a client, when all that it is asked has ended: tried again it would connect anew."""
+    _ = await asyncio.gather(*map(tasks.end, asked))
     await close(client)
 
 

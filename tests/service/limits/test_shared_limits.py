@@ -14,9 +14,9 @@ import pytest
 from adapters.ratelimits import RateLimits, Window
 from service import clock, tasks
 from service.limits.account import MOST_ENDS
-from service.limits.limit_scripts import REPLICAS, keys
+from service.limits.limit_scripts import GONE, REPLICAS, keys
 from service.limits.provider_limits import BUSY, Limits, ProviderLimits, Reservation
-from service.limits.shared_limits import FAREWELL, PATIENCE, SharedLimits
+from service.limits.shared_limits import FAREWELL, PATIENCE, SharedLimits, _Line
 from service.usage.client import Client, connect
 from tests.service.usage.servers import Server, until
 
@@ -278,6 +278,30 @@ async def test_an_engine_that_freezes_costs_no_request_more_than_the_patience_an
     # What was admitted meanwhile counts for all, the five before as well, and nothing twice.
     admitted = len(await other.ask(40))
     assert 15 <= admitted <= 16 + (clock.monotonic() - frozen) * 40 / 60
+
+
+async def test_a_client_is_asked_nothing_any_more_when_it_is_closed(server: Server) -> None:
+    """Tried once more, it would connect anew, and nobody would close that connection."""
+    line = _Line(server.client)
+    await line.run(GONE, [REPLICAS], ["nobody"], 10)
+    server.freeze()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(hung_up_on(line.run(GONE, [REPLICAS], ["nobody"], 60)))
+        with pytest.raises(TimeoutError):
+            await line.run(GONE, [REPLICAS], ["nobody"], 0.2)
+    await until(lambda: _is("limits hung up" not in names()))
+    assert "limits asked" not in names()
+    server.thaw()
+
+
+async def hung_up_on(asked: Awaitable[object]) -> None:
+    with pytest.raises(ConnectionError, match="another question has waited in vain"):
+        await asked
+
+
+def names() -> set[str]:
+    """What runs."""
+    return {task.get_name() for task in asyncio.all_tasks()}
 
 
 async def test_while_it_is_away_each_holds_its_part_and_what_it_sent_before_counts(
