@@ -11,6 +11,7 @@ and not those that it drains for others.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final, Protocol, TypeVar
@@ -68,25 +69,41 @@ async def of_journal(journal: Journal, appended: Wake) -> Sequence[Source]:
 
 
 class _Reads:
-    """A client for all who are behind."""
+    """A client for all who are behind; one that failed once is asked nothing new.
+
+    It is closed when nothing is asked with it any more: redis-py would connect anew for whoever
+    tries once more, and nobody would close that connection.
+    """
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
         self._client: Client | None = None
+        self._asking: Counter[Client] = Counter()
         self._turn = asyncio.Semaphore(AT_ONCE)
 
     async def ask(self, question: Callable[[Client], Awaitable[T]]) -> T:
         async with self._turn:
-            self._client = self._client or self._connect()
+            client = self._client = self._client or self._connect()
+            self._asking[client] += 1
             try:
-                return await question(self._client)
+                return await question(client)
             except Exception:
-                await self.reset()
+                if self._client is client:
+                    self._client = None
                 raise
+            finally:
+                self._asking[client] -= 1
+                if self._client is not client:
+                    await self._leave(client)
 
     async def reset(self) -> None:
         client, self._client = self._client, None
         if client is not None:
+            await self._leave(client)
+
+    async def _leave(self, client: Client) -> None:
+        if not self._asking[client]:
+            del self._asking[client]
             await close(client)
 
 

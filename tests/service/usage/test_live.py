@@ -10,10 +10,10 @@ import pytest
 
 from service import tasks
 from service.usage import scripts
-from service.usage.client import close, connect
+from service.usage.client import Client, close, connect
 from service.usage.live import PAGE, WAITING, Begun, Gap, Live, PositionError, parse, shown
 from service.usage.scripts import UNSHARDED
-from service.usage.sources import of_redis
+from service.usage.sources import _Reads, of_redis
 from tests.service.http.serving import becomes
 from tests.service.usage.conftest import StartServer
 from tests.service.usage.servers import Server
@@ -270,3 +270,23 @@ async def test_a_cluster_is_watched_whole_and_resumed_in_every_shard(
     assert sorted(seen) == sorted(numbered(range(len(shards.all))))
     assert sorted(rest) == sorted([*seen[8:], *numbered([99])])
     assert sorted(everything) == sorted([*seen, *numbered([99])])
+
+
+async def test_reads_that_fail_beside_each_other_leave_no_connection_behind(server: Server) -> None:
+    reads, failed = _Reads(server.client), asyncio.Event()
+
+    async def pings(client: Client) -> None:
+        await client.ping()
+        await failed.wait()
+        await client.ping()
+
+    async def fails(client: Client) -> None:
+        await client.ping()
+        raise ConnectionError
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(reads.ask(pings))
+        with pytest.raises(ConnectionError):
+            await reads.ask(fails)
+        failed.set()
+    assert "name=tailrace" not in str(await server.ask("CLIENT", "LIST"))
