@@ -61,10 +61,10 @@ $(WEB): $(STAMP) hatch_build.py $(WEB_SOURCES)
 run: setup ## serve at http://127.0.0.1:8180, keys from .env (ARGS="--port 9000" for flags)
 	@exec $(BIN)/tailrace serve $(if $(wildcard .env),--env-file .env) $(ARGS)
 
-# Three workers on two cores, as a part of most tests is waiting. Files in their own order: by the number
-# of their tests, as xdist would have it, the longest files come last and one by one.
+# Three workers on two cores, as a part of most tests is waiting. In their own order (xdist sorts files by
+# the number of their tests) it takes as long, and three browsers run at once at the end.
 test: setup browser $(NODE_STAMP) $(PYTHON_STAMP) ## the whole test suite, with coverage
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --cov --cov-report=term $(ARGS)
 	@$(BIN)/coverage report --include='$(subst $(empty) $(empty),$(comma),$(strip $(DECIDING)))' \
 	    --fail-under=99 >$(VENV)/deciding.txt || { cat $(VENV)/deciding.txt; \
 	    echo 'make test: what decides is covered to less than 99 %'; exit 1; }
