@@ -232,3 +232,48 @@ async def kept(page: Page) -> str:
     """What this tab keeps of its conversation."""
     conversation: str = await page.evaluate("sessionStorage.getItem('tailrace.playground')")
     return conversation
+
+
+async def test_a_stop_is_told_although_the_page_was_left_before_the_answer_had_a_name(
+    running: Stack, visit: Visit
+) -> None:
+    visit.expect("status of 502")
+    page, left, asked = visit.page, asyncio.Event(), asyncio.Event()
+    running.double.script(reply("Begun, ", Stall()))
+
+    async def lose(route: Route) -> None:
+        """The question arrives, and nobody hears of it before the page is left."""
+        if left.is_set():
+            return await route.continue_()
+        if not asked.is_set():
+            asked.set()
+            sent = {"data": route.request.post_data, "headers": route.request.headers}
+            (await running.client.post(f"{running.url}/v1/streams", **sent)).close()
+        return await route.fulfill(status=502)
+
+    await page.route("**/v1/streams", lose)
+    await ask(page)
+    await expect(answer(page)).to_contain_text("The connection is gone")
+    await page.get_by_role("button", name="Stop").click()
+    await page.get_by_role("link", name="Costs").click()
+    await expect(page.get_by_role("heading", name="Costs")).to_be_visible()
+    left.set()
+    await (await running.double.seen(1)).left()
+
+
+async def test_a_new_conversation_ends_no_answer_that_another_tab_shows(
+    running: Stack, visit: Visit
+) -> None:
+    gate = Gate()
+    running.double.script(reply("It begins", Wait(gate), " and ends."), reply("Another."))
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_have_text("It begins")
+    other = Visit(await visit.page.context.new_page(), visit.url)
+    await other.show("playground")
+    await expect(answer(other.page)).to_have_text("It begins")
+    await other.page.get_by_role("button", name="New conversation").click()
+    await ask(other.page)  # after whatever the button had sent
+    await expect(answer(other.page)).to_have_text("Another.")
+    gate.open()
+    await visit.page.bring_to_front()
+    await expect(answer(visit.page)).to_have_text("It begins and ends.")

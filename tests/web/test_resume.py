@@ -482,6 +482,21 @@ async def test_a_kept_turn_that_cannot_be_read_is_left_out_and_the_page_works(
     await expect(answer(visit.page)).to_have_text("Three.")
 
 
+async def test_a_turn_that_is_kept_twice_is_shown_once(running: Stack, visit: Visit) -> None:
+    running.double.script(reply("One."))
+    await ask(visit.page)
+    await expect(answer(visit.page)).to_have_attribute("data-state", "over")
+    await visit.page.evaluate(
+        """() => {
+            const kept = JSON.parse(sessionStorage.getItem('tailrace.playground'));
+            kept.turns.push(kept.turns[0]);
+            sessionStorage.setItem('tailrace.playground', JSON.stringify(kept));
+        }"""
+    )
+    await visit.page.reload()
+    await expect(visit.page.get_by_role("article", name="Answer")).to_have_text(["One."])
+
+
 async def test_a_question_too_long_to_be_kept_takes_nothing_else_along(
     strict: tuple[Stack, Visit],
 ) -> None:

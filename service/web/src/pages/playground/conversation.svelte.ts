@@ -17,11 +17,14 @@ export class Turn {
   readonly question: string;
   readonly key: string;
   readonly answer: Answer;
+  /** Another tab may show it, too: it was asked there, and taken up by this one. */
+  readonly adopted: boolean;
 
-  constructor(question: string, key: string, answer: Answer) {
+  constructor(question: string, key: string, answer: Answer, adopted = false) {
     this.question = question;
     this.key = key;
     this.answer = answer;
+    this.adopted = adopted;
   }
 
   /** What the next question goes on from. */
@@ -67,19 +70,31 @@ export class Conversation {
     this.keep();
   }
 
-  /** Begin anew. Nobody can come back to an answer that runs: it is ended, when it has a name. */
+  /**
+   * Begin anew. Nobody can come back to an answer that runs: it is ended, when it has a name; but not
+   * what another tab may show.
+   */
   clear(): void {
-    for (const { answer } of this.turns) answer.dismiss();
+    for (const { adopted, answer } of this.turns) {
+      if (adopted && answer.stopping === undefined) answer.leave();
+      else answer.dismiss();
+    }
     this.turns = [];
     this.keep();
   }
 
-  /** Leave the page: the answers go on, and are there when it is opened again. */
+  /**
+   * Leave the page: the answers go on, and are there when it is opened again. One that is to end is
+   * listened to until the service has heard that.
+   */
   leave(): void {
     removeEventListener('pagehide', this.#hidden);
     this.#hidden();
     this.#left = true;
-    for (const turn of this.turns) turn.answer.leave();
+    for (const { answer } of this.turns) {
+      if (answer.stopping === undefined) answer.leave();
+      else answer.dismiss();
+    }
   }
 
   keep(): void {
@@ -132,7 +147,7 @@ export class Conversation {
   }
 }
 
-function recorded({ question, key, answer }: Turn): KeptTurn {
+function recorded({ question, key, answer, adopted }: Turn): KeptTurn {
   const { place, carrier, said, problem, running, stopping } = answer;
   const unasked = running && place.stream === undefined;
   return {
@@ -142,12 +157,14 @@ function recorded({ question, key, answer }: Turn): KeptTurn {
     carrier,
     said,
     ...(unasked ? { request: place.request } : {}),
+    ...(adopted ? { adopted } : {}),
     ...(answer.state === 'refused' ? { problem } : {}),
     ...(running && stopping !== undefined && stopping !== 'refused' ? { stopped: true } : {}),
   };
 }
 
-function recalled({ question, key, stream, request, carrier, said, problem }: KeptTurn): Turn {
+function recalled(kept: KeptTurn): Turn {
+  const { question, key, stream, request, carrier, said, problem } = kept;
   const place = { request, key, stream, after: -1, asked: true };
-  return new Turn(question, key, new Answer(place, carrier, { said, problem }));
+  return new Turn(question, key, new Answer(place, carrier, { said, problem }), kept.adopted);
 }

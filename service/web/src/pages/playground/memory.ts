@@ -29,6 +29,8 @@ export interface KeptTurn {
   problem?: Problem | undefined;
   /** Somebody has stopped it, and it has not ended yet. */
   stopped?: boolean;
+  /** It was asked in another tab, which may show it still. */
+  adopted?: boolean;
 }
 
 export interface Kept {
@@ -44,8 +46,12 @@ interface Found {
 
 /** This tab's conversation; a new tab's is the newest. Choices may be of any kind. */
 export function read(): { choices: unknown; turns: KeptTurn[] } {
-  const { choices, turns } = found('sessionStorage') ?? found('localStorage') ?? {};
-  return { choices, turns: Array.isArray(turns) ? turns.filter(legible) : [] };
+  const own = found('sessionStorage');
+  const { choices, turns } = own ?? found('localStorage') ?? {};
+  const readable = Array.isArray(turns) ? turns.filter(legible) : [];
+  // A key is one turn's: a page with two of it could not be drawn.
+  const unique = [...new Map(readable.map((turn) => [turn.key, turn])).values()];
+  return { choices, turns: own ? unique : unique.map((turn) => ({ ...turn, adopted: true })) };
 }
 
 /**
