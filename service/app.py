@@ -148,7 +148,7 @@ class Service:
         """
         self._look_for_integrations()
         await self._connections.open()
-        await self._load_sdks(self._configured)
+        _ = await self._load_sdks(self._configured)
         self.relay.deployment = self._deploy()
         await self.pipeline.start()
         if self.pipeline.engine.address is not None:
@@ -160,7 +160,9 @@ class Service:
     async def reload(self, settings: Settings) -> None:
         """Swap the deployment; raises SettingsError and changes nothing where it cannot stand."""
         async with self._reloading:  # one after the other: the last one read is what holds
-            await self._load_sdks(settings)
+            if await self._load_sdks(settings):
+                # As `spare_the_collector`, which would stop the tokens to collect first.
+                gc.freeze()
             before = self._configured
             self._configured = settings
             try:
@@ -302,8 +304,8 @@ class Service:
     def _usage_failed(self) -> None:
         self.on_fatal()
 
-    async def _load_sdks(self, configured: Settings) -> None:
-        """Import what the providers need, those that are switched off included.
+    async def _load_sdks(self, configured: Settings) -> bool:
+        """Import what the providers need, those that are switched off included; whether any is new.
 
         An SDK takes up to 1.2 s: in a thread, so that tokens flow when it is wanted later. Raises
         SettingsError where one cannot be imported.
@@ -316,14 +318,12 @@ class Service:
             if isinstance(entry, Endpoint) or entry.reason == "disabled"
         }
         try:
-            new = await asyncio.to_thread(factory.load, wanted)
+            return await asyncio.to_thread(factory.load, wanted)
         except ImportError as failure:
             raise SettingsError(
-                f"providers: {', '.join(sorted(wanted))}: an SDK cannot be imported: {failure}: "
+                f"providers: an SDK cannot be imported: {failure}: "
                 "allowed is what is installed as requirements.lock has it"
             ) from failure
-        if new:
-            gc.freeze()  # as `spare_the_collector`, which would stop the tokens to collect first
 
     def _deploy(self) -> Deployment:
         """Who can be asked, by the settings and what the admin API changed of them."""

@@ -35,11 +35,14 @@ _LOGGERS: Final = ("anthropic", "google_genai", "groq", "httpx", "httpx2", "mist
 def load(clients: Iterable[str]) -> bool:
     """Import the SDKs behind these names; whether any of them was not there already.
 
-    Raises ImportError where one is not what the lock names.
+    Raises ImportError, with the name before what is wrong, where one is not what the lock names.
     """
     new = [client for client in clients if _module(client) not in sys.modules]
     for client in new:
-        _ = _maker(client)
+        try:
+            _ = _maker(client)
+        except ImportError as failure:
+            raise ImportError(f"{client}: {failure}") from failure
     return bool(new)
 
 

@@ -268,7 +268,7 @@ def test_an_sdk_that_cannot_be_imported_stops_the_start_with_one_line(tmp_path: 
     keys = {"ANTHROPIC_API_KEY": "test-key-claude", "PYTHONPATH": str(tmp_path)}
     stopped = run(tmp_path, "serve", "--port", "0", **keys)
     assert (stopped.returncode, stopped.stdout) == (2, "")
-    said = "tailrace: providers: anthropic, demo: an SDK cannot be imported: half of it is missing"
+    said = "tailrace: providers: an SDK cannot be imported: anthropic: half of it is missing: "
     assert said in stopped.stderr
     assert "Traceback" not in stopped.stderr
 
