@@ -9,6 +9,7 @@ Lifetime: a claim lies in Redis for as long as its stream could.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from adapters.errors import RequestError
 from adapters.events import ErrorCode
@@ -56,7 +57,7 @@ class Claims:
         """
         try:
             return await self._taken(key, fingerprint, stream_id)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, RequestError):
             # Nobody is left who could start what the key is held for.
             _ = tasks.spawn(self.release(key, fingerprint, stream_id), name="streams: release")
             raise
@@ -67,11 +68,13 @@ class Claims:
         await self._asks(self._release(key, held))
 
     async def _taken(self, key: str, fingerprint: bytes, stream_id: str) -> Stream | None:
-        digest, stale = fingerprint.hex(), ""
+        digest, stale, theirs = fingerprint.hex(), "", None
         ours = f"{stream_id} {digest} {self._process}"
         deadline = clock.monotonic() + PATIENCE
         while True:
             held = await self._asks(self._claim(key, ours, stale))
+            if held is None and theirs is not None:
+                held = await self._surely(key, ours, stale)
             if held in {None, ours}:
                 return None
             theirs, their_digest, owner = str(held).split()
@@ -102,6 +105,25 @@ class Claims:
             del self._claiming[ours]
             answered.set()
         return held.decode()
+
+    async def _surely(self, key: str, ours: str, stale: str) -> str:
+        """Who has a key that somebody else was known to have: to go on alone would be a second one.
+
+        Raises RequestError where Redis does not say so in time.
+        """
+        deadline = clock.monotonic() + PATIENCE
+        while (left := deadline - clock.monotonic()) > 0:
+            answered = self._claiming.get(ours)
+            if answered is None:
+                held = await self._asks(self._claim(key, ours, stale))
+                if held is not None:
+                    return held
+                await asyncio.sleep(LOOK)
+            else:  # one claim at a time
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(left):
+                        await answered.wait()
+        raise unreachable()
 
     async def _release(self, key: str, held: str) -> None:
         answered = self._claiming.get(held)

@@ -135,6 +135,25 @@ async def test_of_two_who_come_to_one_process_with_a_key_one_waits_for_the_other
         assert await waiting is stream
 
 
+async def test_a_key_that_is_known_to_be_another_s_is_not_taken_where_redis_is_slow(
+    server: Server,
+) -> None:
+    """Generated twice, it would be paid twice."""
+    async with processes(server.address, 2) as (owner, other):
+        assert await owner.shared.claim("key", SAME, "st_1") is None
+        find = other.shared._claims._find
+
+        async def finds(name: str) -> Stream:
+            try:
+                return await find(name)
+            finally:
+                server.freeze()
+
+        other.shared._claims._find = finds
+        assert await refused(other.shared.claim("key", SAME, "st_2")) is ErrorCode.INTERNAL
+        server.thaw()
+
+
 async def test_a_key_whose_owner_died_is_taken_over_and_one_whose_owner_lives_is_not(
     server: Server,
 ) -> None:
